@@ -1,0 +1,125 @@
+# Penstock. `make help` lists the targets. The link lines below are the architecture.
+#   B=DIR    where everything is built (default build)
+#   V=1      show commands
+#   SAN=1    with AddressSanitizer and UndefinedBehaviorSanitizer
+SHELL := /bin/bash
+B ?= build
+CC := clang-19
+LLVM_CONFIG ?= llvm-config-19
+VERSION := 0.1.0
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
+
+WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings \
+	-Wvla -Wimplicit-fallthrough -Wno-gnu-zero-variadic-macro-arguments $(if $(CI),-Werror)
+CFLAGS ?= -O2 -g
+CPPFLAGS += -D_GNU_SOURCE -I. -I$(B)/gen -DPENSTOCK_VERSION='"$(VERSION)"'
+HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+ALL_CFLAGS = -std=gnu17 $(CPPFLAGS) $(CFLAGS) $(WARN) $(if $(SAN),$(SANFLAGS),$(HARDEN)) -pthread -MMD -MP
+ALL_LDFLAGS = $(LDFLAGS) $(if $(SAN),$(SANFLAGS),-pie -Wl,-z,relro,-z,now) -pthread
+
+-include tools/deps.mk
+
+parts := base proto wasm compiler runtime triggers gateway cli
+dir_base := base
+dir_proto := proto
+dir_wasm := sandbox/wasm
+dir_compiler := sandbox/compiler
+dir_runtime := sandbox/runtime
+dir_triggers := triggers
+dir_gateway := gateway gateway/api
+dir_cli := cli
+
+# main_*.c holds a main(); everything else of a part goes into its archive.
+srcs = $(filter-out %/main.c,$(foreach d,$(dir_$(1)),$(wildcard $(d)/*.c $(d)/*.S)))
+objs = $(patsubst %,$(B)/%.o,$(call srcs,$(1)))
+lib = $(B)/lib$(1).a
+
+LIBS_proto := -lsodium -ljansson
+LIBS_runtime := -lseccomp -lck -ldl
+LIBS_compiler = $(shell $(LLVM_CONFIG) --ldflags --libs core analysis passes target x86 aarch64 --link-shared) -lseccomp
+LIBS_triggers := /usr/lib/$(shell $(CC) -print-multiarch 2>/dev/null || dpkg-architecture -qDEB_HOST_MULTIARCH)/libpaho-mqtt3cs.a -lssl -lcrypto
+LIBS_gateway := -lwebsockets -luv -lsqlite3 -linih -lsystemd
+
+# program: objects with main, parts from top to bottom, libraries
+PROGRAMS := penstockd penstock-aot penstock-sandbox penstock
+penstockd_parts := gateway triggers proto base
+penstock-aot_parts := compiler wasm proto base
+penstock-sandbox_parts := runtime proto base
+penstock_parts := cli wasm proto base
+penstockd_main := gateway/main.c
+penstock-aot_main := sandbox/compiler/main.c
+penstock-sandbox_main := sandbox/runtime/main.c
+penstock_main := cli/main.c
+# penstock-sandbox exports nothing to guests; penstockd's Paho goes through our connect().
+penstockd_ldflags := -Wl,--wrap=connect
+
+.DEFAULT_GOAL := all
+all: $(PROGRAMS:%=$(B)/%) ## build the four programs into build/
+
+define program_rule
+$(B)/$(1): $(B)/$($(1)_main).o $(foreach p,$($(1)_parts),$(call lib,$(p)))
+	$$(call say,LINK,$$@)
+	$$(Q)$(CC) $$(ALL_LDFLAGS) $($(1)_ldflags) -o $$@ $$^ $$(foreach p,$($(1)_parts),$$(LIBS_$$(p)))
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
+
+define lib_rule
+$(call lib,$(1)): $(call objs,$(1))
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@; ar rcsD $$@ $$^
+endef
+$(foreach p,$(parts),$(eval $(call lib_rule,$(p))))
+
+$(B)/sandbox/compiler/%.c.o: CPPFLAGS += $(shell $(LLVM_CONFIG) --cppflags 2>/dev/null)
+$(B)/%.c.o: %.c | deps-build
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
+$(B)/%.S.o: %.S | deps-build
+	$(call say,AS,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+# ---- unit tests: tests/unit/PART/test_*.c, each a cmocka program, built with sanitizers ----
+need_base := base
+need_proto := proto base
+need_wasm := wasm proto base
+need_compiler := compiler wasm proto base
+need_runtime := runtime proto base
+need_triggers := triggers proto base
+need_gateway := gateway triggers proto base
+need_cli := cli wasm proto base
+unit_srcs := $(wildcard tests/unit/*/test_*.c)
+unit_bins := $(unit_srcs:%.c=$(B)/%)
+define unit_rule
+$(B)/tests/unit/$(1)/%: $(B)/tests/unit/$(1)/%.c.o $(foreach p,$(need_$(1)),$(call lib,$(p)))
+	$$(call say,LINK,$$@)
+	$$(Q)$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(foreach p,$(need_$(1)),$$(LIBS_$$(p))) -lcmocka
+endef
+$(foreach p,$(parts),$(eval $(call unit_rule,$(p))))
+.PRECIOUS: $(B)/tests/unit/%.c.o
+unit-bins: $(unit_bins)
+
+# ---- fuzz targets: tests/fuzz/PART/fuzz_*.c; `replay` links them with a driver instead of libFuzzer ----
+fuzz_srcs := $(wildcard tests/fuzz/*/fuzz_*.c)
+define fuzz_rule
+$(B)/tests/fuzz/$(1)/%.replay: $(B)/tests/fuzz/$(1)/%.c.o $(B)/tests/fuzz/replay.c.o $(foreach p,$(need_$(1)),$(call lib,$(p)))
+	$$(call say,LINK,$$@)
+	$$(Q)$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(foreach p,$(need_$(1)),$$(LIBS_$$(p)))
+$(B)/tests/fuzz/$(1)/%.fuzz: $(B)/tests/fuzz/$(1)/%.c.o $(foreach p,$(need_$(1)),$(call lib,$(p)))
+	$$(call say,LINK,$$@)
+	$$(Q)$(CC) $$(ALL_LDFLAGS) -fsanitize=fuzzer -o $$@ $$^ $$(foreach p,$(need_$(1)),$$(LIBS_$$(p)))
+endef
+$(foreach p,$(parts),$(eval $(call fuzz_rule,$(p))))
+.PRECIOUS: $(B)/tests/fuzz/%.c.o
+replay-bins: $(fuzz_srcs:%.c=$(B)/%.replay)
+fuzz-bins: $(fuzz_srcs:%.c=$(B)/%.fuzz)
+
+.PHONY: all help deps-build unit-bins replay-bins fuzz-bins
+deps-build:
+help:
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
