@@ -6,17 +6,16 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "base/wr.h"
 #include "base/why.h"
+#include "base/wr.h"
 
 static struct {
-	void (*sink)(void *arg, enum log_level level, const char *line, size_t len);
+	void (*sink)(void *arg, const struct log_line *line);
 	void *arg;
 	enum log_level most_verbose;
 } out = { .most_verbose = LOG_INFO };
 
-void log_set_sink(void (*sink)(void *arg, enum log_level level, const char *line, size_t len),
-		  void *arg)
+void log_set_sink(void (*sink)(void *arg, const struct log_line *line), void *arg)
 {
 	out.sink = sink;
 	out.arg = arg;
@@ -100,12 +99,11 @@ void log_write(enum log_level level, const char *msg, const struct log_field *f,
 	quoted(&w, msg, strlen(msg));
 	for (size_t i = 0; i < n; i++)
 		field(&w, &f[i]);
-	if (out.sink) {
-		out.sink(out.arg, level, line, w.len);
-		return;
-	}
-	char prio[4] = { '<', (char)('0' + level), '>', 0 };
-	struct iovec iov[] = { { prio, 3 }, { line, w.len }, { "\n", 1 } };
+	if (out.sink)
+		out.sink(out.arg, &(struct log_line){ level, msg, f, n, line, w.len });
+	char prio[3] = { '<', (char)('0' + level), '>' };
+	char newline[1] = { '\n' };
+	struct iovec iov[] = { { prio, sizeof(prio) }, { line, w.len }, { newline, 1 } };
 	/* A lost log line must not stop the gateway. */
 	(void)!writev(STDERR_FILENO, iov, ARRAY_LEN(iov));
 }

@@ -30,10 +30,13 @@ struct log_field {
 };
 
 #define F_STR(k, s) ((struct log_field){ .key = (k), .kind = LOG_F_STR, .p = (s) })
-#define F_BYTES(k, s, n) ((struct log_field){ .key = (k), .kind = LOG_F_BYTES, .p = (s), .len = (n) })
+#define F_BYTES(k, s, n)                                                                           \
+	((struct log_field){ .key = (k), .kind = LOG_F_BYTES, .p = (s), .len = (n) })
 #define F_U64(k, v) ((struct log_field){ .key = (k), .kind = LOG_F_U64, .u = (uint64_t)(v) })
-#define F_I64(k, v) ((struct log_field){ .key = (k), .kind = LOG_F_I64, .u = (uint64_t)(int64_t)(v) })
-#define F_ERR(e) ((struct log_field){ .key = "err", .kind = LOG_F_ERR, .u = (uint64_t)(int64_t)(e) })
+#define F_I64(k, v)                                                                                \
+	((struct log_field){ .key = (k), .kind = LOG_F_I64, .u = (uint64_t)(int64_t)(v) })
+#define F_ERR(e)                                                                                   \
+	((struct log_field){ .key = "err", .kind = LOG_F_ERR, .u = (uint64_t)(int64_t)(e) })
 
 #define LOG(level, msg, ...)                                                                       \
 	do {                                                                                       \
@@ -44,10 +47,19 @@ struct log_field {
 /* Longest line; what is longer is cut in the last field, with "..." inside its quotes. */
 enum { LOG_LINE_BYTES = 2048 };
 
-/* Where finished lines go; the default writes to stderr. line has no newline and no <N>.
- * Set once at start, before other threads exist. */
-void log_set_sink(void (*sink)(void *arg, enum log_level level, const char *line, size_t len),
-		  void *arg);
+/* A finished line, without newline and <N>, and what it was made of. */
+struct log_line {
+	enum log_level level;
+	const char *msg;
+	const struct log_field *fields;
+	size_t nfields;
+	const char *text;
+	size_t len;
+};
+
+/* Where finished lines go besides stderr (a ring for the API, say). Called on the thread that logs;
+ * must not log. Set once at start, before other threads exist. */
+void log_set_sink(void (*sink)(void *arg, const struct log_line *line), void *arg);
 void log_set_level(enum log_level most_verbose);
 bool log_level_parse(const char *name, enum log_level *ret_level); /* "error" ... "debug" */
 void log_write(enum log_level level, const char *msg, const struct log_field *f, size_t n);

@@ -42,7 +42,7 @@ static inline void *ptr_steal(void *pp)
 	return taken;
 }
 
-#define OWN_FD __attribute__((cleanup(own_fd_close))) int
+#define OWN_FD   __attribute__((cleanup(own_fd_close))) int
 #define OWN_FREE __attribute__((cleanup(own_free)))
 
 #endif

@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MUST_USE __attribute__((warn_unused_result))
-#define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
-#define LIKELY(c) __builtin_expect(!!(c), 1)
-#define UNLIKELY(c) __builtin_expect(!!(c), 0)
-#define CONTAINER_OF(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
+#define ARRAY_LEN(a)                  (sizeof(a) / sizeof((a)[0]))
+#define MUST_USE                      __attribute__((warn_unused_result))
+#define PRINTF_LIKE(fmt, first)       __attribute__((format(printf, fmt, first)))
+#define LIKELY(c)                     __builtin_expect(!!(c), 1)
+#define UNLIKELY(c)                   __builtin_expect(!!(c), 0)
+#define CONTAINER_OF(p, type, member) ((type *)((char *)(p)-offsetof(type, member)))
 
 /* An invariant of our own, never a check of input. It stays in release builds; a process that
  * aborts here is restarted by its supervisor. */

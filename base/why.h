@@ -10,18 +10,18 @@
 #include "base/util.h"
 
 enum {
-	E_PROTO = 1000,  /* a peer broke the protocol, or bytes are malformed */
-	E_LIMIT,         /* a quota or limit of ours was reached */
-	E_INVALID,       /* a module or manifest that breaks its specification */
-	E_UNSUPPORTED,   /* well-formed, but a feature that is not offered */
-	E_SIGNATURE,     /* no signature, or one that does not match the bytes */
-	E_TRUST,         /* a good signature by a key that is not trusted */
-	E_EXISTS,        /* a name that is taken */
-	E_UNKNOWN,       /* a name that nothing has */
-	E_TRAP,          /* the guest trapped */
-	E_TIME,          /* a time or CPU budget was used up */
-	E_CONFIG,        /* a configuration file or option makes no sense */
-	E_GONE,          /* the process that should do it is away; try again */
+	E_PROTO = 1000, /* a peer broke the protocol, or bytes are malformed */
+	E_LIMIT,        /* a quota or limit of ours was reached */
+	E_INVALID,      /* a module or manifest that breaks its specification */
+	E_UNSUPPORTED,  /* well-formed, but a feature that is not offered */
+	E_SIGNATURE,    /* no signature, or one that does not match the bytes */
+	E_TRUST,        /* a good signature by a key that is not trusted */
+	E_EXISTS,       /* a name that is taken */
+	E_UNKNOWN,      /* a name that nothing has */
+	E_TRAP,         /* the guest trapped */
+	E_TIME,         /* a time or CPU budget was used up */
+	E_CONFIG,       /* a configuration file or option makes no sense */
+	E_GONE,         /* the process that should do it is away; try again */
 	E_AFTER_LAST,
 };
 

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The event path as the rest of penstockd sees it: triggers, bindings, dispatch to penstock-sandbox,
+ * publishing. gateway/api and the registry (what is deployed) use only this header.
+ *
+ * Threads: every call here, and every callback, happens on the loop thread. Inside, receiving
+ * threads of the triggers take part in the work.
+ */
+#ifndef GATEWAY_PATH_H
+#define GATEWAY_PATH_H
+
+#include <jansson.h>
+#include <uv.h>
+
+#include "base/why.h"
+#include "gateway/config.h"
+#include "proto/event.h"
+#include "proto/ipc.h"
+#include "proto/manifest.h"
+
+struct path;
+
+/* Starts penstock-sandbox, connects the brokers in the background, returns at once. config is
+ * borrowed until path_free. */
+int path_new(const struct config *config, uv_loop_t *loop, struct path **ret_path,
+	     struct why *why) MUST_USE;
+/* Stops taking events, waits up to 2 s for those in flight, stops the sandbox. NULL is fine. */
+void path_free(struct path *p);
+
+struct path_function {
+	const char *name;    /* unique; a second put replaces the first without losing an event */
+	unsigned revision;
+	int so_fd;	     /* sealed and verified shared object; borrowed, dup'ed */
+	struct manifest_limits limits;
+	const char *const *publish; /* granted topic filters */
+	size_t npublish;
+	bool is_reactor;
+};
+
+/* err 0: the sandbox has loaded it and new events go to it. Called once, later, never inside the
+ * call that asked. */
+typedef void path_loaded(void *arg, int err, const char *why);
+int path_function_put(struct path *p, const struct path_function *f, path_loaded *done, void *arg,
+		      struct why *why) MUST_USE;
+/* -E_UNKNOWN. Events in flight end as they will. */
+int path_function_remove(struct path *p, const char *name);
+
+struct path_binding {
+	uint64_t id;	      /* the registry's */
+	const char *function; /* need not be loaded (yet): its events are refused and counted */
+	const char *broker, *filter, *publish; /* publish may be "" */
+	unsigned qos, publish_qos;
+	bool retain;
+};
+
+/* -E_INVALID (filter, template), -E_UNKNOWN (broker), -E_EXISTS (id). Copies what it needs. */
+int path_binding_put(struct path *p, const struct path_binding *b, struct why *why) MUST_USE;
+int path_binding_remove(struct path *p, uint64_t id);
+
+/* One event for one function, outside of bindings; its effects are handed back, not published.
+ * done is called once, unless path_invoke returned an error. result is borrowed for the call. */
+typedef void path_result(void *arg, const struct event *e, const struct ipc_result *result);
+int path_invoke(struct path *p, const char *function, const struct event *e, path_result *done,
+		void *arg, struct why *why) MUST_USE;
+
+/* The parts of GET /status and of the counts in GET /functions, /bindings that the path knows
+ * (doc/API.md): new references. path_function_counts: {state, reason, counts, cpu_us_mean,
+ * last_error}, NULL when unknown. */
+json_t *path_status(struct path *p);
+json_t *path_function_counts(struct path *p, const char *name);
+json_t *path_binding_counts(struct path *p, uint64_t id);
+
+#endif
