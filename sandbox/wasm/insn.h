@@ -13,6 +13,8 @@
 #ifndef WASM_INSN_H
 #define WASM_INSN_H
 
+#include <stdbool.h>
+
 #include "base/rd.h"
 #include "proto/aot_abi.h"
 
@@ -56,6 +58,14 @@ struct wasm_opinfo {
 const struct wasm_opinfo *wasm_opinfo(uint32_t code);
 /* The name of the proposal that an unknown code belongs to ("tail call", "threads", ...), or NULL. */
 const char *wasm_proposal(uint32_t code);
+/* How many bytes of memory an instruction with a memarg touches, which is its natural alignment
+ * too; 0 for any other. */
+unsigned wasm_access_bytes(const struct wasm_opinfo *info);
+/* How many lanes the lane of a LANE or MEMARG_LANE instruction chooses from; 0 for any other. */
+unsigned wasm_lanes(const struct wasm_opinfo *info);
+
+bool wasm_is_value_type(uint8_t code);
+bool wasm_is_ref_type(uint8_t code);
 
 enum { WASM_BLOCK_EMPTY = -64 };
 
