@@ -2,11 +2,15 @@
 #   B=DIR    where everything is built (default build)
 #   V=1      show commands
 #   SAN=1    with AddressSanitizer and UndefinedBehaviorSanitizer
+# Nothing here runs a compiler before deps-build has had its chance to install one.
 SHELL := /bin/bash
 B ?= build
 CC := clang-19
 LLVM_CONFIG ?= llvm-config-19
 VERSION := 0.1.0
+PREFIX ?= /usr/local
+LIBEXEC ?= $(PREFIX)/libexec/penstock
+ETC ?= /etc/penstock
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
@@ -14,12 +18,11 @@ WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-pro
 	-Wvla -Wimplicit-fallthrough -Wno-gnu-zero-variadic-macro-arguments $(if $(CI),-Werror)
 CFLAGS ?= -O2 -g
 CPPFLAGS += -D_GNU_SOURCE -I. -I$(B)/gen -DPENSTOCK_VERSION='"$(VERSION)"'
+CPPFLAGS += -DPENSTOCK_LIBEXEC='"$(LIBEXEC)"' -DPENSTOCK_ETC='"$(ETC)"'
 HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 ALL_CFLAGS = -std=gnu17 $(CPPFLAGS) $(CFLAGS) $(WARN) $(if $(SAN),$(SANFLAGS),$(HARDEN)) -pthread -MMD -MP
 ALL_LDFLAGS = $(LDFLAGS) $(if $(SAN),$(SANFLAGS),-pie -Wl,-z,relro,-z,now) -pthread
-
--include tools/deps.mk
 
 parts := base proto wasm compiler runtime triggers gateway cli
 dir_base := base
@@ -39,7 +42,7 @@ lib = $(B)/lib$(1).a
 LIBS_proto := -lsodium -ljansson
 LIBS_runtime := -lseccomp -lck -ldl
 LIBS_compiler = $(shell $(LLVM_CONFIG) --ldflags --libs core analysis passes target x86 aarch64 --link-shared) -lseccomp
-LIBS_triggers := /usr/lib/$(shell $(CC) -print-multiarch 2>/dev/null || dpkg-architecture -qDEB_HOST_MULTIARCH)/libpaho-mqtt3cs.a -lssl -lcrypto
+LIBS_triggers = /usr/lib/$(shell $(CC) -print-multiarch)/libpaho-mqtt3cs.a -lssl -lcrypto
 LIBS_gateway := -lwebsockets -luv -lsqlite3 -linih -lsystemd
 
 # program: objects with main, parts from top to bottom, libraries
@@ -117,9 +120,75 @@ $(foreach p,$(parts),$(eval $(call fuzz_rule,$(p))))
 replay-bins: $(fuzz_srcs:%.c=$(B)/%.replay)
 fuzz-bins: $(fuzz_srcs:%.c=$(B)/%.fuzz)
 
-.PHONY: all help deps-build unit-bins replay-bins fuzz-bins
-deps-build:
-help:
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
+# ---- helpers and examples ----
+tools_bins := $(B)/tools/demo_client $(patsubst %.c,$(B)/%,$(wildcard tests/e2e/*.c))
+$(tools_bins): %: %.c.o $(B)/tools/mqtt.c.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+tool-bins: $(tools_bins)
 
+WASM_CC := clang-19 --target=wasm32-wasi -O2 -fno-unroll-loops -Wl,--strip-debug -Wall -Wextra -Isdk/include
+WASM_CXX := clang++-19 --target=wasm32-wasi -O2 -fno-unroll-loops -Wl,--strip-debug -fno-exceptions -fno-rtti -std=c++20 -Wall -Wextra -Isdk/include
+RUSTC := /usr/bin/rustc
+example = $(B)/examples/$(1).wasm
+example_bins := $(foreach e,overheat overheat-command overheat-cpp overheat-rust overheat-assemblyscript,$(call example,$(e)))
+examples: $(example_bins) ## the example functions, into build/examples
+$(call example,overheat): examples/overheat/overheat.c examples/overheat/reading.h sdk/include/penstock.h | deps-demo
+	$(call say,WASM,$@)
+	@mkdir -p $(@D)
+	$(Q)$(WASM_CC) -mexec-model=reactor -o $@ $<
+$(call example,overheat-command): examples/overheat-command/overheat.c examples/overheat/reading.h | deps-demo
+	$(call say,WASM,$@)
+	@mkdir -p $(@D)
+	$(Q)$(WASM_CC) -o $@ $<
+$(call example,overheat-cpp): examples/overheat-cpp/overheat.cpp sdk/include/penstock.h | deps-check
+	$(call say,WASM,$@)
+	@mkdir -p $(@D)
+	$(Q)$(WASM_CXX) -mexec-model=reactor -o $@ $<
+$(call example,overheat-rust): examples/overheat-rust/overheat.rs | deps-check
+	$(call say,WASM,$@)
+	@mkdir -p $(@D)
+	$(Q)$(RUSTC) --edition 2021 --target wasm32-wasi -O -C strip=symbols -o $@ $<
+as_src := examples/overheat-assemblyscript
+as_dir := $(B)/examples/assemblyscript
+$(call example,overheat-assemblyscript): $(as_src)/overheat.ts $(as_dir)/node_modules/.done
+	$(call say,WASM,$@)
+	$(Q)cp $< $(as_dir)/ && cd $(as_dir) && node_modules/.bin/asc overheat.ts -o $(abspath $@) -O3 \
+		--config node_modules/@assemblyscript/wasi-shim/asconfig.json
+$(as_dir)/node_modules/.done: $(as_src)/package.json $(as_src)/package-lock.json | deps-check
+	$(call say,NPM,$@)
+	@mkdir -p $(as_dir)
+	$(Q)cp $(as_src)/package.json $(as_src)/package-lock.json $(as_dir)/
+	$(Q)cd $(as_dir) && npm ci --silent --no-audit --no-fund --no-update-notifier </dev/null && touch node_modules/.done
+
+# ---- what people call ----
+sub = +$(Q)$(MAKE) --no-print-directory
+demo: deps-demo ## a day of readings through a signed function, in a minute (KEEP=1: stays up)
+	$(sub) all $(call example,overheat) $(B)/tools/demo_client
+	@B=$(B) tools/demo.sh
+check: deps-check ## installs what the tests need and runs all of them
+	+@B=$(B) MAKE="$(MAKE)" tests/run
+check-%: deps-check
+	+@B=$(B) MAKE="$(MAKE)" tests/run $*
+lint: deps-check ## include direction, sizes, banned calls, layout
+	+@B=$(B) MAKE="$(MAKE)" tests/run lint
+FUZZ_SECS ?= 60
+fuzz: deps-check ## every fuzz target for FUZZ_SECS=60 seconds each
+	$(sub) B=$(B)/fuzz SAN=1 CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' fuzz-bins
+	@B=$(B) tools/fuzz.sh $(FUZZ_SECS)
+install: all ## into DESTDIR and PREFIX=/usr/local
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(B)/penstock
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(B)/penstockd
+	install -D -m 755 -t $(DESTDIR)$(LIBEXEC) $(B)/penstock-aot $(B)/penstock-sandbox
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include sdk/include/penstock.h
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/penstock.service
+clean: ## removes what was built
+	rm -rf $(B)
+deps-build deps-demo deps-check deps-bench: deps-%:
+	@tools/deps.sh $* $(B)
+help: ## this list
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+.PHONY: all unit-bins replay-bins fuzz-bins tool-bins examples demo check lint fuzz install clean help \
+	deps-build deps-demo deps-check deps-bench
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
