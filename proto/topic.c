@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/topic.h"
+
+#include <string.h>
+
+/* ---- levels ---- */
+
+struct levels {
+	struct span rest;
+	bool over; /* the last level was given out */
+};
+
+static struct levels levels_of(struct span s)
+{
+	return (struct levels){ .rest = s, .over = s.len == 0 };
+}
+
+/* The next level, which may be empty ("a//b" has three). */
+static bool level_next(struct levels *l, struct span *ret)
+{
+	if (l->over)
+		return false;
+	const uint8_t *slash = l->rest.len ? memchr(l->rest.at, '/', l->rest.len) : NULL;
+	size_t len = slash ? (size_t)(slash - l->rest.at) : l->rest.len;
+	*ret = (struct span){ l->rest.at, len };
+	l->over = slash == NULL;
+	if (slash)
+		l->rest = (struct span){ slash + 1, l->rest.len - len - 1 };
+	return true;
+}
+
+static bool is_char(struct span level, char c)
+{
+	return level.len == 1 && level.at[0] == (uint8_t)c;
+}
+
+static bool is_same(struct span a, struct span b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
+}
+
+static bool has_byte(struct span s, int byte)
+{
+	return s.len > 0 && memchr(s.at, byte, s.len) != NULL;
+}
+
+static bool is_text(struct span s)
+{
+	return s.len >= 1 && s.len <= TOPIC_BYTES_MAX && !has_byte(s, '\0') && span_is_utf8(s);
+}
+
+static bool begins_wild(struct span filter)
+{
+	return filter.len > 0 && (filter.at[0] == '+' || filter.at[0] == '#');
+}
+
+bool topic_name_ok(struct span name)
+{
+	return is_text(name) && !has_byte(name, '+') && !has_byte(name, '#');
+}
+
+bool topic_filter_ok(struct span filter)
+{
+	if (!is_text(filter))
+		return false;
+	struct levels l = levels_of(filter);
+	struct span level;
+	for (unsigned n = 0; level_next(&l, &level); n++) {
+		if (n >= TOPIC_LEVELS_MAX)
+			return false;
+		if (is_char(level, '+') || (is_char(level, '#') && l.over))
+			continue;
+		if (has_byte(level, '+') || has_byte(level, '#'))
+			return false;
+	}
+	return true;
+}
+
+bool topic_match(struct span filter, struct span name)
+{
+	if (name.len > 0 && name.at[0] == '$' && begins_wild(filter))
+		return false;
+	struct levels fl = levels_of(filter), nl = levels_of(name);
+	struct span f, n;
+	while (level_next(&fl, &f)) {
+		if (is_char(f, '#')) /* the rest, and also no rest: "a/#" matches "a" */
+			return true;
+		if (!level_next(&nl, &n) || !(is_char(f, '+') || is_same(f, n)))
+			return false;
+	}
+	return nl.over;
+}
+
+bool topic_covers(struct span a, struct span b)
+{
+	/* A topic has at least one level, so "#" says no more than "+/#". */
+	static const uint8_t any[] = "+/#";
+	if (is_char(b, '#'))
+		b = (struct span){ any, sizeof(any) - 1 };
+	if (b.len > 0 && b.at[0] == '$' && begins_wild(a))
+		return false;
+	struct levels al = levels_of(a), bl = levels_of(b);
+	struct span x, y;
+	while (level_next(&al, &x)) {
+		if (is_char(x, '#'))
+			return true;
+		if (!level_next(&bl, &y) || is_char(y, '#'))
+			return false;
+		if (!is_char(x, '+') && !is_same(x, y))
+			return false;
+	}
+	return bl.over;
+}
+
+/* ---- templates ---- */
+
+enum part_kind { PART_TEXT, PART_WILDCARD, PART_TOPIC, PART_ID, PART_FUNCTION, PART_BAD };
+
+struct part {
+	enum part_kind kind;
+	struct span text;  /* TEXT: itself; else what stands between the braces */
+	unsigned wildcard; /* WILDCARD: 1.. */
+};
+
+static const struct {
+	const char *name;
+	enum part_kind kind;
+} variables[] = {
+	{ "topic", PART_TOPIC },
+	{ "id", PART_ID },
+	{ "function", PART_FUNCTION },
+};
+
+/* 1..999 without leading zeros; 0 for anything else */
+static unsigned number_of(struct span s)
+{
+	unsigned n = 0;
+	if (s.len == 0 || s.len > 3 || s.at[0] == '0')
+		return 0;
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.at[i] < '0' || s.at[i] > '9')
+			return 0;
+		n = n * 10 + (s.at[i] - '0');
+	}
+	return n;
+}
+
+static struct part variable_part(struct span name)
+{
+	struct part p = { .kind = PART_BAD, .text = name, .wildcard = number_of(name) };
+	if (p.wildcard > 0)
+		p.kind = PART_WILDCARD;
+	for (size_t i = 0; i < ARRAY_LEN(variables); i++) {
+		if (span_eq(name, variables[i].name))
+			p.kind = variables[i].kind;
+	}
+	return p;
+}
+
+static struct span taken(struct span *from, size_t n)
+{
+	struct span s = { from->at, n };
+	from->at += n;
+	from->len -= n;
+	return s;
+}
+
+/* The next piece of a template; false at its end. "{{" and "}}" are texts of one byte. */
+static bool part_next(struct span *rest, struct part *ret)
+{
+	size_t n = 0;
+	if (rest->len == 0)
+		return false;
+	while (n < rest->len && rest->at[n] != '{' && rest->at[n] != '}')
+		n++;
+	if (n > 0) {
+		*ret = (struct part){ .kind = PART_TEXT, .text = taken(rest, n) };
+		return true;
+	}
+	uint8_t brace = rest->at[0];
+	if (rest->len >= 2 && rest->at[1] == brace) {
+		*ret = (struct part){ .kind = PART_TEXT, .text = { rest->at, 1 } };
+		(void)taken(rest, 2);
+		return true;
+	}
+	const uint8_t *close = brace == '{' ? memchr(rest->at, '}', rest->len) : NULL;
+	if (!close) {
+		*ret = (struct part){ .kind = PART_BAD, .text = taken(rest, rest->len) };
+		return true;
+	}
+	struct span whole = taken(rest, (size_t)(close - rest->at) + 1);
+	*ret = variable_part((struct span){ whole.at + 1, whole.len - 2 });
+	return true;
+}
+
+static unsigned wildcards_of(struct span filter)
+{
+	struct levels l = levels_of(filter);
+	struct span level;
+	unsigned n = 0;
+	while (level_next(&l, &level))
+		n += is_char(level, '+') || is_char(level, '#');
+	return n;
+}
+
+#define SHOW(s) (int)((s).len > 100 ? 100 : (s).len), (const char *)(s).at
+
+static int part_check(const struct part *p, struct span filter, struct why *why)
+{
+	unsigned have = wildcards_of(filter);
+	if (p->kind == PART_WILDCARD && p->wildcard > have)
+		return why_set(why, -E_INVALID, "{%u}: the filter %.*s has %u wildcard%s",
+			       p->wildcard, SHOW(filter), have, have == 1 ? "" : "s");
+	if (p->kind == PART_BAD && p->text.len > 0 && p->text.at[0] == '}')
+		return why_set(why, -E_INVALID, "a } without its {; write }} for the character");
+	if (p->kind == PART_BAD && p->text.len > 0 && p->text.at[0] == '{')
+		return why_set(why, -E_INVALID, "a { without its }; write {{ for the character");
+	if (p->kind == PART_BAD)
+		return why_set(why, -E_INVALID,
+			       "{%.*s} is unknown; there are {1}.. for the filter's wildcards, "
+			       "{topic}, {id} and {function}",
+			       SHOW(p->text));
+	return 0;
+}
+
+int topic_template_check(struct span tmpl, struct span filter, struct why *why)
+{
+	if (!topic_name_ok(tmpl))
+		return why_set(why, -E_INVALID,
+			       "a topic to publish to is 1 to %d bytes of UTF-8 without + and #",
+			       TOPIC_BYTES_MAX);
+	struct part p;
+	while (part_next(&tmpl, &p)) {
+		int err = part_check(&p, filter, why);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+/* What the n-th wildcard (from 1) of the filter stands for in this topic. */
+static struct span wildcard_value(struct span filter, struct span topic, unsigned n)
+{
+	struct levels fl = levels_of(filter), tl = levels_of(topic);
+	struct span f, t;
+	while (level_next(&fl, &f)) {
+		bool is_rest = is_char(f, '#');
+		if (is_rest && n == 1)
+			return tl.over ? (struct span){ 0 } : tl.rest;
+		if (is_rest || !level_next(&tl, &t))
+			break;
+		if (is_char(f, '+') && --n == 0)
+			return t;
+	}
+	return (struct span){ 0 };
+}
+
+static struct span part_value(const struct part *p, const struct topic_vars *v)
+{
+	switch (p->kind) {
+	case PART_TEXT:
+		return p->text;
+	case PART_WILDCARD:
+		return wildcard_value(v->filter, v->topic, p->wildcard);
+	case PART_TOPIC:
+		return v->topic;
+	case PART_ID:
+		return v->id;
+	case PART_FUNCTION:
+		return v->function;
+	case PART_BAD:
+		break;
+	}
+	return (struct span){ 0 };
+}
+
+bool topic_template_expand(struct span tmpl, const struct topic_vars *v, struct wr *w)
+{
+	size_t start = w->len;
+	struct part p;
+	while (part_next(&tmpl, &p)) {
+		if (p.kind == PART_BAD)
+			return false;
+		struct span s = part_value(&p, v);
+		wr_bytes(w, s.at, s.len);
+	}
+	return wr_ok(w) && topic_name_ok((struct span){ w->buf + start, w->len - start });
+}
