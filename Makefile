@@ -85,6 +85,13 @@ $(B)/%.S.o: %.S | deps-build
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
 
+# SQL files become rows of a C table
+$(B)/gen/sql_%.h: gateway/sql/%.sql gateway/sql/embed.awk
+	$(call say,SQL,$<)
+	@mkdir -p $(@D)
+	$(Q)awk -f gateway/sql/embed.awk $< > $@.part && mv $@.part $@
+$(B)/gateway/registry.c.o $(B)/gateway/registry_db.c.o: $(B)/gen/sql_schema.h $(B)/gen/sql_statements.h
+
 # ---- unit tests: tests/unit/PART/test_*.c, each a cmocka program, built with sanitizers ----
 need_base := base
 need_proto := proto base
@@ -188,6 +195,8 @@ deps-build deps-demo deps-check deps-bench: deps-%:
 	@tools/deps.sh $* $(B)
 help: ## this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+-include bench/*.mk
 
 .PHONY: all unit-bins replay-bins fuzz-bins tool-bins examples demo check lint fuzz install clean help \
 	deps-build deps-demo deps-check deps-bench
