@@ -7,6 +7,10 @@
 
 #include "base/rd.h"
 
+struct event_attr { /* beyond the fields of struct event: MQTT 5 user properties, a caller's own */
+	struct span name, value;
+};
+
 struct event {
 	uint64_t id;	     /* unique on this gateway, also over restarts; 0 = not given yet */
 	uint64_t arrived_ns; /* CLOCK_MONOTONIC */
@@ -17,6 +21,8 @@ struct event {
 	struct span payload;
 	struct span content_type; /* may be empty */
 	uint8_t qos, retain, dup;
+	uint32_t nattrs;
+	const struct event_attr *attrs;
 };
 
 #endif
