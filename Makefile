@@ -55,8 +55,6 @@ penstockd_main := gateway/main.c
 penstock-aot_main := sandbox/compiler/main.c
 penstock-sandbox_main := sandbox/runtime/main.c
 penstock_main := cli/main.c
-# penstock-sandbox exports nothing to guests; penstockd's Paho goes through our connect().
-penstockd_ldflags := -Wl,--wrap=connect
 
 .DEFAULT_GOAL := all
 all: $(PROGRAMS:%=$(B)/%) ## build the four programs into build/
@@ -109,7 +107,7 @@ $(B)/tests/unit/$(1)/%: $(B)/tests/unit/$(1)/%.c.o $(foreach p,$(need_$(1)),$(ca
 	$$(Q)$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(foreach p,$(need_$(1)),$$(LIBS_$$(p))) -lcmocka
 endef
 $(foreach p,$(parts),$(eval $(call unit_rule,$(p))))
-.PRECIOUS: $(B)/tests/unit/%.c.o
+.SECONDARY:
 unit-bins: $(unit_bins)
 
 # ---- fuzz targets: tests/fuzz/PART/fuzz_*.c; `replay` links them with a driver instead of libFuzzer ----
@@ -123,7 +121,6 @@ $(B)/tests/fuzz/$(1)/%.fuzz: $(B)/tests/fuzz/$(1)/%.c.o $(foreach p,$(need_$(1))
 	$$(Q)$(CC) $$(ALL_LDFLAGS) -fsanitize=fuzzer -o $$@ $$^ $$(foreach p,$(need_$(1)),$$(LIBS_$$(p)))
 endef
 $(foreach p,$(parts),$(eval $(call fuzz_rule,$(p))))
-.PRECIOUS: $(B)/tests/fuzz/%.c.o
 replay-bins: $(fuzz_srcs:%.c=$(B)/%.replay)
 fuzz-bins: $(fuzz_srcs:%.c=$(B)/%.fuzz)
 
