@@ -42,7 +42,9 @@ lib = $(B)/lib$(1).a
 LIBS_proto := -lsodium -ljansson
 LIBS_runtime := -lseccomp -lck -ldl
 LIBS_compiler = $(shell $(LLVM_CONFIG) --ldflags --libs core analysis passes target x86 aarch64 --link-shared) -lseccomp
-LIBS_triggers = /usr/lib/$(shell $(CC) -print-multiarch)/libpaho-mqtt3cs.a -lssl -lcrypto
+# Paho's socket calls go through triggers/nodelay.c.
+WRAPS := connect recv writev poll close
+LIBS_triggers = $(WRAPS:%=-Wl,--wrap=%) /usr/lib/$(shell $(CC) -print-multiarch)/libpaho-mqtt3cs.a -lssl -lcrypto
 LIBS_gateway := -lwebsockets -luv -lsqlite3 -linih -lsystemd
 
 # program: objects with main, parts from top to bottom, libraries
@@ -109,6 +111,11 @@ endef
 $(foreach p,$(parts),$(eval $(call unit_rule,$(p))))
 .SECONDARY:
 unit-bins: $(unit_bins)
+
+# ---- tests/tool/*.c: programs that end-to-end tests build and run ----
+$(B)/tests/tool/%: $(B)/tests/tool/%.c.o $(call lib,wasm) $(call lib,proto) $(call lib,base)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_proto)
 
 # ---- fuzz targets: tests/fuzz/PART/fuzz_*.c; `replay` links them with a driver instead of libFuzzer ----
 fuzz_srcs := $(wildcard tests/fuzz/*/fuzz_*.c)

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "triggers/nodelay.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { FDS_MAX = 1024, AHEAD_BYTES = 16 * 1024, PENDING_POLL_MS = 5 };
+
+struct ahead {
+	atomic_bool open;	 /* went through our connect() and was not closed since */
+	atomic_bool established; /* a write went out whole once */
+	atomic_bool cut;	 /* the last write was cut short: Paho waits for POLLOUT */
+	atomic_bool unacked;	 /* was read since TCP_QUICKACK was armed last */
+	size_t at, len;
+	uint8_t bytes[AHEAD_BYTES];
+};
+
+/* libc's calls carry no context, so this table is the process's: one entry per descriptor number,
+ * made once and kept for the number's next use, so that no reader can meet a freed one. */
+static _Atomic(struct ahead *) table[FDS_MAX];
+static _Thread_local int last_connected = -1, last_error;
+
+int __real_connect(int fd, const struct sockaddr *addr, socklen_t len);
+int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len);
+ssize_t __real_recv(int fd, void *buf, size_t n, int flags);
+ssize_t __wrap_recv(int fd, void *buf, size_t n, int flags);
+ssize_t __real_writev(int fd, const struct iovec *iov, int n);
+ssize_t __wrap_writev(int fd, const struct iovec *iov, int n);
+int __real_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
+int __real_close(int fd);
+int __wrap_close(int fd);
+
+static struct ahead *ahead_of(int fd)
+{
+	if (fd < 0 || fd >= FDS_MAX)
+		return NULL;
+	struct ahead *a = atomic_load_explicit(&table[fd], memory_order_acquire);
+	return a && atomic_load_explicit(&a->open, memory_order_acquire) ? a : NULL;
+}
+
+static void ahead_open(int fd)
+{
+	if (fd < 0 || fd >= FDS_MAX)
+		return;
+	struct ahead *a = atomic_load(&table[fd]);
+	if (!a && !(a = calloc(1, sizeof(*a))))
+		return; /* slower, not wrong */
+	a->at = a->len = 0;
+	atomic_store(&a->established, false);
+	atomic_store(&a->cut, false);
+	atomic_store(&a->unacked, false);
+	atomic_store_explicit(&a->open, true, memory_order_release);
+	atomic_store_explicit(&table[fd], a, memory_order_release);
+}
+
+static void set_tcp(int fd, int option)
+{
+	int on = 1;
+	/* A socket that refuses is slower, not wrong. */
+	(void)setsockopt(fd, IPPROTO_TCP, option, &on, sizeof(on));
+}
+
+int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	bool tcp = addr && (addr->sa_family == AF_INET || addr->sa_family == AF_INET6);
+	if (tcp) {
+		set_tcp(fd, TCP_NODELAY);
+		ahead_open(fd);
+		last_connected = fd;
+		last_error = 0;
+	}
+	int rc = __real_connect(fd, addr, len);
+	if (tcp && rc < 0 && errno != EINPROGRESS)
+		last_error = errno;
+	return rc;
+}
+
+int __wrap_close(int fd)
+{
+	struct ahead *a = ahead_of(fd);
+	if (a)
+		atomic_store_explicit(&a->open, false, memory_order_release);
+	return __real_close(fd);
+}
+
+static size_t take(struct ahead *a, void *buf, size_t n)
+{
+	if (n > a->len)
+		n = a->len;
+	memcpy(buf, a->bytes + a->at, n);
+	a->at += n;
+	a->len -= n;
+	return n;
+}
+
+ssize_t __wrap_recv(int fd, void *buf, size_t n, int flags)
+{
+	struct ahead *a = ahead_of(fd);
+	if (!a || n == 0 || flags != 0)
+		return __real_recv(fd, buf, n, flags);
+	size_t got = take(a, buf, n);
+	if (got == n)
+		return (ssize_t)got;
+	ssize_t more;
+	if (n - got >= sizeof(a->bytes)) { /* large: straight to where it belongs */
+		more = __real_recv(fd, (char *)buf + got, n - got, 0);
+		if (more > 0)
+			return (ssize_t)got + more;
+	} else {
+		more = __real_recv(fd, a->bytes, sizeof(a->bytes), 0);
+		if (more > 0) {
+			a->at = 0;
+			a->len = (size_t)more;
+			return (ssize_t)(got + take(a, (char *)buf + got, n - got));
+		}
+	}
+	/* End or error: the next call meets it again, after what we have. */
+	return got > 0 ? (ssize_t)got : more;
+}
+
+ssize_t __wrap_writev(int fd, const struct iovec *iov, int n)
+{
+	struct ahead *a = ahead_of(fd);
+	ssize_t sent = __real_writev(fd, iov, n);
+	if (!a)
+		return sent;
+	size_t all = 0;
+	for (int i = 0; i < n; i++)
+		all += iov[i].iov_len;
+	bool whole = sent >= 0 && (size_t)sent == all;
+	if (whole && !atomic_load_explicit(&a->established, memory_order_relaxed))
+		atomic_store(&a->established, true);
+	if (whole == atomic_load_explicit(&a->cut, memory_order_relaxed))
+		atomic_store(&a->cut, !whole);
+	return sent;
+}
+
+/* Serves a poll from what was read ahead; 0: nothing there. */
+static int poll_ahead(struct pollfd *fds, nfds_t n)
+{
+	int ready = 0;
+	for (nfds_t i = 0; i < n; i++) {
+		struct ahead *a = fds[i].events & POLLIN ? ahead_of(fds[i].fd) : NULL;
+		ready += a && a->len > 0;
+	}
+	for (nfds_t i = 0; ready > 0 && i < n; i++) {
+		struct ahead *a = fds[i].events & POLLIN ? ahead_of(fds[i].fd) : NULL;
+		fds[i].revents = a && a->len > 0 ? POLLIN : 0;
+	}
+	return ready;
+}
+
+/* Paho asks before each packet whether a cut write may go on. Nothing is cut: nothing to ask. */
+static bool only_asks_for_cut_writes(const struct pollfd *fds, nfds_t n)
+{
+	for (nfds_t i = 0; i < n; i++) {
+		struct ahead *a = ahead_of(fds[i].fd);
+		if (!a || (fds[i].events & POLLIN) ||
+		    !atomic_load_explicit(&a->established, memory_order_relaxed) ||
+		    atomic_load_explicit(&a->cut, memory_order_relaxed))
+			return false;
+	}
+	return n > 0;
+}
+
+/* About to sleep in poll: send the acknowledgements that the kernel holds back, and do not sleep
+ * long while a cut write waits, because Paho goes on with it only between two polls for reading. */
+static int before_sleep(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+	for (nfds_t i = 0; i < n; i++) {
+		struct ahead *a = fds[i].events & POLLIN ? ahead_of(fds[i].fd) : NULL;
+		if (!a)
+			continue;
+		if (atomic_exchange_explicit(&a->unacked, false, memory_order_relaxed))
+			set_tcp(fds[i].fd, TCP_QUICKACK);
+		if (atomic_load_explicit(&a->cut, memory_order_relaxed) &&
+		    (timeout_ms < 0 || timeout_ms > PENDING_POLL_MS))
+			timeout_ms = PENDING_POLL_MS;
+	}
+	return timeout_ms;
+}
+
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+	int ready = poll_ahead(fds, n);
+	if (ready > 0)
+		return ready;
+	if (timeout_ms == 0 && only_asks_for_cut_writes(fds, n)) {
+		for (nfds_t i = 0; i < n; i++)
+			fds[i].revents = 0;
+		return 0;
+	}
+	if (timeout_ms != 0)
+		timeout_ms = before_sleep(fds, n, timeout_ms);
+	ready = __real_poll(fds, n, timeout_ms);
+	for (nfds_t i = 0; ready > 0 && i < n; i++) {
+		struct ahead *a = fds[i].revents & POLLIN ? ahead_of(fds[i].fd) : NULL;
+		if (a)
+			atomic_store_explicit(&a->unacked, true, memory_order_relaxed);
+	}
+	return ready;
+}
+
+bool nodelay_writable(int fd)
+{
+	struct ahead *a = ahead_of(fd);
+	if (!a || !atomic_load(&a->established) || atomic_load(&a->cut))
+		return false;
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	return __real_poll(&p, 1, 0) == 1 && p.revents == POLLOUT;
+}
+
+int nodelay_last_connected(void)
+{
+	return last_connected;
+}
+
+int nodelay_last_error(void)
+{
+	return last_error;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Paho hides its sockets, and treats them badly: it never sets TCP_NODELAY, so that small writes
+ * wait for delayed acknowledgements (44 ms where 0.1 would do), and it reads a packet with three
+ * recv() calls between two polls. The linker hands us its calls instead (-Wl,--wrap=..., Makefile,
+ * LIBS_triggers); on sockets that went through our connect() we
+ *   - set TCP_NODELAY;
+ *   - re-arm TCP_QUICKACK whenever the reader is about to sleep: a broker that does not set
+ *     TCP_NODELAY itself (mosquitto as Debian ships it) holds its next packet back until our
+ *     acknowledgement, which the kernel would delay by 40 ms;
+ *   - read ahead: one recv() takes what is there, the next calls are served from memory;
+ *   - remember whether the last write was cut short, because writing to such a socket from Paho's
+ *     own receiving thread would wait for that thread, for ever.
+ * Other descriptors pass through untouched. TLS sockets read through OpenSSL: they get the options
+ * but no read-ahead.
+ *
+ * Invariants. (1) An entry belongs to an open descriptor: made by connect, ended by close. (2) Only
+ * the thread that reads a socket (Paho's one receiving thread, or a connecting one, never both at a
+ * time) touches its buffer. (3) poll reports POLLIN for a socket with bytes in its buffer.
+ */
+#ifndef TRIGGERS_NODELAY_H
+#define TRIGGERS_NODELAY_H
+
+#include <stdbool.h>
+
+/* Can a write of up to 4 KiB to this socket be expected to go out whole and at once? */
+bool nodelay_writable(int fd);
+/* The descriptor that this thread connected last; -1. */
+int nodelay_last_connected(void);
+/* errno of this thread's last connect() that failed at once; 0. */
+int nodelay_last_error(void);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What every kind of trigger looks like from above, and its twin, the way out. A trigger knows
+ * nothing of functions and bindings: it is told what to listen to (routes: a number chosen by the
+ * caller and a filter), and hands each thing that happened to one sink, with the numbers of the
+ * routes it came by where it can tell.
+ *
+ * Threads: ops are called by one thread (the owner's); publish by any. The sink is called on the
+ * trigger's own thread, may publish from there, and must not call anything else here.
+ */
+#ifndef TRIGGERS_TRIGGER_H
+#define TRIGGERS_TRIGGER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/why.h"
+#include "proto/event.h"
+
+struct trigger;
+
+enum { TRIGGER_ROUTES_MAX = 64 }; /* that one delivery can name */
+
+struct trigger_sink {
+	/* e and what it points to are borrowed for the call. nroutes 0: the trigger cannot tell by
+	 * which routes it came, so every route that matches e->topic is meant. */
+	void (*event)(void *arg, const struct event *e, const uint32_t *routes, unsigned nroutes);
+	void *arg;
+};
+
+struct trigger_message { /* what goes out */
+	struct span topic, payload;
+	uint8_t qos, retain;
+};
+
+struct trigger_status {
+	const char *state; /* "connected", "connecting", "waiting", "stopped": a constant */
+	char detail[256];  /* why it is not connected, and what to do; "" */
+	unsigned subscriptions;
+	uint64_t received, published;
+	uint64_t dropped; /* in or out: refused, with a reason in the log */
+	uint64_t queued;  /* waiting to go out */
+};
+
+struct trigger_ops {
+	const char *kind;
+	/* Listens; -E_INVALID for a filter that makes no sense. A second call with the same route
+	 * changes its QoS. Takes effect now or when the trigger is connected again. */
+	int (*subscribe)(struct trigger *t, uint32_t route, struct span filter, unsigned qos,
+			 struct why *why);
+	void (*unsubscribe)(struct trigger *t, uint32_t route);
+	/* Sends or queues a copy. -E_LIMIT: the queue is full (counted and logged here). */
+	int (*publish)(struct trigger *t, const struct trigger_message *m);
+	void (*status)(struct trigger *t, struct trigger_status *ret);
+	void (*start)(struct trigger *t);
+	/* No call of the sink begins or runs after stop has returned. What is queued gets up to
+	 * grace_ms to go out; the rest is counted and logged. */
+	void (*stop)(struct trigger *t, unsigned grace_ms);
+	void (*free)(struct trigger *t);
+};
+
+struct trigger { /* the first member of every kind's struct */
+	const struct trigger_ops *ops;
+	const char *name;
+	struct trigger_sink sink;
+};
+
+#endif
