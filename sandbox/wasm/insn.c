@@ -68,6 +68,16 @@ bool wasm_is_ref_type(uint8_t code)
 	return code == AOT_FUNCREF || code == AOT_EXTERNREF;
 }
 
+const char *wasm_type_name(uint8_t code)
+{
+	static const char *const name[] = {
+		[AOT_EXTERNREF] = "externref", [AOT_FUNCREF] = "funcref", [AOT_V128] = "v128",
+		[AOT_F64] = "f64",	       [AOT_F32] = "f32",	  [AOT_I64] = "i64",
+		[AOT_I32] = "i32",
+	};
+	return code < ARRAY_LEN(name) && name[code] ? name[code] : "a value";
+}
+
 /* The number at *p, which is moved behind it; `none` where there are no digits. */
 static unsigned digits(const char **p, unsigned none)
 {

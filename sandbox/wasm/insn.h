@@ -66,6 +66,7 @@ unsigned wasm_lanes(const struct wasm_opinfo *info);
 
 bool wasm_is_value_type(uint8_t code);
 bool wasm_is_ref_type(uint8_t code);
+const char *wasm_type_name(uint8_t code); /* "i32" ... "externref"; never NULL */
 
 enum { WASM_BLOCK_EMPTY = -64 };
 
