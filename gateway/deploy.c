@@ -1,0 +1,595 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The states of a deploy on the loop; deploy_work.c does what takes time. */
+#include "gateway/deploy.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/child.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "gateway/deploy_job.h"
+#include "gateway/wall.h"
+
+struct deployer {
+	struct deploy_env env;
+	char compiler[SEAL_TEXT_MAX], cpu[SEAL_TEXT_MAX];
+	TAILQ_HEAD(deploy_list, deploy_job) jobs; /* in order of arrival */
+	struct deploy_list owed; /* over, but the sandbox still owes them a call */
+	unsigned compiling, uploads;
+	bool stopping;
+	uv_timer_t tick; /* runs while a job waits for the sandbox */
+};
+
+static void advance(struct deployer *d);
+static void on_checked(uv_work_t *w, int status);
+static void on_kept(uv_work_t *w, int status);
+
+static struct seal_id seal_id_of(const struct deploy_job *j)
+{
+	return (struct seal_id){ j->hash, j->d->compiler, j->d->cpu };
+}
+
+/* ---- jobs ---- */
+
+static struct deploy_job *job_new(struct deployer *d)
+{
+	struct deploy_job *j = calloc(1, sizeof(*j));
+	if (!j)
+		return NULL;
+	j->d = d;
+	j->wasm_fd = j->so_fd = -1;
+	j->work.data = j;
+	j->manifest_json = (char *)"";
+	arena_init(&j->arena, 16 * MANIFEST_BYTES_MAX);
+	return j;
+}
+
+static void job_free(struct deploy_job *j)
+{
+	if (!j)
+		return;
+	own_fd_close(&j->wasm_fd);
+	own_fd_close(&j->so_fd);
+	json_decref(j->previous);
+	arena_fini(&j->arena);
+	free(j->report);
+	free(j->keys);
+	free(j->wasm);
+	free(j);
+}
+
+static void note_restored(struct deploy_job *j)
+{
+	struct deployer *d = j->d;
+	if (j->err == 0) {
+		LOG(LOG_INFO, "function restored", F_STR("function", j->name),
+		    F_U64("revision", j->revision), F_STR("from", j->is_cached ? "cache" : "wasm"),
+		    F_U64("compile_ms", j->compile_ms));
+		if (j->report)
+			(void)registry_function_report(d->env.registry, j->name, j->revision,
+						       j->report, NULL);
+	} else if (!d->stopping) {
+		LOG(LOG_ERR, "function cannot be restored", F_STR("function", j->name),
+		    F_STR("reason", why_text(&j->why, j->err)), F_ERR(j->err));
+	}
+	if (!d->stopping)
+		(void)registry_function_state(d->env.registry, j->name,
+					      j->err == 0 ? "active" : "failed",
+					      j->err == 0 ? "" : why_text(&j->why, j->err), NULL);
+}
+
+static void tell(struct deploy_job *j)
+{
+	OWN_FREE char *named = NULL;
+	const char *text = j->err == 0 ? "" : why_text(&j->why, j->err);
+	if (j->name[0] != '\0' && j->err < 0 &&
+	    asprintf(&named, "function \"%s\": %s", j->name, text) >= 0)
+		text = named;
+	json_t *sheet = j->err == 0 || j->err == -EPERM ? deploy_sheet(&j->manifest) : NULL;
+	json_t *report = j->report ? json_loads(j->report, 0, NULL) : NULL;
+	const struct deploy_outcome o = {
+		.err = j->err,
+		.why = text,
+		.name = j->name,
+		.manifest = sheet,
+		.previous = j->previous,
+		.report = report,
+		.version = j->manifest.version,
+		.hash = j->hash,
+		.key_id = j->key_id,
+		.revision = j->revision,
+		.compile_ms = j->compile_ms,
+	};
+	if (j->err == 0)
+		LOG(LOG_NOTE, "function deployed", F_STR("function", j->name),
+		    F_U64("revision", j->revision), F_STR("version", j->manifest.version),
+		    F_STR("key", j->key_id), F_U64("compile_ms", j->compile_ms));
+	else if (j->err != -EPERM)
+		LOG(LOG_WARN, "deploy refused", F_STR("function", j->name), F_STR("reason", text),
+		    F_ERR(j->err));
+	j->done(j->arg, &o);
+	json_decref(sheet);
+	json_decref(report);
+}
+
+/* The only end of a job. Whoever calls it calls advance() afterwards, and touches j no more. */
+static void job_over(struct deploy_job *j, int err)
+{
+	struct deployer *d = j->d;
+	j->err = err;
+	j->stage = DEPLOY_OVER;
+	TAILQ_REMOVE(&d->jobs, j, link);
+	if (j->is_restore) {
+		note_restored(j);
+	} else {
+		d->uploads--;
+		tell(j);
+	}
+	if (j->is_loading)
+		TAILQ_INSERT_TAIL(&d->owed, j, link);
+	else
+		job_free(j);
+}
+
+/* ---- worker threads ---- */
+
+static void check_on_thread(uv_work_t *w)
+{
+	struct deploy_job *j = w->data;
+	const struct seal_id id = seal_id_of(j);
+	deploy_check(j, &j->d->env, &id);
+}
+
+static void keep_on_thread(uv_work_t *w)
+{
+	struct deploy_job *j = w->data;
+	const struct seal_id id = seal_id_of(j);
+	deploy_keep(j, &j->d->env, &id);
+}
+
+static void work_start(struct deploy_job *j, enum deploy_stage stage, uv_work_cb work,
+		       uv_after_work_cb after)
+{
+	j->stage = stage;
+	j->is_working = true;
+	ENSURE(uv_queue_work(j->d->env.loop, &j->work, work, after) == 0);
+}
+
+/* True when the job goes on. */
+static bool worked(struct deploy_job *j)
+{
+	j->is_working = false;
+	if (j->d->stopping)
+		j->err = why_set(&j->why, -E_GONE, "the gateway is stopping");
+	if (j->err == 0)
+		return true;
+	job_over(j, j->err);
+	return false;
+}
+
+/* ---- CHECK -> TURN ---- */
+
+/* An upload's name is known only now. */
+static int name_take(struct deploy_job *j)
+{
+	if (j->name[0] == '\0' && j->manifest.name)
+		(void)snprintf(j->name, sizeof(j->name), "%s", j->manifest.name);
+	if (j->name[0] == '\0')
+		return why_set(&j->why, -E_INVALID,
+			       "the module has no manifest that names it: give a name (?name=, "
+			       "penstock deploy --name), or add a manifest when signing");
+	if (manifest_name_ok(j->name))
+		return 0;
+	int err = why_set(&j->why, -E_INVALID,
+			  "\"%s\" is no function name: 1 to %d of a-z, 0-9, - and _, a letter or "
+			  "digit first",
+			  j->name, MANIFEST_NAME_MAX);
+	j->name[0] = '\0';
+	return err;
+}
+
+static void on_checked(uv_work_t *w, int status)
+{
+	struct deploy_job *j = w->data;
+	struct deployer *d = j->d;
+	(void)status;
+	if (worked(j)) {
+		j->stage = DEPLOY_TURN;
+		int err = name_take(j);
+		if (err < 0)
+			job_over(j, err);
+	}
+	advance(d);
+}
+
+/* ---- TURN -> SLOT, or LOAD ---- */
+
+static int previous_take(void *arg, const struct registry_function *f)
+{
+	json_t **previous = arg;
+	json_t *sheet = deploy_sheet_of(f->manifest);
+	*previous = json_pack("{s:i, s:s, s:s, s:o*}", "revision", (int)f->revision, "version",
+			      f->version, "hash", f->hash, "manifest", sheet);
+	return 0;
+}
+
+static bool asks_for_grant(const struct manifest *m)
+{
+	const struct manifest_limits *want = &m->limits, *usual = &manifest_limits_default;
+	return m->npublish > 0 || m->nio > 0 || m->nmodels > 0 || m->nhttp > 0 || m->state ||
+	       want->memory_bytes > usual->memory_bytes || want->stack_bytes > usual->stack_bytes ||
+	       want->output_bytes > usual->output_bytes || want->cpu_ms > usual->cpu_ms ||
+	       want->deadline_ms > usual->deadline_ms;
+}
+
+static int grant(struct deploy_job *j)
+{
+	struct registry *r = j->d->env.registry;
+	int err = registry_functions(r, j->name, previous_take, &j->previous, NULL);
+	if (err < 0 && err != -E_UNKNOWN)
+		return why_set(&j->why, err, "the registry cannot be read");
+	err = registry_revision_next(r, j->name, &j->revision, &j->why);
+	if (err < 0)
+		return err;
+	if (asks_for_grant(&j->manifest) && !j->granted)
+		return why_set(&j->why, -EPERM,
+			       "the manifest asks for capabilities or for more than the default "
+			       "limits, and nobody granted them");
+	return 0;
+}
+
+/* One job per name beyond TURN; who came first goes first. */
+static bool is_its_turn(const struct deploy_job *j)
+{
+	const struct deploy_job *i;
+	bool before = true;
+	if (j->stage != DEPLOY_TURN)
+		return false;
+	TAILQ_FOREACH(i, &j->d->jobs, link)
+	{
+		if (i == j)
+			before = false;
+		else if (strcmp(i->name, j->name) == 0 &&
+			 (i->stage > DEPLOY_TURN || (before && i->stage == DEPLOY_TURN)))
+			return false;
+	}
+	return true;
+}
+
+static void load(struct deploy_job *j);
+
+static void turn(struct deploy_job *j)
+{
+	int err = j->is_restore ? 0 : grant(j);
+	if (err < 0)
+		job_over(j, err);
+	else if (j->is_cached)
+		load(j);
+	else
+		j->stage = DEPLOY_SLOT;
+}
+
+/* ---- SLOT -> COMPILE -> KEEP ---- */
+
+static void on_compiled(void *arg, const struct compile_result *r)
+{
+	struct deploy_job *j = arg;
+	struct deployer *d = j->d;
+	d->compiling--;
+	j->compile = NULL;
+	j->so_fd = r->so_fd;
+	j->report = r->report;
+	j->compile_ms = r->wall_ms;
+	if (r->err < 0) {
+		job_over(j, why_set(&j->why, r->err, "%s", why_text(r->why, r->err)));
+	} else {
+		json_t *report = json_loads(r->report, 0, NULL);
+		j->is_reactor = json_is_true(json_object_get(report, "is_reactor"));
+		json_decref(report);
+		work_start(j, DEPLOY_KEEP, keep_on_thread, on_kept);
+	}
+	advance(d);
+}
+
+static void compile(struct deploy_job *j)
+{
+	struct deployer *d = j->d;
+	int err = compile_start(d->env.loop, j->wasm_fd, on_compiled, j, &j->compile, &j->why);
+	if (err < 0) {
+		job_over(j, err);
+		return;
+	}
+	j->stage = DEPLOY_COMPILE;
+	d->compiling++;
+}
+
+static void on_kept(uv_work_t *w, int status)
+{
+	struct deploy_job *j = w->data;
+	struct deployer *d = j->d;
+	(void)status;
+	if (worked(j))
+		load(j);
+	advance(d);
+}
+
+/* ---- LOAD -> RECORD ---- */
+
+/* Trust may have been taken back while we compiled. */
+static int ignore_key(void *arg, const struct registry_key *k)
+{
+	(void)arg;
+	(void)k;
+	return 0;
+}
+
+static bool is_wanted(struct deploy_job *j)
+{
+	unsigned next = 0;
+	if (!j->is_restore) {
+		int err = registry_keys(j->d->env.registry, j->key_id, ignore_key, NULL, NULL);
+		if (err == -E_UNKNOWN)
+			err = why_set(&j->why, -E_TRUST, "key %s is not trusted any more",
+				      j->key_id);
+		j->err = err;
+		return err == 0;
+	}
+	/* A restore whose function was removed meanwhile. */
+	j->err = registry_revision_next(j->d->env.registry, j->name, &next, &j->why);
+	if (j->err == 0 && next != j->revision + 1)
+		j->err = why_set(&j->why, -E_UNKNOWN, "removed while it was being restored");
+	return j->err == 0;
+}
+
+static int record(struct deploy_job *j)
+{
+	const struct registry_function f = {
+		.name = j->name,
+		.version = j->manifest.version ? j->manifest.version : "0.0.0",
+		.revision = j->revision,
+		.hash = j->hash,
+		.key_id = j->key_id,
+		.is_reactor = j->is_reactor,
+		.manifest = j->manifest_json,
+		.report = j->report,
+		.deployed_wall_ms = wall_ms(),
+	};
+	return registry_function_put(j->d->env.registry, &f, &j->why);
+}
+
+static int restore_row(void *arg, const struct registry_function *f);
+
+/* The sandbox has the new revision, but the registry could not note it: the old one goes back. */
+static void take_back(struct deploy_job *j)
+{
+	struct deployer *d = j->d;
+	if (d->stopping)
+		return;
+	if (registry_functions(d->env.registry, j->name, restore_row, d, NULL) < 0)
+		(void)d->env.unload(d->env.load_arg, j->name);
+}
+
+static void on_loaded(void *arg, int err, const char *why)
+{
+	struct deploy_job *j = arg;
+	struct deployer *d = j->d;
+	j->is_loading = false;
+	if (j->stage == DEPLOY_OVER) {
+		TAILQ_REMOVE(&d->owed, j, link);
+		job_free(j);
+		return;
+	}
+	if (err < 0) {
+		err = why_set(&j->why, err, "the sandbox cannot load it: %s", why ? why : "?");
+	} else if (!j->is_restore) {
+		err = record(j);
+		if (err < 0)
+			take_back(j);
+	}
+	job_over(j, err);
+	advance(d);
+}
+
+static void on_tick(uv_timer_t *t)
+{
+	struct deployer *d = t->data;
+	struct deploy_job *j, *next;
+	bool waiting = false;
+	for (j = TAILQ_FIRST(&d->jobs); j; j = next) {
+		next = TAILQ_NEXT(j, link);
+		if (j->stage != DEPLOY_LOAD)
+			continue;
+		waiting = true;
+		if (uv_now(d->env.loop) >= j->load_by_ms)
+			job_over(j, why_set(&j->why, -E_GONE,
+					    "the sandbox did not answer within %d s",
+					    DEPLOY_LOAD_MS / 1000));
+	}
+	if (!waiting)
+		(void)uv_timer_stop(t);
+	advance(d);
+}
+
+static void load(struct deploy_job *j)
+{
+	struct deployer *d = j->d;
+	const struct path_function f = {
+		.name = j->name,
+		.revision = j->revision,
+		.so_fd = j->so_fd,
+		.limits = j->manifest.limits,
+		.publish = j->manifest.publish,
+		.npublish = j->manifest.npublish,
+		.is_reactor = j->is_reactor,
+	};
+	j->stage = DEPLOY_LOAD;
+	if (!is_wanted(j)) {
+		job_over(j, j->err);
+		return;
+	}
+	j->load_by_ms = uv_now(d->env.loop) + DEPLOY_LOAD_MS;
+	j->is_loading = true;
+	int err = d->env.load(d->env.load_arg, &f, on_loaded, j, &j->why);
+	if (err < 0) {
+		j->is_loading = false;
+		job_over(j, err);
+	} else if (!uv_is_active((uv_handle_t *)&d->tick)) {
+		(void)uv_timer_start(&d->tick, on_tick, 1000, 1000);
+	}
+}
+
+/* ---- everything that waits ---- */
+
+/* Moves one job that waits for its turn or for a compiler. False: none can move. */
+static bool advance_one(struct deployer *d)
+{
+	struct deploy_job *j;
+	TAILQ_FOREACH(j, &d->jobs, link)
+	{
+		if (is_its_turn(j)) {
+			turn(j);
+			return true;
+		}
+		if (j->stage == DEPLOY_SLOT && d->compiling < DEPLOY_COMPILES_MAX) {
+			compile(j);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void advance(struct deployer *d)
+{
+	while (!d->stopping && advance_one(d))
+		;
+}
+
+/* ---- from outside ---- */
+
+int deployer_new(const struct deploy_env *env, struct deployer **ret, struct why *why)
+{
+	struct deployer *d = calloc(1, sizeof(*d));
+	if (!d)
+		return why_set(why, -ENOMEM, "out of memory");
+	OWN_FREE char *compiler = child_sibling("penstock-aot", why);
+	if (!compiler) {
+		free(d);
+		return -ENOENT;
+	}
+	d->env = *env;
+	TAILQ_INIT(&d->jobs);
+	TAILQ_INIT(&d->owed);
+	seal_compiler_id(compiler, d->compiler);
+	seal_cpu_id(d->cpu);
+	(void)uv_timer_init(env->loop, &d->tick);
+	d->tick.data = d;
+	*ret = d;
+	return 0;
+}
+
+void deployer_stop(struct deployer *d)
+{
+	struct deploy_job *j, *next;
+	if (!d || d->stopping)
+		return;
+	d->stopping = true;
+	uv_close((uv_handle_t *)&d->tick, NULL);
+	for (j = TAILQ_FIRST(&d->jobs); j; j = next) {
+		next = TAILQ_NEXT(j, link);
+		if (j->is_working)
+			continue; /* its thread cannot be stopped; worked() ends it */
+		if (j->compile) {
+			compile_cancel(j->compile);
+			j->compile = NULL;
+		}
+		job_over(j, why_set(&j->why, -E_GONE, "the gateway is stopping"));
+	}
+}
+
+void deployer_free(struct deployer *d)
+{
+	struct deploy_job *j;
+	if (!d)
+		return;
+	deployer_stop(d);
+	while ((j = TAILQ_FIRST(&d->owed)) != NULL) {
+		TAILQ_REMOVE(&d->owed, j, link);
+		job_free(j);
+	}
+	free(d);
+}
+
+static int restore_row(void *arg, const struct registry_function *f)
+{
+	struct deployer *d = arg;
+	struct deploy_job *j = job_new(d);
+	if (!j)
+		return -ENOMEM;
+	j->is_restore = true;
+	j->revision = f->revision;
+	j->is_reactor = f->is_reactor;
+	(void)snprintf(j->name, sizeof(j->name), "%s", f->name);
+	(void)snprintf(j->hash, sizeof(j->hash), "%s", f->hash);
+	(void)snprintf(j->key_id, sizeof(j->key_id), "%s", f->key_id);
+	j->manifest_json = arena_strndup(&j->arena, f->manifest, strlen(f->manifest));
+	if (!j->manifest_json) {
+		job_free(j);
+		return -ENOMEM;
+	}
+	TAILQ_INSERT_TAIL(&d->jobs, j, link);
+	work_start(j, DEPLOY_CHECK, check_on_thread, on_checked);
+	return 0;
+}
+
+int deployer_restore(struct deployer *d, struct why *why)
+{
+	int err = registry_functions(d->env.registry, NULL, restore_row, d, why);
+	return err == -ENOMEM ? why_set(why, err, "out of memory") : err;
+}
+
+static int take_key(void *arg, const struct registry_key *k)
+{
+	struct deploy_job *j = arg;
+	struct sig_public *more = realloc(j->keys, (j->nkeys + 1) * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	j->keys = more;
+	j->keys[j->nkeys++] = k->public;
+	return 0;
+}
+
+int deploy_start(struct deployer *d, const struct deploy_request *r, deploy_done *done, void *arg,
+		 struct why *why)
+{
+	struct deploy_job *j = job_new(d);
+	if (!j) {
+		free(r->wasm);
+		return why_set(why, -ENOMEM, "out of memory");
+	}
+	j->wasm = r->wasm;
+	j->len = r->len;
+	j->granted = r->granted;
+	j->done = done;
+	j->arg = arg;
+	int err = 0;
+	if (r->name && strlen(r->name) >= sizeof(j->name))
+		err = why_set(why, -E_INVALID, "the name has %zu bytes, at most %d are allowed",
+			      strlen(r->name), MANIFEST_NAME_MAX);
+	else if (d->stopping)
+		err = why_set(why, -E_GONE, "the gateway is stopping");
+	else if (d->uploads >= DEPLOY_WAITING_MAX)
+		err = why_set(why, -E_LIMIT, "%u deploys are under way already", d->uploads);
+	else
+		err = registry_keys(d->env.registry, NULL, take_key, j, why);
+	if (err < 0) {
+		job_free(j);
+		return err;
+	}
+	(void)snprintf(j->name, sizeof(j->name), "%s", r->name ? r->name : "");
+	TAILQ_INSERT_TAIL(&d->jobs, j, link);
+	d->uploads++;
+	work_start(j, DEPLOY_CHECK, check_on_thread, on_checked);
+	return 0;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The way of a module from uploaded bytes to a function that gets events:
+ *
+ *	CHECK    size, SHA-256, signature by a trusted key, manifest          (worker thread)
+ *	TURN     its turn: one deploy per name at a time; then the grant
+ *	SLOT     a free compiler: at most DEPLOY_COMPILES_MAX at once
+ *	COMPILE  penstock-aot                                                 (its own process)
+ *	KEEP     module to the store, native code sealed into the cache       (worker thread)
+ *	LOAD     the sandbox has loaded it
+ *	RECORD   the new revision in the registry, one transaction
+ *
+ * LOAD comes before RECORD: a version that the sandbox cannot load never becomes the active one,
+ * and the one before it goes on.
+ *
+ * A restore (at start, from the registry) enters at CHECK with the sealed code instead: when that is
+ * good it goes on at LOAD, else the stored module is compiled again while other functions serve.
+ *
+ * Nothing here blocks the loop. Loop thread only.
+ */
+#ifndef GATEWAY_DEPLOY_H
+#define GATEWAY_DEPLOY_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <uv.h>
+
+#include "base/util.h"
+#include "base/why.h"
+#include "gateway/config.h"
+#include "gateway/path.h"
+#include "gateway/registry.h"
+#include "gateway/seal.h"
+#include "gateway/store.h"
+
+enum {
+	DEPLOY_COMPILES_MAX = 2, /* each may take AOT_JOB_MEMORY_MB */
+	DEPLOY_WAITING_MAX = 64, /* uploads under way, restores not counted */
+	DEPLOY_LOAD_MS = 30000,	 /* until the sandbox must have answered */
+};
+
+struct deployer;
+
+struct deploy_env { /* all borrowed until deployer_free */
+	const struct config *config;
+	uv_loop_t *loop;
+	struct registry *registry;
+	const struct seal *seal;
+	const struct store *store;
+	/* path_function_put, or a test's */
+	int (*load)(void *arg, const struct path_function *f, path_loaded *done, void *done_arg,
+		    struct why *why);
+	int (*unload)(void *arg, const char *name);
+	void *load_arg;
+};
+
+int deployer_new(const struct deploy_env *env, struct deployer **ret, struct why *why) MUST_USE;
+/* Kills compiles; every deploy still under way is done with -E_GONE, soon or in deployer_free. */
+void deployer_stop(struct deployer *d);
+/* After the loop has run out of work of deployer_stop. NULL is fine. */
+void deployer_free(struct deployer *d);
+
+/* Brings what the registry has back to life. The outcome of each is logged, and a failure noted in
+ * the registry, where GET /functions shows it. */
+int deployer_restore(struct deployer *d, struct why *why) MUST_USE;
+
+struct deploy_request {
+	uint8_t *wasm; /* malloc'd; taken, also on an error */
+	size_t len;
+	const char *name; /* overrides the manifest's; NULL or "" = the manifest's; copied */
+	bool granted;	  /* the operator has seen the manifest */
+};
+
+struct deploy_outcome {
+	int err;	   /* 0; -EPERM: the manifest must be granted; else the reason's */
+	const char *why;   /* names the function, what and where */
+	const char *name;  /* "" when it is not known */
+	json_t *manifest;  /* borrowed; with 0 and -EPERM */
+	json_t *previous;  /* borrowed; NULL or {revision, version, hash, manifest} */
+	json_t *report;	   /* borrowed; with 0 */
+	const char *version, *hash, *key_id; /* with 0 */
+	unsigned revision;
+	uint64_t compile_ms;
+};
+typedef void deploy_done(void *arg, const struct deploy_outcome *o);
+
+/* done is called once, later, unless an error is returned: -E_LIMIT when too many are under way. */
+int deploy_start(struct deployer *d, const struct deploy_request *r, deploy_done *done, void *arg,
+		 struct why *why) MUST_USE;
+
+/* The permission sheet: what a manifest asks for, with every default filled in. */
+json_t *deploy_sheet(const struct manifest *m);
+/* The same from a registry row's manifest text; NULL when it does not parse any more. */
+json_t *deploy_sheet_of(const char *manifest_json);
+
+#endif

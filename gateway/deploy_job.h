@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside deploy: one module on its way. */
+#ifndef GATEWAY_DEPLOY_JOB_H
+#define GATEWAY_DEPLOY_JOB_H
+
+#include <sys/queue.h>
+
+#include "base/arena.h"
+#include "gateway/compile.h"
+#include "gateway/deploy.h"
+
+enum deploy_stage {
+	DEPLOY_CHECK,
+	DEPLOY_TURN,
+	DEPLOY_SLOT,
+	DEPLOY_COMPILE,
+	DEPLOY_KEEP,
+	DEPLOY_LOAD,
+	DEPLOY_OVER,
+};
+
+struct deploy_job {
+	struct deployer *d;
+	TAILQ_ENTRY(deploy_job) link;
+	enum deploy_stage stage;
+	bool is_restore; /* done is NULL then */
+	bool is_cached;  /* restore: the sealed code was good */
+	bool granted;
+	deploy_done *done;
+	void *arg;
+
+	/* what came in, and what CHECK found */
+	uint8_t *wasm; /* until CHECK has made wasm_fd of it */
+	size_t len;
+	struct sig_public *keys;
+	size_t nkeys;
+	char name[MANIFEST_NAME_MAX + 1]; /* "" until known */
+	char hash[REGISTRY_HASH_TEXT];
+	char key_id[SIG_KEY_ID_TEXT];
+	struct arena arena;
+	struct manifest manifest; /* strings in the arena */
+	char *manifest_json;	  /* as stored; "" without the section; in the arena */
+	unsigned revision;
+	bool is_reactor;
+
+	/* on the way */
+	int wasm_fd, so_fd;
+	char *report;
+	uint64_t compile_ms;
+	json_t *previous;
+	struct compile *compile;
+	uv_work_t work;
+	bool is_working;	/* work is with the thread pool */
+	bool is_loading;	/* the sandbox owes us an answer */
+	uint64_t load_by_ms;	/* uv_now() */
+	int err;
+	struct why why;
+};
+
+/* Worker threads: touch only the job, and of the deployer only what never changes. */
+void deploy_check(struct deploy_job *j, const struct deploy_env *env,
+		  const struct seal_id *id);
+void deploy_keep(struct deploy_job *j, const struct deploy_env *env, const struct seal_id *id);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parts of a deploy that take time or wait for the disk; they run on worker threads. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "gateway/deploy_job.h"
+#include "gateway/file.h"
+
+static struct manifest_limits limits_most(const struct config *c)
+{
+	return (struct manifest_limits){
+		.memory_bytes = c->memory_bytes,
+		.stack_bytes = c->stack_bytes,
+		.output_bytes = c->output_bytes,
+		.cpu_ms = c->cpu_ms,
+		.deadline_ms = c->deadline_ms,
+	};
+}
+
+static int manifest_take(struct deploy_job *j, struct span json, struct why *why)
+{
+	j->manifest_json = arena_strndup(&j->arena, (const char *)json.at, json.len);
+	return j->manifest_json ? 0 : why_set(why, -ENOMEM, "out of memory");
+}
+
+/* Uploaded bytes: nothing in them is believed before the signature over all of them is good. */
+static int check_upload(struct deploy_job *j, const struct deploy_env *env)
+{
+	const struct span wasm = { j->wasm, j->len };
+	const struct manifest_limits most = limits_most(env->config);
+	struct span json = { (const uint8_t *)"", 0 };
+	size_t key = 0;
+	int err = sig_verify(wasm, j->keys, j->nkeys, &key, &j->why);
+	if (err < 0)
+		return err;
+	sig_key_id(&j->keys[key], j->key_id);
+	store_hash(wasm, j->hash);
+	err = manifest_from_module(wasm, &most, &j->arena, &j->manifest, &json, &j->why);
+	if (err == 0)
+		err = manifest_take(j, json, &j->why);
+	if (err == 0)
+		err = file_memfd(wasm, "penstock-wasm", &j->wasm_fd, &j->why);
+	return err;
+}
+
+/* From the registry: sealed code, or else the module to compile again. */
+static int check_restore(struct deploy_job *j, const struct deploy_env *env,
+			 const struct seal_id *id)
+{
+	const struct manifest_limits most = limits_most(env->config);
+	const struct span json = { (const uint8_t *)j->manifest_json, strlen(j->manifest_json) };
+	struct why miss = { 0 };
+	int err = 0;
+	if (json.len > 0)
+		err = manifest_parse(json, &most, &j->arena, &j->manifest, &j->why);
+	else
+		j->manifest.limits = manifest_limits_default;
+	if (err < 0)
+		return err;
+	err = seal_get(env->seal, id, &j->so_fd, &miss);
+	j->is_cached = err == 0;
+	if (err == 0)
+		return 0;
+	LOG(err == -E_SIGNATURE ? LOG_WARN : LOG_NOTE, "no usable native code, compiling again",
+	    F_STR("function", j->name), F_STR("reason", miss.text), F_ERR(err));
+	return store_get(env->store, j->hash, env->config->module_bytes, &j->wasm_fd, &j->why);
+}
+
+void deploy_check(struct deploy_job *j, const struct deploy_env *env, const struct seal_id *id)
+{
+	j->err = j->is_restore ? check_restore(j, env, id) : check_upload(j, env);
+	free(j->wasm);
+	j->wasm = NULL;
+}
+
+void deploy_keep(struct deploy_job *j, const struct deploy_env *env, const struct seal_id *id)
+{
+	struct span wasm;
+	if (!j->is_restore) {
+		j->err = file_map(j->wasm_fd, env->config->module_bytes, &wasm, &j->why);
+		if (j->err == 0) {
+			j->err = store_put(env->store, j->hash, wasm, &j->why);
+			file_unmap(wasm);
+		}
+	}
+	if (j->err == 0)
+		j->err = seal_put(env->seal, id, j->so_fd, &j->why);
+}

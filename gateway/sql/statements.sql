@@ -1,0 +1,71 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Every statement that penstockd runs on its registry. Parameters by number, in the order in which
+-- registry.c binds them.
+
+-- name: begin
+BEGIN IMMEDIATE;
+-- name: commit
+COMMIT;
+-- name: rollback
+ROLLBACK;
+
+-- name: key_put
+INSERT INTO keys (id, public, comment, trusted_at) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (id) DO NOTHING;
+-- name: key_list
+SELECT id, public, comment, trusted_at FROM keys ORDER BY trusted_at, id;
+-- name: key_get
+SELECT id, public, comment, trusted_at FROM keys WHERE id = ?1;
+-- name: key_remove
+DELETE FROM keys WHERE id = ?1;
+
+-- name: function_put
+INSERT INTO functions (name, revision, state, reason) VALUES (?1, ?2, 'active', '')
+ON CONFLICT (name) DO UPDATE SET revision = ?2, state = 'active', reason = '';
+-- name: version_put
+INSERT INTO versions (name, revision, version, hash, key_id, reactor, manifest, report, deployed_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9);
+-- name: version_prune
+DELETE FROM versions WHERE name = ?1 AND revision <= ?2;
+-- name: version_report
+UPDATE versions SET report = ?3 WHERE name = ?1 AND revision = ?2;
+-- name: function_state
+UPDATE functions SET state = ?2, reason = ?3 WHERE name = ?1;
+-- name: function_remove
+DELETE FROM functions WHERE name = ?1;
+-- name: function_count
+SELECT count(*) FROM functions;
+-- name: revision_next
+SELECT coalesce(max(revision), 0) + 1 FROM functions WHERE name = ?1;
+-- name: function_list
+SELECT f.name, f.revision, v.version, v.hash, v.key_id, v.reactor, v.manifest, v.report,
+       v.deployed_at, f.state, f.reason
+FROM functions f JOIN versions v ON v.name = f.name AND v.revision = f.revision ORDER BY f.name;
+-- name: function_get
+SELECT f.name, f.revision, v.version, v.hash, v.key_id, v.reactor, v.manifest, v.report,
+       v.deployed_at, f.state, f.reason
+FROM functions f JOIN versions v ON v.name = f.name AND v.revision = f.revision WHERE f.name = ?1;
+-- name: version_list
+SELECT v.name, v.revision, v.version, v.hash, v.key_id, v.reactor, v.manifest, v.report,
+       v.deployed_at, iif(f.revision = v.revision, f.state, 'inactive'), f.reason
+FROM versions v JOIN functions f ON f.name = v.name WHERE v.name = ?1 ORDER BY v.revision DESC;
+-- name: hash_used
+SELECT count(*) FROM versions WHERE hash = ?1;
+
+-- name: binding_put
+INSERT INTO bindings (function, kind, broker, filter, publish, qos, publish_qos, retain, created_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9);
+-- name: binding_list
+SELECT id, function, kind, broker, filter, publish, qos, publish_qos, retain, created_at
+FROM bindings ORDER BY id;
+-- name: binding_list_of
+SELECT id, function, kind, broker, filter, publish, qos, publish_qos, retain, created_at
+FROM bindings WHERE function = ?1 ORDER BY id;
+-- name: binding_remove
+DELETE FROM bindings WHERE id = ?1;
+-- name: binding_remove_of
+DELETE FROM bindings WHERE function = ?1;
+-- name: binding_count
+SELECT count(*) FROM bindings;
+-- name: binding_count_of
+SELECT count(*) FROM bindings WHERE function = ?1;
