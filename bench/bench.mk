@@ -9,8 +9,8 @@ bench-idle: all bench-tools $(call example,overheat) ## memory of an idle gatewa
 	@B=$(B) bench/path/idle.sh
 bench-tools: $(bench_tools)
 
-$(B)/bench/load: $(patsubst %,$(B)/bench/path/%.c.o,load mqtt procs) $(call lib,base)
-$(B)/bench/started: $(patsubst %,$(B)/bench/path/%.c.o,started mqtt) $(call lib,base)
+$(B)/bench/load: $(patsubst %,$(B)/bench/path/%.c.o,load args mqtt procs) $(call lib,base)
+$(B)/bench/started: $(patsubst %,$(B)/bench/path/%.c.o,started args mqtt) $(call lib,base)
 $(B)/bench/load $(B)/bench/started:
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)

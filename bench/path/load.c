@@ -13,7 +13,6 @@
  * Everything is bounded: by time, by count, and a phase that makes no progress for STALL_MS ends.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -24,12 +23,13 @@
 #include <time.h>
 
 #include "base/own.h"
+#include "bench/path/args.h"
 #include "bench/path/mqtt.h"
 #include "bench/path/procs.h"
 
 enum {
 	STALL_MS = 4000,
-	RING = 1 << 16,	      /* messages in flight at most; a power of two */
+	RING = 1 << 16,        /* messages in flight at most; a power of two */
 	SAMPLES_MAX = 1 << 21, /* latencies kept of one phase */
 	PAYLOAD_BYTES = 160,
 	PUBLISH_BYTES_MAX = 512, /* of one PUBLISH packet of ours */
@@ -37,20 +37,20 @@ enum {
 
 struct options {
 	const char *in, *out, *pids;
-	unsigned port, qos, window, ready_ms, warm_ms, single_ms, single_max, sparse_ms, sparse_gap_us,
-		flood_ms;
+	unsigned port, qos, window, ready_ms, warm_ms, single_ms, single_max, sparse_ms,
+		sparse_gap_us, flood_ms;
 };
 
 struct load {
 	const struct options *o;
 	struct procs procs;
 	struct mqtt pub, sub;
-	uint64_t next;		 /* number of the next message */
+	uint64_t next; /* number of the next message */
 	uint64_t in_flight;
 	uint64_t received, lost, strange; /* of this phase; strange: twice, or nobody sent it */
-	uint64_t sent_ns[RING];	 /* by number; 0 = not in flight */
-	uint64_t last_ns;	 /* when the last alert came */
-	uint32_t *sample_ns;	 /* [SAMPLES_MAX] */
+	uint64_t sent_ns[RING];           /* by number; 0 = not in flight */
+	uint64_t last_ns;                 /* when the last alert came */
+	uint32_t *sample_ns;              /* [SAMPLES_MAX] */
 	size_t nsamples;
 };
 
@@ -150,7 +150,7 @@ static void forget(struct load *l)
 	memset(l->sent_ns, 0, sizeof(l->sent_ns));
 }
 
-static int run(struct load *l, const struct phase *p, struct why *why)
+static int run_phase(struct load *l, const struct phase *p, struct why *why)
 {
 	uint64_t end_ns = now_ns() + (uint64_t)p->ms * 1000000u, sent = 0;
 	l->received = l->lost = l->strange = l->nsamples = 0;
@@ -199,7 +199,7 @@ static int measure(struct load *l, const struct phase *p, struct why *why)
 	uint64_t cpu_from = 0, cpu_to = 0;
 	int err = procs_cpu_ns(&l->procs, &cpu_from, why);
 	uint64_t from = now_ns();
-	if (err < 0 || (err = run(l, p, why)) < 0)
+	if (err < 0 || (err = run_phase(l, p, why)) < 0)
 		return err;
 	double seconds = (double)(l->last_ns - from) / 1e9;
 	if ((err = procs_cpu_ns(&l->procs, &cpu_to, why)) < 0)
@@ -207,8 +207,8 @@ static int measure(struct load *l, const struct phase *p, struct why *why)
 	if (l->received == 0)
 		return why_set(why, -ETIMEDOUT, "no alert on %s in phase %s", l->o->out, p->name);
 	qsort(l->sample_ns, l->nsamples, sizeof(l->sample_ns[0]), by_value);
-	printf("%s_n=%" PRIu64 "\n%s_lost=%" PRIu64 "\n%s_strange=%" PRIu64 "\n", p->name, l->received,
-	       p->name, l->lost, p->name, l->strange);
+	printf("%s_n=%" PRIu64 "\n%s_lost=%" PRIu64 "\n%s_strange=%" PRIu64 "\n", p->name,
+	       l->received, p->name, l->lost, p->name, l->strange);
 	printf("%s_p50_us=%.1f\n%s_p99_us=%.1f\n%s_p999_us=%.1f\n", p->name, quantile_us(l, 0.5),
 	       p->name, quantile_us(l, 0.99), p->name, quantile_us(l, 0.999));
 	printf("%s_msgs_s=%.0f\n", p->name, (double)l->received / seconds);
@@ -226,10 +226,11 @@ static int await_ready(struct load *l, struct why *why)
 	while (l->received == 0) {
 		uint64_t now = now_ns();
 		if (now > end_ns)
-			return why_set(why, -ETIMEDOUT,
-				       "no alert on %s for messages on %s within %u ms: is the system "
-				       "in the middle running, and bound to these topics?",
-				       l->o->out, l->o->in, l->o->ready_ms);
+			return why_set(
+				why, -ETIMEDOUT,
+				"no alert on %s for messages on %s within %u ms: is the system "
+				"in the middle running, and bound to these topics?",
+				l->o->out, l->o->in, l->o->ready_ms);
 		if (now - beat_ns > 50000000 && l->in_flight < RING) {
 			(void)send_one(l);
 			beat_ns = now;
@@ -269,90 +270,67 @@ static int session(struct load *l, struct why *why)
 	return err;
 }
 
-static const struct {
-	struct option o;
-	const char *help;
-} opts[] = {
-	{ { "port", 1, NULL, 'p' }, "N        broker on 127.0.0.1 (needed)" },
-	{ { "in", 1, NULL, 'i' }, "TOPIC      where sensor messages go (bench/in)" },
-	{ { "out", 1, NULL, 'o' }, "TOPIC     where alerts come (bench/out)" },
-	{ { "qos", 1, NULL, 'q' }, "0|1       of both (0)" },
-	{ { "window", 1, NULL, 'w' }, "N      messages in flight in the flood (1000)" },
-	{ { "ready-ms", 1, NULL, 'r' }, "N    how long to wait for a first alert (20000)" },
-	{ { "warm-ms", 1, NULL, 'W' }, "N     warm-up, 0 = none (500)" },
-	{ { "single-ms", 1, NULL, 's' }, "N   one at a time, at most so long (1000)" },
-	{ { "single-max", 1, NULL, 'm' }, "N  and at most so many (20000)" },
-	{ { "sparse-ms", 1, NULL, 'S' }, "N   one at a time with pauses (0)" },
-	{ { "sparse-gap-us", 1, NULL, 'g' }, "N  the pause (5000)" },
-	{ { "flood-ms", 1, NULL, 'f' }, "N    --window in flight (1000)" },
-	{ { "pids", 1, NULL, 'P' }, "A,B,..   the processes whose CPU time to count" },
-	{ { "help", 0, NULL, 'h' }, "" },
-};
-
-static int usage(FILE *to, int code)
+static int run(const struct options *o, struct why *why)
 {
-	fprintf(to, "usage: load --port N [options]\n"
-		    "Publishes sensor messages, waits for the alert of each, prints KEY=VALUE lines.\n\n");
-	for (size_t i = 0; i < ARRAY_LEN(opts); i++)
-		fprintf(to, "  --%s %s\n", opts[i].o.name, opts[i].help);
-	return code;
-}
-
-/* 0, or the exit code + 1 when there is nothing to run. */
-static int parse(int argc, char **argv, struct options *o)
-{
-	struct option longs[ARRAY_LEN(opts) + 1] = { 0 };
-	for (size_t i = 0; i < ARRAY_LEN(opts); i++)
-		longs[i] = opts[i].o;
-	for (int c; (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;) {
-		unsigned n = optarg ? (unsigned)strtoul(optarg, NULL, 10) : 0;
-		switch (c) {
-		case 'p': o->port = n; break;
-		case 'i': o->in = optarg; break;
-		case 'o': o->out = optarg; break;
-		case 'q': o->qos = n; break;
-		case 'w': o->window = n; break;
-		case 'r': o->ready_ms = n; break;
-		case 'W': o->warm_ms = n; break;
-		case 's': o->single_ms = n; break;
-		case 'm': o->single_max = n; break;
-		case 'S': o->sparse_ms = n; break;
-		case 'g': o->sparse_gap_us = n; break;
-		case 'f': o->flood_ms = n; break;
-		case 'P': o->pids = optarg; break;
-		case 'h': return 1 + usage(stdout, 0);
-		default: return 1 + usage(stderr, 64);
-		}
-	}
-	if (o->port == 0 || o->port > UINT16_MAX || o->qos > 1 || o->window == 0 || o->window >= RING ||
-	    o->sparse_gap_us >= 1000000 || optind != argc)
-		return 1 + usage(stderr, 64);
-	return 0;
+	OWN_FREE struct load *l = calloc(1, sizeof(*l));
+	OWN_FREE uint32_t *samples = calloc(SAMPLES_MAX, sizeof(*samples));
+	if (!l || !samples)
+		return why_set(why, -ENOMEM, "out of memory");
+	int err = procs_parse(o->pids, &l->procs, why);
+	if (err < 0)
+		return err;
+	l->o = o;
+	l->next = 1;
+	l->pub.fd = l->sub.fd = -1;
+	l->sample_ns = samples;
+	err = session(l, why);
+	mqtt_close(&l->pub);
+	mqtt_close(&l->sub);
+	return err;
 }
 
 int main(int argc, char **argv)
 {
-	struct options o = { .in = "bench/in", .out = "bench/out", .pids = "", .window = 1000,
-			     .ready_ms = 20000, .warm_ms = 500, .single_ms = 1000, .single_max = 20000,
-			     .sparse_gap_us = 5000, .flood_ms = 1000 };
-	int stop = parse(argc, argv, &o);
-	if (stop)
-		return stop - 1;
-	struct why why = { 0 };
-	OWN_FREE struct load *l = calloc(1, sizeof(*l));
-	OWN_FREE uint32_t *samples = calloc(SAMPLES_MAX, sizeof(*samples));
-	int err = l && samples ? 0 : why_set(&why, -ENOMEM, "out of memory");
-	if (err == 0)
-		err = procs_parse(o.pids, &l->procs, &why);
-	if (err == 0) {
-		l->o = &o;
-		l->next = 1;
-		l->pub.fd = l->sub.fd = -1;
-		l->sample_ns = samples;
-		err = session(l, &why);
-		mqtt_close(&l->pub);
-		mqtt_close(&l->sub);
+	struct options o = { .in = "bench/in",
+			     .out = "bench/out",
+			     .pids = "",
+			     .window = 1000,
+			     .ready_ms = 20000,
+			     .warm_ms = 500,
+			     .single_ms = 1000,
+			     .single_max = 20000,
+			     .sparse_gap_us = 5000,
+			     .flood_ms = 1000 };
+	const struct arg args[] = {
+		{ "port", "N", "broker on 127.0.0.1; needed", &o.port, NULL },
+		{ "in", "TOPIC", "where readings go", NULL, &o.in },
+		{ "out", "FILTER", "where alerts come", NULL, &o.out },
+		{ "qos", "0|1", "of both", &o.qos, NULL },
+		{ "window", "N", "messages in flight in the flood", &o.window, NULL },
+		{ "ready-ms", "N", "how long to wait for a first alert", &o.ready_ms, NULL },
+		{ "warm-ms", "N", "warm-up; 0 = none", &o.warm_ms, NULL },
+		{ "single-ms", "N", "one at a time, at most so long", &o.single_ms, NULL },
+		{ "single-max", "N", "and at most so many", &o.single_max, NULL },
+		{ "sparse-ms", "N", "one at a time with pauses", &o.sparse_ms, NULL },
+		{ "sparse-gap-us", "N", "the pause", &o.sparse_gap_us, NULL },
+		{ "flood-ms", "N", "--window in flight", &o.flood_ms, NULL },
+		{ "pids", "A,B", "the processes whose CPU time to count", NULL, &o.pids },
+	};
+	static const char about[] =
+		"usage: load --port N [options]\n"
+		"Publishes readings, waits for the alert of each, prints KEY=VALUE lines.\n\n";
+	int operand = args_parse(argc, argv, args, ARRAY_LEN(args), about);
+	if (operand < 0)
+		return -1 - operand;
+	if (operand != argc || o.port == 0 || o.port > UINT16_MAX || o.qos > 1 || o.window == 0 ||
+	    o.window >= RING || o.sparse_gap_us >= 1000000) {
+		fputs("load: a port from 1 to 65535, QoS 0 or 1, a window from 1 to 65535, "
+		      "a pause under 1000000, and nothing else; see --help\n",
+		      stderr);
+		return 64;
 	}
+	struct why why = { 0 };
+	int err = run(&o, &why);
 	if (err < 0)
 		fprintf(stderr, "load: %s (%s)\n", why_text(&why, err), why_name(err));
 	return err < 0;

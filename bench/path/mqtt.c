@@ -197,9 +197,9 @@ static int handshake(struct mqtt *m, const char *client_id, struct why *why)
 	wr_u8(&w, MQTT_CONNECT << 4);
 	wr_leb_u32(&w, (uint32_t)(10 + 2 + strlen(client_id)));
 	wr_mqtt_str(&w, "MQTT");
-	wr_u8(&w, 4);	 /* protocol level 3.1.1 */
+	wr_u8(&w, 4);    /* protocol level 3.1.1 */
 	wr_u8(&w, 0x02); /* clean session */
-	wr_be16(&w, 0);	 /* no keep-alive: runs are short */
+	wr_be16(&w, 0);  /* no keep-alive: runs are short */
 	wr_mqtt_str(&w, client_id);
 	struct mqtt_packet p;
 	int err = out_end(m, &w) ? mqtt_flush(m) : -E_LIMIT;

@@ -38,7 +38,7 @@ struct mqtt {
 struct mqtt_packet {
 	enum mqtt_type type;
 	uint8_t qos;
-	uint16_t id;	     /* 0 where the packet has none */
+	uint16_t id;         /* 0 where the packet has none */
 	struct span topic;   /* PUBLISH */
 	struct span payload; /* PUBLISH; otherwise the body */
 };

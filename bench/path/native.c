@@ -97,7 +97,8 @@ static int start(const char *url)
 	o.maxInflightMessages = 65535;
 	o.cleansession = 1;
 	o.MQTTVersion = MQTTVERSION_3_1_1;
-	int rc = MQTTClient_create(&now.client, url, "bench-native", MQTTCLIENT_PERSISTENCE_NONE, NULL);
+	int rc = MQTTClient_create(&now.client, url, "bench-native", MQTTCLIENT_PERSISTENCE_NONE,
+				   NULL);
 	if (rc == MQTTCLIENT_SUCCESS)
 		rc = MQTTClient_setCallbacks(now.client, NULL, lost, arrived, NULL);
 	if (rc == MQTTCLIENT_SUCCESS)
@@ -113,9 +114,9 @@ int main(int argc, char **argv)
 {
 	bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
 	if (help || argc != 2) {
-		fprintf(help ? stdout : stderr,
-			"usage: native tcp://127.0.0.1:PORT\n"
-			"Answers readings on qN/sensors/+/temperature with alerts on qN/alerts/+ (N = 0, 1).\n");
+		fprintf(help ? stdout : stderr, "usage: native tcp://127.0.0.1:PORT\n"
+						"Answers readings on qN/sensors/+/temperature with "
+						"alerts on qN/alerts/+ (N = 0, 1).\n");
 		return help ? 0 : 64;
 	}
 	sigset_t end;

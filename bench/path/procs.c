@@ -14,7 +14,8 @@ int procs_parse(const char *list, struct procs *ret, struct why *why)
 		char *end;
 		long pid = strtol(list, &end, 10);
 		if (end == list || pid <= 0 || (*end && *end != ','))
-			return why_set(why, -E_CONFIG, "process ids look like 12,34, not \"%s\"", list);
+			return why_set(why, -E_CONFIG, "process ids look like 12,34, not \"%s\"",
+				       list);
 		if (ret->n == PROCS_MAX)
 			return why_set(why, -E_CONFIG, "more than %d process ids", PROCS_MAX);
 		ret->pid[ret->n++] = (pid_t)pid;

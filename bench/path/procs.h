@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CPU time of a set of running processes, to the nanosecond (not to the 10 ms of /proc/PID/stat). */
+/* CPU time of a set of running processes, to the nanosecond (not to the 10 ms of /proc/PID/stat).
+ */
 #ifndef BENCH_PATH_PROCS_H
 #define BENCH_PATH_PROCS_H
 

@@ -2,11 +2,11 @@
 /*
  * How long a program takes from its start until the broker has acknowledged its subscriptions. Sits
  * between the two as a relay on loopback, so nothing of the program is changed and nothing has to
- * be believed: the clock stops when the last SUBACK passes. Prints start_ms=N, then ends the program.
+ * be believed: the clock stops when the last SUBACK passes. Prints start_ms=N, then ends the
+ * program.
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/own.h"
+#include "bench/path/args.h"
 #include "bench/path/mqtt.h"
 
 enum { LINKS_MAX = 8, END_WAIT_MS = 5000 };
@@ -65,7 +66,8 @@ static int listen_on(struct relay *r, struct why *why)
 	if (r->listen_fd < 0)
 		return why_set(why, -errno, "no socket");
 	(void)setsockopt(r->listen_fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
-	if (bind(r->listen_fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(r->listen_fd, 8) < 0)
+	if (bind(r->listen_fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
+	    listen(r->listen_fd, 8) < 0)
 		return why_set(why, -errno, "cannot listen on 127.0.0.1:%u", r->port);
 	return 0;
 }
@@ -185,7 +187,8 @@ static int watch(struct relay *r, char **argv, struct why *why)
 	int err = pid < 0 ? why_set(why, -errno, "cannot start %s", argv[0]) : 0;
 	while (err == 0 && r->acknowledged < r->filters) {
 		if (now_ms() > end_ms)
-			err = why_set(why, -ETIMEDOUT, "%u of %u subscriptions acknowledged in %u ms",
+			err = why_set(why, -ETIMEDOUT,
+				      "%u of %u subscriptions acknowledged in %u ms",
 				      r->acknowledged, r->filters, r->timeout_ms);
 		else if (waitpid(pid, NULL, WNOHANG) == pid)
 			return why_set(why, -ECHILD, "%s ended before it subscribed", argv[0]);
@@ -201,33 +204,30 @@ static int watch(struct relay *r, char **argv, struct why *why)
 
 int main(int argc, char **argv)
 {
-	static const char usage[] =
-		"usage: started --port P --broker Q [--filters N] [--timeout-ms N] -- PROGRAM [ARGS]\n"
-		"Relays 127.0.0.1:P to the broker on 127.0.0.1:Q, starts PROGRAM (which connects to P),\n"
-		"prints the time until N (1) of its filters are acknowledged, ends it with SIGTERM.\n";
-	static const struct option longs[] = { { "port", 1, NULL, 'p' },    { "broker", 1, NULL, 'b' },
-					       { "filters", 1, NULL, 'f' }, { "timeout-ms", 1, NULL, 't' },
-					       { "help", 0, NULL, 'h' },    { 0 } };
 	struct relay r = { .filters = 1, .timeout_ms = 20000, .listen_fd = -1 };
-	for (int c; (c = getopt_long(argc, argv, "+h", longs, NULL)) != -1;) {
-		unsigned n = optarg ? (unsigned)strtoul(optarg, NULL, 10) : 0;
-		switch (c) {
-		case 'p': r.port = n; break;
-		case 'b': r.broker_port = n; break;
-		case 'f': r.filters = n; break;
-		case 't': r.timeout_ms = n; break;
-		case 'h': fputs(usage, stdout); return 0;
-		default: fputs(usage, stderr); return 64;
-		}
-	}
-	if (r.port == 0 || r.broker_port == 0 || optind == argc) {
-		fputs(usage, stderr);
+	const struct arg args[] = {
+		{ "port", "P", "where PROGRAM connects to; needed", &r.port, NULL },
+		{ "broker", "Q", "the broker's port; needed", &r.broker_port, NULL },
+		{ "filters", "N", "stop when so many are acknowledged", &r.filters, NULL },
+		{ "timeout-ms", "N", "give up after", &r.timeout_ms, NULL },
+	};
+	static const char about[] =
+		"usage: started --port P --broker Q [options] -- PROGRAM [ARGS]\n"
+		"Relays 127.0.0.1:P to the broker on 127.0.0.1:Q, starts PROGRAM, prints the time "
+		"until\n"
+		"its subscriptions are acknowledged, and ends it with SIGTERM.\n\n";
+	int operand = args_parse(argc, argv, args, ARRAY_LEN(args), about);
+	if (operand < 0)
+		return -1 - operand;
+	if (r.port == 0 || r.port > UINT16_MAX || r.broker_port == 0 ||
+	    r.broker_port > UINT16_MAX || operand == argc) {
+		fputs("started: two ports and a program are needed; see --help\n", stderr);
 		return 64;
 	}
 	struct why why = { 0 };
 	int err = listen_on(&r, &why);
 	if (err == 0)
-		err = watch(&r, argv + optind, &why);
+		err = watch(&r, argv + operand, &why);
 	if (err < 0)
 		fprintf(stderr, "started: %s (%s)\n", why_text(&why, err), why_name(err));
 	while (r.nlinks > 0)
