@@ -8,8 +8,8 @@
 #ifndef PROTO_SIGNATURE_H
 #define PROTO_SIGNATURE_H
 
+#include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "base/rd.h"
 #include "base/why.h"
@@ -47,9 +47,19 @@ int sig_sign(struct span module, const struct sig_secret *sk, uint8_t **ret_byte
 	     struct why *why) MUST_USE;
 
 /* Does a signature by one of keys[0..n) cover the whole module? Returns 0 and the index of the key;
- * -E_SIGNATURE: none there, malformed, a second section, or bytes that were changed; -E_TRUST:
- * well-formed, but none of the signatures is by one of the keys (why names the key ids it has). */
+ * -E_INVALID: not a module; -E_SIGNATURE: none there, malformed, a second section, or bytes that
+ * were changed; -E_TRUST: well-formed, but none of the signatures is by one of the keys (why names
+ * the key ids it has). */
 int sig_verify(struct span module, const struct sig_public *keys, size_t n, size_t *ret_index,
 	       struct why *why) MUST_USE;
+
+/* What a module carries, believed or not, for people who inspect it: up to cap signatures. Errors
+ * as of sig_verify. */
+struct sig_seen {
+	struct span key_id; /* in the module; may be empty */
+	bool covers;	    /* it speaks of all of the module's bytes */
+};
+int sig_list(struct span module, struct sig_seen *ret, size_t cap, size_t *ret_n,
+	     struct why *why) MUST_USE;
 
 #endif
