@@ -60,6 +60,10 @@ struct manifest {
 /* The most that this gateway grants; what asks for more is refused, naming field, wish and most. */
 extern const struct manifest_limits manifest_limits_default, manifest_limits_most;
 
+/* What holds without a manifest: no name, no capabilities, the default limits, or where this gateway
+ * grants less, those. */
+void manifest_default(const struct manifest_limits *most, struct manifest *ret);
+
 /* Reads JSON. -E_INVALID with line and reason, -E_LIMIT where more is asked than `most` allows. */
 int manifest_parse(struct span json, const struct manifest_limits *most, struct arena *arena,
 		   struct manifest *ret, struct why *why) MUST_USE;
