@@ -138,8 +138,10 @@ $(tools_bins): %: %.c.o $(B)/tools/mqtt.c.o
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
 tool-bins: $(tools_bins)
 
-WASM_CC := clang-19 --target=wasm32-wasi -O2 -fno-unroll-loops -Wl,--strip-debug -Wall -Wextra -Isdk/include
-WASM_CXX := clang++-19 --target=wasm32-wasi -O2 -fno-unroll-loops -Wl,--strip-debug -fno-exceptions -fno-rtti -std=c++20 -Wall -Wextra -Isdk/include
+WASM_CC := clang-19 --target=wasm32-wasi -O2 -fno-unroll-loops -Wall -Wextra -Isdk/include
+WASM_CXX := clang++-19 --target=wasm32-wasi -O2 -fno-unroll-loops -fno-exceptions -fno-rtti -std=c++20 -Wall -Wextra -Isdk/include
+# Linked without -O: with it the driver runs wasm-opt where that is installed, and that removes the names of functions.
+wasm_build = $(Q)$(1) -c -o $@.o $< && $(filter-out -O% -W%,$(1)) $(2) -Wl,--strip-debug -o $@ $@.o && rm $@.o
 RUSTC := /usr/bin/rustc
 example = $(B)/examples/$(1).wasm
 example_bins := $(foreach e,overheat overheat-command overheat-cpp overheat-rust overheat-assemblyscript,$(call example,$(e)))
@@ -147,15 +149,15 @@ examples: $(example_bins) ## the example functions, into build/examples
 $(call example,overheat): examples/overheat/overheat.c examples/overheat/reading.h sdk/include/penstock.h | deps-demo
 	$(call say,WASM,$@)
 	@mkdir -p $(@D)
-	$(Q)$(WASM_CC) -mexec-model=reactor -o $@ $<
+	$(call wasm_build,$(WASM_CC),-mexec-model=reactor)
 $(call example,overheat-command): examples/overheat-command/overheat.c examples/overheat/reading.h | deps-demo
 	$(call say,WASM,$@)
 	@mkdir -p $(@D)
-	$(Q)$(WASM_CC) -o $@ $<
+	$(call wasm_build,$(WASM_CC),)
 $(call example,overheat-cpp): examples/overheat-cpp/overheat.cpp sdk/include/penstock.h | deps-check
 	$(call say,WASM,$@)
 	@mkdir -p $(@D)
-	$(Q)$(WASM_CXX) -mexec-model=reactor -o $@ $<
+	$(call wasm_build,$(WASM_CXX),-mexec-model=reactor)
 $(call example,overheat-rust): examples/overheat-rust/overheat.rs | deps-check
 	$(call say,WASM,$@)
 	@mkdir -p $(@D)

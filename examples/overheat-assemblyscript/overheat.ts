@@ -6,7 +6,6 @@
 
 const LIMIT_CELSIUS = 90;
 const SPACE = " \t\r\n";
-const NUMBER = "+-.0123456789eE";
 
 function skipSpace(s: string, i: i32): i32 {
 	while (i < s.length && SPACE.includes(s.charAt(i))) i++;
@@ -60,10 +59,27 @@ function member(json: string, name: string): string {
 	return "";
 }
 
-function isNumber(text: string): bool {
-	for (let i = 0; i < text.length; i++)
-		if (!NUMBER.includes(text.charAt(i))) return false;
-	return text.length > 0 && !isNaN(parseFloat(text));
+function skipDigits(s: string, i: i32): i32 {
+	while (i < s.length && s.charCodeAt(i) >= 48 && s.charCodeAt(i) <= 57) i++;
+	return i;
+}
+
+function skipSign(s: string, i: i32): i32 {
+	return s.charAt(i) == "-" || s.charAt(i) == "+" ? i + 1 : i;
+}
+
+// parseFloat would stop at the first strange character and be content.
+function isNumber(s: string): bool {
+	const start = skipSign(s, 0);
+	let end = skipDigits(s, start);
+	if (s.charAt(end) == ".") end = skipDigits(s, end + 1);
+	if (end == start) return false;
+	if (s.charAt(end) == "e" || s.charAt(end) == "E") {
+		const exponent = skipSign(s, end + 1);
+		end = skipDigits(s, exponent);
+		if (end == exponent) return false;
+	}
+	return end == s.length;
 }
 
 function readAll(): string {

@@ -5,6 +5,8 @@
  *
  *	echo '{"sensor":"boiler-1","celsius":93.4}' | penstock run overheat-command.wasm
  */
+#include <stdio.h>
+
 #include "../overheat/reading.h"
 
 int main(void)

@@ -9,11 +9,11 @@
 #define EXAMPLE_READING_H
 
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define LIMIT_CELSIUS 90
+#define LIMIT_CELSIUS    90
+#define LIMIT_TEXT(n)    LIMIT_TEXT_OF(n)
+#define LIMIT_TEXT_OF(n) #n
 
 struct text {
 	const char *at;
@@ -96,27 +96,74 @@ static bool find_member(struct text t, const char *name, struct text *ret_value)
 	return false;
 }
 
+static size_t skip_digits(struct text t, size_t i)
+{
+	while (i < t.len && t.at[i] >= '0' && t.at[i] <= '9')
+		i++;
+	return i;
+}
+
+/* Good for deciding, not for arithmetic: the last digits of a long number are rounded more than
+ * once. (strtod would bring 20 KB of code for numbers wider than a double.) */
 static bool parse_number(struct text t, double *ret)
 {
-	char digits[32];
-	char *end;
+	bool negative = t.len > 0 && t.at[0] == '-';
+	size_t start = t.len > 0 && (t.at[0] == '-' || t.at[0] == '+');
+	size_t point = skip_digits(t, start);
+	size_t end = point < t.len && t.at[point] == '.' ? skip_digits(t, point + 1) : point;
+	double value = 0;
+	int exponent = 0;
 
-	/* strtod would take "nan" and "0x1p3" as well; JSON does not. */
-	if (t.len == 0 || t.len >= sizeof(digits))
+	if (end == start || end - start > 300)
 		return false;
-	memcpy(digits, t.at, t.len);
-	digits[t.len] = '\0';
-	if (strspn(digits, "+-.0123456789eE") != t.len)
-		return false;
-	*ret = strtod(digits, &end);
-	return *end == '\0';
+	for (size_t i = start; i < end; i++)
+		if (i != point)
+			value = value * 10 + (t.at[i] - '0');
+	if (end < t.len && (t.at[end] == 'e' || t.at[end] == 'E')) {
+		size_t i = end + 1;
+		bool minus = i < t.len && t.at[i] == '-';
+		i += i < t.len && (t.at[i] == '-' || t.at[i] == '+');
+		end = skip_digits(t, i);
+		if (end == i || end - i > 4)
+			return false;
+		for (; i < end; i++)
+			exponent = exponent * 10 + (t.at[i] - '0');
+		exponent = minus ? -exponent : exponent;
+	}
+	size_t decimals =
+		point < t.len && t.at[point] == '.' ? skip_digits(t, point + 1) - point - 1 : 0;
+	for (exponent -= (int)decimals; exponent > 0; exponent--)
+		value *= 10;
+	for (; exponent < 0; exponent++)
+		value /= 10;
+	*ret = negative ? -value : value;
+	return end == t.len;
 }
+
+struct out {
+	char *buf;
+	size_t len, cap;
+	bool full;
+};
+
+static void put(struct out *o, struct text t)
+{
+	if (o->full || t.len > o->cap - o->len) {
+		o->full = true;
+		return;
+	}
+	memcpy(o->buf + o->len, t.at, t.len);
+	o->len += t.len;
+}
+
+#define WORD(s) ((struct text){ s, sizeof(s) - 1 })
 
 /* Writes the alert that this reading deserves. Returns its length, 0 for none, -1 when the payload
  * is no reading (ret_problem says why). */
 static int check_reading(struct text json, char *alert, size_t cap, const char **ret_problem)
 {
 	struct text sensor, celsius;
+	struct out out = { .buf = alert, .cap = cap };
 	double value;
 
 	if (!find_member(json, "celsius", &celsius) || !parse_number(celsius, &value)) {
@@ -129,14 +176,16 @@ static int check_reading(struct text json, char *alert, size_t cap, const char *
 	}
 	if (value <= LIMIT_CELSIUS)
 		return 0;
-	int n = snprintf(alert, cap,
-			 "{\"alert\":\"overheat\",\"sensor\":%.*s,\"celsius\":%.*s,\"limit\":%d}",
-			 (int)sensor.len, sensor.at, (int)celsius.len, celsius.at, LIMIT_CELSIUS);
-	if (n < 0 || (size_t)n >= cap) {
+	put(&out, WORD("{\"alert\":\"overheat\",\"sensor\":"));
+	put(&out, sensor);
+	put(&out, WORD(",\"celsius\":"));
+	put(&out, celsius);
+	put(&out, WORD(",\"limit\":" LIMIT_TEXT(LIMIT_CELSIUS) "}"));
+	if (out.full) {
 		*ret_problem = "the name of the sensor is too long";
 		return -1;
 	}
-	return n;
+	return (int)out.len;
 }
 
 #endif

@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 #define PENSTOCK_IMPORT(name) __attribute__((import_module("penstock"), import_name(name)))
-#define PENSTOCK_ON_EVENT __attribute__((export_name("on_event")))
+#define PENSTOCK_ON_EVENT     __attribute__((export_name("on_event")))
 
 enum {
 	PENSTOCK_EINVAL = -1, /* an argument makes no sense: address, topic, level */
@@ -39,7 +39,13 @@ enum {
 	PENSTOCK_ELIMIT = -3, /* a quota of this function is used up */
 };
 
-enum { PENSTOCK_ERROR = 3, PENSTOCK_WARNING = 4, PENSTOCK_NOTICE = 5, PENSTOCK_INFO = 6, PENSTOCK_DEBUG = 7 };
+enum {
+	PENSTOCK_ERROR = 3,
+	PENSTOCK_WARNING = 4,
+	PENSTOCK_NOTICE = 5,
+	PENSTOCK_INFO = 6,
+	PENSTOCK_DEBUG = 7
+};
 enum { PENSTOCK_QOS0 = 0, PENSTOCK_QOS1 = 1, PENSTOCK_QOS2 = 2, PENSTOCK_RETAIN = 4 };
 
 /* Copies up to cap bytes of the payload to buf; returns its full length. */
