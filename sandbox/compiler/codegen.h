@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the code generator share, and nobody else sees.
+ *
+ * struct gen is one module on its way to an object, struct fn one function on its way to IR. The
+ * Wasm is valid, so nothing is checked again: an operand that is missing is a bug (ENSURE).
+ *
+ * What LLVM must never be told, because Wasm does not promise it (facts that cost others weeks):
+ *  1. mustprogress, willreturn: an endless loop is a legal program.
+ *  2. fast-math, contraction.
+ *  3. that a function named memcpy is memcpy ("no-builtins"): guests name theirs as they like.
+ *  4. poison: divisor, shift width and float range are checked or masked before the instruction.
+ */
+#ifndef COMPILER_CODEGEN_H
+#define COMPILER_CODEGEN_H
+
+#include "sandbox/compiler/compile.h"
+#include "sandbox/wasm/insn.h"
+
+/* Kinds of storage that never overlap. Linear memory cannot reach instance fields, so stores to it
+ * leave what was read from them valid: this is what lets loops over arrays be vectorised. */
+enum alias { ALIAS_MEMORY, ALIAS_MEMORY_SIZE, ALIAS_GLOBAL, ALIAS_TABLE, ALIAS_COUNT };
+
+struct gen {
+	const struct wasm_module *m;
+	const struct compile_options *o;
+	const struct target *t;
+	struct compile_result *result;
+	LLVMContextRef ctx;
+	LLVMModuleRef mod;
+	LLVMBuilderRef b;	/* at the instruction being translated */
+	LLVMBuilderRef prologue; /* at the end of the entry block of the current function */
+	LLVMTypeRef void_, i1, i8, i16, i32, i64, f32, f64, ptr;
+	LLVMTypeRef *types;	 /* of functions, by type index */
+	LLVMValueRef *funcs;	 /* by function index; NULL: imported */
+	char **names;		 /* by function index, sanitised and unique */
+	LLVMValueRef type_ids;	 /* uint32_t[ntypes], filled in by the runtime */
+	LLVMValueRef alias[ALIAS_COUNT], empty_md;
+	unsigned md_tbaa, md_invariant;
+	LLVMAttributeRef cold, noreturn, nomerge;
+};
+
+struct label {
+	uint32_t op;		 /* WASM_BLOCK, _LOOP, _IF; _ELSE after it; the body is a BLOCK */
+	LLVMBasicBlockRef to;	 /* where a branch to it goes; made when first needed */
+	LLVMBasicBlockRef other; /* IF: where the else branch starts */
+	const uint8_t *params, *results; /* type codes */
+	uint32_t nparams, nresults;
+	size_t base; /* operands below its parameters */
+};
+
+struct fn {
+	struct gen *g;
+	const struct wasm_func *wf;
+	const struct aot_functype *type;
+	LLVMValueRef f, self;
+	LLVMValueRef mem_base; /* NULL until first used */
+	LLVMValueRef *locals;  /* allocas, parameters first */
+	LLVMValueRef *stack;
+	size_t depth, stack_cap;
+	struct label *labels; /* innermost last */
+	size_t nlabels, labels_cap;
+	bool dead;	 /* the current place cannot be reached, instructions are skipped */
+	size_t dead_labels; /* blocks opened since */
+	bool calls;	 /* it can recurse, so it must check the stack */
+};
+
+/* codegen.c */
+LLVMTypeRef gen_type(const struct gen *g, uint8_t code);
+LLVMValueRef gen_i32(const struct gen *g, uint32_t v);
+LLVMValueRef gen_i64(const struct gen *g, uint64_t v);
+/* An intrinsic overloaded on over[0..nover). */
+LLVMValueRef gen_intrinsic(struct gen *g, const char *name, LLVMTypeRef *over, size_t nover,
+			   LLVMValueRef *args, unsigned nargs);
+void *gen_alloc(size_t count, size_t size) MUST_USE; /* zeroed, never NULL */
+void gen_attributes(struct gen *g, LLVMValueRef f);
+/* Loads of what is constant while a guest runs, at base + offset. */
+LLVMValueRef gen_load_const(struct gen *g, LLVMBuilderRef b, LLVMTypeRef type, LLVMValueRef base,
+			    uint64_t offset);
+LLVMValueRef gen_load(struct gen *g, LLVMTypeRef type, LLVMValueRef at, enum alias alias);
+void gen_store(struct gen *g, LLVMValueRef value, LLVMValueRef at, enum alias alias);
+LLVMValueRef gen_at(struct gen *g, LLVMValueRef base, uint64_t offset);
+
+/* names.c */
+void names_make(struct gen *g);
+void names_free(struct gen *g);
+
+/* func.c */
+void func_emit(struct gen *g, uint32_t index);
+void fn_push(struct fn *fn, LLVMValueRef v);
+LLVMValueRef fn_pop(struct fn *fn);
+LLVMBasicBlockRef fn_block(struct fn *fn);
+void fn_trap(struct fn *fn, enum aot_trap kind); /* ends the block */
+void fn_trap_if(struct fn *fn, LLVMValueRef cond, LLVMValueRef kind);
+LLVMValueRef fn_trap_kind(struct fn *fn, enum aot_trap kind);
+/* A helper of struct aot_ops (by its offset there) with self and args; result NULL for void. */
+LLVMValueRef fn_helper(struct fn *fn, size_t op, LLVMTypeRef result, LLVMValueRef *args,
+		       unsigned nargs);
+
+/* One function per class of opcode: control.c, call.c, variable.c, memory.c, table.c, numeric.c,
+ * convert.c */
+typedef void emit_insn(struct fn *fn, const struct wasm_insn *insn);
+emit_insn emit_control, emit_call, emit_call_indirect, emit_parametric, emit_variable, emit_const;
+emit_insn emit_load, emit_store, emit_memory, emit_table, emit_reference;
+emit_insn emit_test, emit_compare, emit_unary, emit_binary, emit_shift, emit_divide, emit_convert;
+void control_enter(struct fn *fn, uint32_t op, const struct aot_functype *type);
+bool control_skip(struct fn *fn, const struct wasm_insn *insn);
+void control_return(struct fn *fn);
+LLVMValueRef table_address(struct fn *fn, uint32_t table);
+
+/* descriptor.c, thunk.c */
+void descriptor_emit(struct gen *g);
+LLVMValueRef thunk_emit(struct gen *g, uint32_t type);
+
+/* keep.c: what the optimiser must not take away; after mem2reg, before everything else. */
+void keep_traps(struct gen *g);
+
+/* passes.c */
+int passes_run(struct gen *g, struct why *why) MUST_USE;
+/* Marks functions that the optimiser would take too long for. */
+void passes_plan(struct gen *g);
+
+#endif

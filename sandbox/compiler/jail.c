@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/compiler/jail.h"
+
+#include <errno.h>
+#include <seccomp.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+/* The sanitizers reserve terabytes of address space, and look at /proc when they report. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define JAIL_SANITIZED 1
+#endif
+#endif
+#ifndef JAIL_SANITIZED
+#define JAIL_SANITIZED 0
+#endif
+
+enum { STACK_MB = 64 }; /* LLVM recurses along chains of values */
+
+static const int allowed[] = {
+	/* memory */
+	SCMP_SYS(brk), SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mprotect), SCMP_SYS(mremap),
+	SCMP_SYS(madvise),
+	/* the descriptors it has */
+	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(pwrite64), SCMP_SYS(lseek), SCMP_SYS(close),
+	SCMP_SYS(fstat), SCMP_SYS(newfstatat),
+	/* itself */
+	SCMP_SYS(futex), SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(rt_sigaction),
+	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack), SCMP_SYS(getpid),
+	SCMP_SYS(gettid), SCMP_SYS(tgkill), SCMP_SYS(getrusage), SCMP_SYS(getrandom),
+	SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(sched_yield),
+	SCMP_SYS(restart_syscall),
+};
+
+/* newfstatat is how newer C libraries do fstat(): with an empty path, so of a descriptor. */
+static int allow(scmp_filter_ctx filter, int call)
+{
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
+}
+
+static int filter_load(struct why *why)
+{
+	uint32_t otherwise = JAIL_SANITIZED ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_KILL_PROCESS;
+	scmp_filter_ctx filter = seccomp_init(otherwise);
+	int rc = filter ? 0 : -ENOMEM;
+	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(allowed); i++)
+		rc = allow(filter, allowed[i]);
+	if (rc == 0)
+		rc = seccomp_load(filter);
+	if (filter)
+		seccomp_release(filter);
+	if (rc < 0)
+		return why_set(why, rc, "cannot load the system call filter: %s; the kernel needs "
+					"CONFIG_SECCOMP_FILTER", strerror(-rc));
+	return 0;
+}
+
+static int limit(int what, rlim_t soft, rlim_t hard, struct why *why)
+{
+	struct rlimit old, new = { soft, hard };
+	if (getrlimit((__rlimit_resource_t)what, &old) == 0 && old.rlim_max < new.rlim_max) {
+		new.rlim_max = old.rlim_max;
+		if (new.rlim_cur > new.rlim_max)
+			new.rlim_cur = new.rlim_max;
+	}
+	if (setrlimit((__rlimit_resource_t)what, &new) < 0)
+		return why_set(why, -errno, "cannot set resource limit %d to %llu: %s", what,
+			       (unsigned long long)soft, strerror(errno));
+	return 0;
+}
+
+int jail_limit(const struct jail_limits *l, struct why *why)
+{
+	rlim_t bytes = (rlim_t)l->memory_mb << 20;
+	int rc = limit(RLIMIT_CPU, l->cpu_seconds, l->cpu_seconds + 1, why);
+	if (rc == 0 && !JAIL_SANITIZED)
+		rc = limit(RLIMIT_AS, bytes, bytes, why);
+	if (rc == 0)
+		rc = limit(RLIMIT_FSIZE, bytes, bytes, why);
+	if (rc == 0)
+		rc = limit(RLIMIT_CORE, 0, 0, why);
+	if (rc == 0)
+		rc = limit(RLIMIT_STACK, (rlim_t)STACK_MB << 20, (rlim_t)STACK_MB << 20, why);
+	if (rc == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		rc = why_set(why, -errno, "PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
+	return rc;
+}
+
+int jail_enter(const struct jail_limits *l, struct why *why)
+{
+	int rc = jail_limit(l, why);
+	if (rc == 0)
+		rc = limit(RLIMIT_NOFILE, 0, 0, why);
+	if (rc == 0)
+		rc = filter_load(why);
+	return rc;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From IR to an object: which optimisations run, and on what they must not. */
+#include "sandbox/compiler/codegen.h"
+
+#include <errno.h>
+#include <llvm-c/Object.h>
+#include <llvm-c/Transforms/PassBuilder.h>
+#include <string.h>
+
+/* Beyond these, LLVM's time per function is no longer near linear (measured with straight-line
+ * code: 100 kB 4 s, 400 kB over a minute); such code is a generated table or a bomb, and gets no
+ * optimisation instead of none of the CPU time left for the rest. */
+enum { OPTIMISED_FUNCTION_BYTES = 64 << 10, OPTIMISED_MODULE_BYTES = 8 << 20 };
+
+static void leave_alone(struct gen *g, LLVMValueRef f)
+{
+	static const char *const names[] = { "optnone", "noinline" };
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		unsigned kind = LLVMGetEnumAttributeKindForName(names[i], strlen(names[i]));
+		LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex,
+					LLVMCreateEnumAttribute(g->ctx, kind, 0));
+	}
+}
+
+void passes_plan(struct gen *g)
+{
+	const struct wasm_module *m = g->m;
+	uint64_t total = 0;
+	for (uint32_t i = m->nimported_funcs; g->o->opt > 0 && i < m->nfuncs; i++) {
+		size_t len = m->funcs[i].code.len;
+		total += len;
+		if (len <= OPTIMISED_FUNCTION_BYTES && total <= OPTIMISED_MODULE_BYTES)
+			continue;
+		leave_alone(g, g->funcs[i]);
+		if (len > OPTIMISED_FUNCTION_BYTES)
+			compile_note(g->result, "function %u `%s` has %zu bytes: not optimised", i,
+				     g->names[i], len);
+	}
+	if (total > OPTIMISED_MODULE_BYTES)
+		compile_note(g->result, "the code has %llu bytes: only the first %u optimised",
+			     (unsigned long long)total, OPTIMISED_MODULE_BYTES);
+}
+
+static int run(struct gen *g, const char *pipeline, struct why *why)
+{
+	LLVMPassBuilderOptionsRef o = LLVMCreatePassBuilderOptions();
+	LLVMPassBuilderOptionsSetLoopVectorization(o, true);
+	LLVMPassBuilderOptionsSetLoopInterleaving(o, true);
+	LLVMPassBuilderOptionsSetSLPVectorization(o, true);
+	LLVMPassBuilderOptionsSetLoopUnrolling(o, true);
+	LLVMErrorRef error = LLVMRunPasses(g->mod, pipeline, g->t->machine[1], o);
+	LLVMDisposePassBuilderOptions(o);
+	if (!error)
+		return 0;
+	char *text = LLVMGetErrorMessage(error);
+	int rc = why_set(why, -EIO, "LLVM refused the passes `%s`: %s", pipeline, text);
+	LLVMDisposeErrorMessage(text);
+	return rc;
+}
+
+static uint64_t code_bytes(LLVMMemoryBufferRef object)
+{
+	uint64_t bytes = 0;
+	char *text = NULL;
+	LLVMBinaryRef binary = LLVMCreateBinary(object, NULL, &text);
+	if (!binary) {
+		LLVMDisposeMessage(text);
+		return 0;
+	}
+	LLVMSectionIteratorRef at = LLVMObjectFileCopySectionIterator(binary);
+	for (; !LLVMObjectFileIsSectionIteratorAtEnd(binary, at); LLVMMoveToNextSection(at)) {
+		const char *name = LLVMGetSectionName(at);
+		if (name && strcmp(name, "penstock_text") == 0)
+			bytes += LLVMGetSectionSize(at);
+	}
+	LLVMDisposeSectionIterator(at);
+	LLVMDisposeBinary(binary);
+	return bytes;
+}
+
+int passes_run(struct gen *g, struct why *why)
+{
+	static const char *const pipeline[] = { "default<O0>", "default<O1>", "default<O2>",
+						"default<O3>" };
+	int opt = g->o->opt;
+	ENSURE(opt >= 0 && opt < (int)ARRAY_LEN(pipeline));
+	int rc = 0;
+	if (opt > 0)
+		rc = run(g, "function(mem2reg)", why);
+	if (rc == 0) {
+		keep_traps(g);
+		rc = opt > 0 ? run(g, pipeline[opt], why) : 0;
+	}
+	if (rc < 0)
+		return rc;
+	char *text = NULL;
+	if (LLVMTargetMachineEmitToMemoryBuffer(g->t->machine[opt > 0], g->mod, LLVMObjectFile,
+						&text, &g->result->object)) {
+		rc = why_set(why, -EIO, "LLVM made no object: %s", text);
+		LLVMDisposeMessage(text);
+		return rc;
+	}
+	g->result->code_bytes = code_bytes(g->result->object);
+	return 0;
+}
