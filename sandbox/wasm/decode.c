@@ -35,15 +35,22 @@ static void place(const struct decoder *d, const uint8_t *at, char *buf, size_t 
 	}
 }
 
+/* Why the reader failed, as far as it can be told. */
+static const char *malformed(const struct rd *r)
+{
+	if (r->err == -E_INVALID)
+		return "malformed instruction: a type or a reserved byte in it is unknown";
+	return r->left > 0 ? "malformed: a number is over-long or out of range, or a length leads "
+			     "beyond the end"
+			   : "it ends too early, or in a malformed number";
+}
+
 int decode_fail(struct decoder *d, int err, const char *fmt, ...)
 {
 	char where[160], what[256];
 	if (!rd_ok(&d->r)) {
 		place(d, d->r.at, where, sizeof(where));
-		return why_set(d->why, -E_INVALID,
-			       "%s: malformed: a number out of range or over-long, a reserved byte "
-			       "that is not 0, or %s ends too early",
-			       where, d->func == UINT32_MAX ? "the section" : "the function");
+		return why_set(d->why, -E_INVALID, "%s: %s", where, malformed(&d->r));
 	}
 	va_list ap;
 	va_start(ap, fmt);
