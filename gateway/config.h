@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * /etc/penstock/penstock.conf and conf.d/*.conf (INI, libinih). Unknown sections and keys, and
+ * /etc/penstock/penstock.conf and conf.d (INI, libinih). Unknown sections and keys, and
  * values that make no sense, are errors with file and line. One table (config.c) names every key,
  * its type, bounds and default; `penstockd --help-config` prints it.
  */
@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/rd.h"
 #include "base/why.h"
 
 enum { CONFIG_BROKERS_MAX = 16 };
@@ -53,6 +54,8 @@ struct config {
 /* Reads main_file (NULL: defaults only) and then dir/conf.d/ *.conf beside it in name order.
  * -E_CONFIG with "FILE:LINE: reason" */
 int config_load(const char *main_file, struct config *ret, struct why *why) MUST_USE;
+/* The text of one file, over what c holds already; file is its name in messages. */
+int config_read(const char *file, struct span bytes, struct config *c, struct why *why) MUST_USE;
 void config_fini(struct config *c);
 void config_print_help(void);
 

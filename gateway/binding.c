@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/binding.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/topic.h"
+
+struct route {
+	uint32_t id;
+	uint8_t qos;
+	struct binding *bindings; /* newest first; the first one's filter is the route's */
+};
+
+struct node {
+	struct node *parent;
+	struct node **child; /* literal levels, sorted by their bytes */
+	unsigned nchild, cap;
+	struct node *plus;
+	struct route *here; /* the filter that ends here */
+	struct route *rest; /* the one that goes on with '#' */
+	size_t len;
+	uint8_t level[];
+};
+
+struct binding_table {
+	pthread_mutex_t lock;
+	struct node *root;
+	uint32_t last_route;
+};
+
+/* ---- one binding ---- */
+
+int binding_new(uint64_t id, struct span function, struct span filter, struct span publish,
+		struct binding **ret, struct why *why)
+{
+	if (!topic_filter_ok(filter))
+		return why_set(why, -E_INVALID,
+			       "\"%.*s\" is not a topic filter: + and # stand for whole levels, # "
+			       "only last, at most %d levels",
+			       (int)(filter.len > 200 ? 200 : filter.len), (const char *)filter.at,
+			       TOPIC_LEVELS_MAX);
+	if (publish.len > 0 && topic_template_check(publish, filter, why) < 0)
+		return -E_INVALID;
+	struct binding *b = calloc(1, sizeof(*b) + function.len + 1 + filter.len + publish.len);
+	if (!b)
+		return -ENOMEM;
+	uint8_t *text = (uint8_t *)(b + 1);
+	b->id = id;
+	atomic_init(&b->refs, 1);
+	struct {
+		struct span *to, from;
+	} part[] = { { &b->function, function }, { &b->filter, filter }, { &b->publish, publish } };
+	for (size_t i = 0; i < ARRAY_LEN(part); i++) {
+		*part[i].to = (struct span){ text, part[i].from.len };
+		if (part[i].from.len)
+			memcpy(text, part[i].from.at, part[i].from.len);
+		text += part[i].from.len + (i == 0);
+	}
+	*ret = b;
+	return 0;
+}
+
+struct binding *binding_ref(struct binding *b)
+{
+	atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+	return b;
+}
+
+void binding_unref(struct binding *b)
+{
+	if (b && atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1)
+		free(b);
+}
+
+/* ---- the trie ---- */
+
+static struct node *node_new(struct node *parent, struct span level)
+{
+	struct node *n = calloc(1, sizeof(*n) + level.len);
+	if (!n)
+		return NULL;
+	n->parent = parent;
+	n->len = level.len;
+	if (level.len)
+		memcpy(n->level, level.at, level.len);
+	return n;
+}
+
+static int level_cmp(struct span a, const struct node *b)
+{
+	size_t n = a.len < b->len ? a.len : b->len;
+	int c = n ? memcmp(a.at, b->level, n) : 0;
+	return c ? c : (a.len > b->len) - (a.len < b->len);
+}
+
+/* Index of the child with this level, or where it would stand. */
+static unsigned child_at(const struct node *n, struct span level, bool *ret_found)
+{
+	unsigned lo = 0, hi = n->nchild;
+	while (lo < hi) {
+		unsigned mid = lo + (hi - lo) / 2;
+		int c = level_cmp(level, n->child[mid]);
+		if (c == 0) {
+			*ret_found = true;
+			return mid;
+		}
+		if (c < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	*ret_found = false;
+	return lo;
+}
+
+static struct node *child_make(struct node *n, struct span level)
+{
+	bool found;
+	unsigned at = child_at(n, level, &found);
+	if (found)
+		return n->child[at];
+	if (n->nchild == n->cap) {
+		unsigned cap = n->cap ? 2 * n->cap : 4;
+		struct node **grown = realloc(n->child, cap * sizeof(*grown));
+		if (!grown)
+			return NULL;
+		n->child = grown;
+		n->cap = cap;
+	}
+	struct node *made = node_new(n, level);
+	if (!made)
+		return NULL;
+	memmove(n->child + at + 1, n->child + at, (n->nchild - at) * sizeof(*n->child));
+	n->child[at] = made;
+	n->nchild++;
+	return made;
+}
+
+/* The level that begins at *at; *at moves behind its slash, or to len + 1 after the last. */
+static struct span level_at(struct span s, size_t *at)
+{
+	const uint8_t *from = s.at + *at;
+	const uint8_t *slash = memchr(from, '/', s.len - *at);
+	size_t n = slash ? (size_t)(slash - from) : s.len - *at;
+	*at += n + 1;
+	return (struct span){ from, n };
+}
+
+/* Frees nodes that hold nothing, from n upwards. */
+static void prune(struct binding_table *t, struct node *n)
+{
+	while (n != t->root && !n->here && !n->rest && !n->plus && n->nchild == 0) {
+		struct node *up = n->parent;
+		if (up->plus == n) {
+			up->plus = NULL;
+		} else {
+			bool found;
+			unsigned at = child_at(up, (struct span){ n->level, n->len }, &found);
+			ENSURE(found && up->child[at] == n);
+			up->nchild--;
+			memmove(up->child + at, up->child + at + 1,
+				(up->nchild - at) * sizeof(*up->child));
+		}
+		free(n->child);
+		free(n);
+		n = up;
+	}
+}
+
+/* Where a filter's route hangs. make: nodes that are missing are made; NULL = out of memory. */
+static struct route **route_slot(struct binding_table *t, struct span filter, bool make,
+				 struct node **ret_node)
+{
+	struct node *n = t->root;
+	for (size_t at = 0; n && at <= filter.len;) {
+		*ret_node = n;
+		struct span level = level_at(filter, &at);
+		if (span_eq(level, "#"))
+			return &n->rest;
+		bool found;
+		if (span_eq(level, "+")) {
+			if (!n->plus && make)
+				n->plus = node_new(n, level);
+			n = n->plus;
+		} else if (make) {
+			n = child_make(n, level);
+		} else {
+			unsigned i = child_at(n, level, &found);
+			n = found ? n->child[i] : NULL;
+		}
+	}
+	if (n)
+		*ret_node = n;
+	return n ? &n->here : NULL;
+}
+
+static uint8_t highest_qos(const struct route *r)
+{
+	uint8_t qos = 0;
+	for (const struct binding *b = r->bindings; b; b = b->next)
+		qos = b->qos > qos ? b->qos : qos;
+	return qos;
+}
+
+/* ---- the table ---- */
+
+struct binding_table *binding_table_new(void)
+{
+	struct binding_table *t = calloc(1, sizeof(*t));
+	if (!t)
+		return NULL;
+	(void)pthread_mutex_init(&t->lock, NULL);
+	t->root = node_new(NULL, (struct span){ 0 });
+	if (!t->root) {
+		binding_table_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+static void route_free(struct route *r)
+{
+	while (r && r->bindings) {
+		struct binding *b = r->bindings;
+		r->bindings = b->next;
+		binding_unref(b);
+	}
+	free(r);
+}
+
+void binding_table_free(struct binding_table *t)
+{
+	if (!t)
+		return;
+	for (struct node *n = t->root; n;) { /* down to a leaf, free it, go on above it */
+		struct node *down = n->plus;
+		n->plus = NULL;
+		if (!down && n->nchild > 0)
+			down = n->child[--n->nchild];
+		if (down) {
+			n = down;
+			continue;
+		}
+		struct node *up = n->parent;
+		route_free(n->here);
+		route_free(n->rest);
+		free(n->child);
+		free(n);
+		n = up;
+	}
+	(void)pthread_mutex_destroy(&t->lock);
+	free(t);
+}
+
+int binding_table_add(struct binding_table *t, struct binding *b, struct binding_route *ret_route)
+{
+	struct node *n = t->root;
+	(void)pthread_mutex_lock(&t->lock);
+	struct route **slot = route_slot(t, b->filter, true, &n);
+	if (slot && !*slot) {
+		*slot = calloc(1, sizeof(**slot));
+		if (*slot)
+			(*slot)->id = ++t->last_route;
+	}
+	if (!slot || !*slot) {
+		prune(t, n);
+		(void)pthread_mutex_unlock(&t->lock);
+		return -ENOMEM;
+	}
+	struct route *r = *slot;
+	bool first = r->bindings == NULL;
+	/* Behind the first, so that the filter that was given out as the route's stays. */
+	struct binding **at = first ? &r->bindings : &r->bindings->next;
+	b->next = *at;
+	*at = binding_ref(b);
+	uint8_t qos = highest_qos(r);
+	*ret_route = (struct binding_route){
+		.id = r->id, .filter = b->filter, .qos = qos, .changed = first || qos != r->qos
+	};
+	r->qos = qos;
+	(void)pthread_mutex_unlock(&t->lock);
+	return 0;
+}
+
+void binding_table_remove(struct binding_table *t, struct binding *b,
+			  struct binding_route *ret_route)
+{
+	struct node *n = t->root;
+	*ret_route = (struct binding_route){ 0 };
+	(void)pthread_mutex_lock(&t->lock);
+	struct route **slot = route_slot(t, b->filter, false, &n);
+	struct binding **at = slot && *slot ? &(*slot)->bindings : NULL;
+	while (at && *at && *at != b)
+		at = &(*at)->next;
+	if (at && *at) {
+		struct route *r = *slot;
+		*at = b->next;
+		uint8_t qos = highest_qos(r);
+		*ret_route = (struct binding_route){ .id = r->id,
+						     .qos = qos,
+						     .changed = r->bindings && qos != r->qos,
+						     .gone = !r->bindings };
+		r->qos = qos;
+		if (r->bindings) {
+			ret_route->filter = r->bindings->filter;
+		} else {
+			*slot = NULL;
+			free(r);
+			prune(t, n);
+		}
+		binding_unref(b);
+	}
+	(void)pthread_mutex_unlock(&t->lock);
+}
+
+struct matching {
+	const uint32_t *routes;
+	unsigned nroutes;
+	struct binding **ret;
+	unsigned n, cap;
+};
+
+static void visit(struct matching *m, const struct route *r)
+{
+	bool wanted = m->nroutes == 0;
+	for (unsigned i = 0; r && !wanted && i < m->nroutes; i++)
+		wanted = m->routes[i] == r->id;
+	for (struct binding *b = r && wanted ? r->bindings : NULL; b; b = b->next) {
+		if (m->n < m->cap)
+			m->ret[m->n] = binding_ref(b);
+		m->n++;
+	}
+}
+
+unsigned binding_table_match(struct binding_table *t, struct span topic, const uint32_t *routes,
+			     unsigned nroutes, struct binding **ret, unsigned cap)
+{
+	/* What is still to be looked at. Each step takes one and adds at most two that lie one level
+	 * deeper, and no node lies deeper than a filter has levels. */
+	struct {
+		const struct node *node;
+		size_t at; /* of the next level; len + 1: none is left */
+	} todo[TOPIC_LEVELS_MAX + 2];
+	struct matching m = { routes, nroutes, ret, 0, cap };
+	bool reserved = topic.len > 0 && topic.at[0] == '$';
+	unsigned n = 0;
+	(void)pthread_mutex_lock(&t->lock);
+	todo[n].node = t->root;
+	todo[n++].at = 0;
+	while (n > 0) {
+		const struct node *node = todo[--n].node;
+		size_t at = todo[n].at;
+		bool wild = !(reserved && node == t->root);
+		if (wild)
+			visit(&m, node->rest); /* "a/#" matches "a" too */
+		if (at > topic.len) {
+			visit(&m, node->here);
+			continue;
+		}
+		struct span level = level_at(topic, &at);
+		bool found;
+		unsigned i = child_at(node, level, &found);
+		ENSURE(n + 2 <= ARRAY_LEN(todo));
+		if (found) {
+			todo[n].node = node->child[i];
+			todo[n++].at = at;
+		}
+		if (wild && node->plus) {
+			todo[n].node = node->plus;
+			todo[n++].at = at;
+		}
+	}
+	(void)pthread_mutex_unlock(&t->lock);
+	return m.n;
+}

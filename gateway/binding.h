@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which bindings want a message: a trie over the levels of their topic filters, so that the cost
+ * grows with the levels of the topic, not with the number of bindings.
+ *
+ * Bindings with the same filter share a route: one subscription at the broker, known there by a
+ * number. A broker may deliver a message once for each subscription that matches; an MQTT 5 broker
+ * says by which ones a copy came, and then a copy is for the bindings of those routes only. So each
+ * binding gets a message once. Where the broker cannot say (3.1.1), a route whose filter another
+ * one covers is not subscribed (binding_table_widest), so that copies arise only where two filters
+ * overlap without one covering the other ("a/+" and "+/b"), and only at brokers that send such
+ * copies; then both bindings see both.
+ *
+ * Threads: any; the table has its own lock. A binding lives as long as somebody holds a reference.
+ */
+#ifndef GATEWAY_BINDING_H
+#define GATEWAY_BINDING_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/rd.h"
+#include "base/why.h"
+
+struct binding_table; /* of one broker */
+
+enum binding_count {
+	BINDING_INVOKED,
+	BINDING_OK,
+	BINDING_FAILED,
+	BINDING_TRAPPED,
+	BINDING_REFUSED,
+	BINDING_COUNTS
+};
+
+struct binding {
+	atomic_uint refs;
+	uint64_t id;
+	struct span function, filter, publish; /* its own copies; function is NUL-terminated */
+	uint8_t qos, publish_qos, retain;
+	void *way_out; /* where its messages go; the owner's */
+	_Atomic uint64_t counts[BINDING_COUNTS];
+	struct binding *next; /* on its route */
+};
+
+/* -E_INVALID for a filter or template that makes no sense. One reference, the caller's. */
+int binding_new(uint64_t id, struct span function, struct span filter, struct span publish,
+		struct binding **ret, struct why *why) MUST_USE;
+struct binding *binding_ref(struct binding *b);
+void binding_unref(struct binding *b); /* NULL is fine */
+
+struct binding_table *binding_table_new(void) MUST_USE;
+void binding_table_free(struct binding_table *t);
+
+/* A subscription that the broker should have. */
+struct binding_route {
+	uint32_t id;
+	struct span filter; /* lives as long as the route */
+	uint8_t qos;	    /* the highest of its bindings */
+	bool changed;	    /* by this call: it is new, or its qos is */
+	bool gone;	    /* by this call: nobody wants it any more; filter is empty */
+};
+
+/* Takes a reference of its own. -ENOMEM. */
+int binding_table_add(struct binding_table *t, struct binding *b,
+		      struct binding_route *ret_route) MUST_USE;
+void binding_table_remove(struct binding_table *t, struct binding *b,
+			  struct binding_route *ret_route);
+
+/* Writes up to cap of the bindings that match, with a reference each, in no particular order and
+ * each one once; returns how many there are. nroutes > 0: only those of these routes. */
+unsigned binding_table_match(struct binding_table *t, struct span topic, const uint32_t *routes,
+			     unsigned nroutes, struct binding **ret, unsigned cap);
+
+#endif

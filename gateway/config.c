@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/config.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <ini.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/own.h"
+#include "proto/ipc.h"
+#include "proto/manifest.h"
+
+enum { CONFIG_BYTES_MAX = 1 << 20, CONFIG_FILES_MAX = 128, NAME_BYTES_MAX = 63 };
+
+enum kind { TEXT, ABSOLUTE, LEVEL, URL, BOOL, NUMBER, SIZE };
+
+struct key {
+	const char *section, *name;
+	enum kind kind;
+	size_t offset; /* in struct config, or for [mqtt] in struct config_broker */
+	uint64_t least, most;
+	const char *def; /* read like a value from a file; NULL = zero or set in defaults() */
+	const char *help;
+};
+
+#define G(f) offsetof(struct config, f)
+#define B(f) offsetof(struct config_broker, f)
+#define MIB  (UINT64_C(1) << 20)
+
+static const struct key keys[] = {
+	{ "gateway", "state_dir", ABSOLUTE, G(state_dir), 0, 0, "/var/lib/penstock",
+	  "functions, keys, bindings: what must survive a restart" },
+	{ "gateway", "runtime_dir", ABSOLUTE, G(runtime_dir), 0, 0, "/run/penstock",
+	  "the socket of the command line" },
+	{ "gateway", "log_level", LEVEL, G(log_level), 0, 0, "info",
+	  "error, warning, notice, info or debug" },
+	{ "sandbox", "workers", NUMBER, G(workers), 0, 64, "0",
+	  "functions that run at the same time; 0 = one per core, at most 8" },
+	{ "sandbox", "spin_us", NUMBER, G(spin_us), 0, 10000, "100",
+	  "microseconds that a busy path polls before it sleeps; 0 = never" },
+	{ "limits", "queue_events", NUMBER, G(queue_events), 1, 1 << 20, "4096",
+	  "events waiting or running, all functions; more are refused" },
+	{ "limits", "queue_per_function", NUMBER, G(queue_per_function), 1, 1 << 20, "1024",
+	  "the same of one function" },
+	{ "limits", "queue_bytes", SIZE, G(queue_bytes), 65536, UINT64_C(1) << 40, "64MiB",
+	  "payloads of those events together" },
+	{ "limits", "payload_bytes", SIZE, G(payload_bytes), 1, IPC_PAYLOAD_BYTES, "1MiB",
+	  "largest payload of one event" },
+	{ "limits", "module_bytes", SIZE, G(module_bytes), 1024, UINT64_C(1) << 30, "16MiB",
+	  "largest WebAssembly module" },
+	{ "limits", "memory_bytes", SIZE, G(memory_bytes), 65536, UINT64_C(1) << 32, "256MiB",
+	  "most memory that a manifest may ask for" },
+	{ "limits", "stack_bytes", SIZE, G(stack_bytes), 65536, 64 * MIB, "8MiB",
+	  "most stack that a manifest may ask for" },
+	{ "limits", "output_bytes", SIZE, G(output_bytes), 1024, IPC_PAYLOAD_BYTES, "16MiB",
+	  "most output of one event that a manifest may ask for" },
+	{ "limits", "cpu_ms", NUMBER, G(cpu_ms), 1, 3600000, "10000",
+	  "most processor time per event that a manifest may ask for" },
+	{ "limits", "deadline_ms", NUMBER, G(deadline_ms), 1, 86400000, "60000",
+	  "most time from arrival to result that a manifest may ask for" },
+	{ "mqtt", "url", URL, B(url), 0, 0, "",
+	  "tcp://HOST:1883 or ssl://HOST:8883; empty = no broker" },
+	{ "mqtt", "version", NUMBER, B(version), 3, 5, "5", "5, or 3 for MQTT 3.1.1" },
+	{ "mqtt", "client_id", TEXT, B(client_id), 0, 0, NULL,
+	  "must be unique at the broker; default penstock-HOSTNAME-NAME" },
+	{ "mqtt", "username", TEXT, B(username), 0, 0, "", "empty = none" },
+	{ "mqtt", "password_file", ABSOLUTE, B(password_file), 0, 0, "",
+	  "file whose first line is the password" },
+	{ "mqtt", "ca_file", ABSOLUTE, B(ca_file), 0, 0, "",
+	  "certificates to trust (PEM); empty = the system's" },
+	{ "mqtt", "cert_file", ABSOLUTE, B(cert_file), 0, 0, "",
+	  "our certificate (PEM), where the broker asks for one" },
+	{ "mqtt", "key_file", ABSOLUTE, B(key_file), 0, 0, "", "its private key (PEM)" },
+	{ "mqtt", "verify", BOOL, B(verify), 0, 0, "yes",
+	  "check the broker's certificate and its name" },
+	{ "mqtt", "keepalive_s", NUMBER, B(keepalive_s), 5, 65535, "30",
+	  "seconds of silence after which the connection is tested" },
+	{ "mqtt", "connect_timeout_s", NUMBER, B(connect_timeout_s), 1, 300, "10",
+	  "seconds after which an attempt to connect is given up" },
+	{ "mqtt", "backoff_min_ms", NUMBER, B(backoff_min_ms), 10, 3600000, "200",
+	  "pause after the first failed attempt; doubles each time" },
+	{ "mqtt", "backoff_max_ms", NUMBER, B(backoff_max_ms), 10, 3600000, "30000",
+	  "longest pause" },
+	{ "mqtt", "inflight", NUMBER, B(inflight), 1, 65535, "1000",
+	  "messages of QoS 1 and 2 sent and not yet acknowledged" },
+};
+
+struct reading {
+	struct config *config;
+	struct why *why;
+	const char *file;
+	const char *text; /* rest of the file, for the line reader */
+	size_t left;
+	int line;
+	char section[NAME_BYTES_MAX + 8]; /* the one being read, and which of its keys came */
+	bool seen[ARRAY_LEN(keys)];
+	int err;
+};
+
+static int bad(struct reading *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static int bad(struct reading *r, const char *fmt, ...)
+{
+	char text[400];
+	va_list ap;
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (r->err == 0)
+		r->err = why_set(r->why, -E_CONFIG, "%s:%d: %s", r->file, r->line, text);
+	return r->err;
+}
+
+/* "64MiB", "1024", "16k": *ret_unit is the power of two. */
+static bool unit_parse(const char *s, unsigned *ret_shift)
+{
+	static const struct {
+		const char *name;
+		unsigned shift;
+	} unit[] = { { "", 0 },	  { "B", 0 },	 { "K", 10 }, { "KiB", 10 }, { "M", 20 },
+		     { "MiB", 20 }, { "G", 30 }, { "GiB", 30 } };
+	while (*s == ' ')
+		s++;
+	for (size_t i = 0; i < ARRAY_LEN(unit); i++) {
+		if (strcasecmp(s, unit[i].name) == 0) {
+			*ret_shift = unit[i].shift;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int number(struct reading *r, const struct key *k, const char *value, uint64_t *ret)
+{
+	char *end;
+	unsigned shift = 0;
+	errno = 0;
+	unsigned long long n = strtoull(value, &end, 10);
+	bool ok = isdigit((unsigned char)value[0]) && errno == 0;
+	if (ok && k->kind == SIZE)
+		ok = unit_parse(end, &shift) && n <= UINT64_MAX >> shift;
+	else if (ok)
+		ok = *end == '\0';
+	if (!ok)
+		return bad(r, "%s = \"%s\": expected a %s", k->name, value,
+			   k->kind == SIZE ? "size such as 512KiB or 64MiB" : "whole number");
+	*ret = (uint64_t)n << shift;
+	if (*ret < k->least || *ret > k->most)
+		return bad(r, "%s = %s: must be from %" PRIu64 " to %" PRIu64, k->name, value,
+			   k->least, k->most);
+	return 0;
+}
+
+static int boolean(struct reading *r, const struct key *k, const char *value, bool *ret)
+{
+	static const char *const word[] = { "no", "yes", "false", "true", "off", "on", "0", "1" };
+	for (size_t i = 0; i < ARRAY_LEN(word); i++) {
+		if (strcasecmp(value, word[i]) == 0) {
+			*ret = i % 2;
+			return 0;
+		}
+	}
+	return bad(r, "%s = \"%s\": expected yes or no", k->name, value);
+}
+
+/* tcp://host[:port], ssl://host[:port]; [v6]:port too. */
+static bool url_ok(const char *url)
+{
+	if (*url == '\0')
+		return true;
+	if (strncmp(url, "tcp://", 6) != 0 && strncmp(url, "ssl://", 6) != 0)
+		return false;
+	const char *host = url + 6, *end = host;
+	if (*host == '[') {
+		end = host + 1 + strspn(host + 1, "0123456789abcdefABCDEF:.%");
+		if (*end != ']' || end == host + 1)
+			return false;
+		end++;
+	} else {
+		while (isalnum((unsigned char)*end) || *end == '-' || *end == '.' || *end == '_')
+			end++;
+		if (end == host)
+			return false;
+	}
+	if (*end == '\0')
+		return true;
+	char *rest;
+	if (*end != ':' || !isdigit((unsigned char)end[1]))
+		return false;
+	unsigned long port = strtoul(end + 1, &rest, 10);
+	return *rest == '\0' && port >= 1 && port <= 65535;
+}
+
+static int text(struct reading *r, const struct key *k, const char *value, const char **ret)
+{
+	enum log_level level;
+	if (k->kind == ABSOLUTE && *value != '\0' && *value != '/')
+		return bad(r, "%s = \"%s\": expected an absolute path", k->name, value);
+	if (k->kind == ABSOLUTE && *value == '\0' && strcmp(k->section, "gateway") == 0)
+		return bad(r, "%s must not be empty", k->name);
+	if (k->kind == LEVEL && !log_level_parse(value, &level))
+		return bad(r, "%s = \"%s\": expected error, warning, notice, info or debug",
+			   k->name, value);
+	if (k->kind == URL && !url_ok(value))
+		return bad(r, "%s = \"%s\": expected tcp://HOST:PORT or ssl://HOST:PORT", k->name,
+			   value);
+	struct span s = { (const uint8_t *)value, strlen(value) };
+	if (!span_is_utf8(s))
+		return bad(r, "%s: not UTF-8", k->name);
+	*ret = arena_strndup(&r->config->arena, value, s.len);
+	return *ret ? 0 : bad(r, "too much text in the configuration");
+}
+
+static int assign(struct reading *r, const struct key *k, void *base, const char *value)
+{
+	void *at = (char *)base + k->offset;
+	uint64_t n = 0;
+	switch (k->kind) {
+	case TEXT:
+	case ABSOLUTE:
+	case LEVEL:
+	case URL:
+		return text(r, k, value, at);
+	case BOOL:
+		return boolean(r, k, value, at);
+	case NUMBER:
+		if (number(r, k, value, &n) == 0)
+			*(unsigned *)at = (unsigned)n;
+		return r->err;
+	case SIZE:
+		if (number(r, k, value, &n) == 0)
+			*(uint64_t *)at = n;
+		return r->err;
+	}
+	return r->err;
+}
+
+static int defaults(struct reading *r, const char *section, void *base)
+{
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		bool mine = (strcmp(keys[i].section, "mqtt") == 0) == (strcmp(section, "mqtt") == 0);
+		if (mine && keys[i].def && assign(r, &keys[i], base, keys[i].def) < 0)
+			return r->err;
+	}
+	return 0;
+}
+
+static bool name_ok(const char *s)
+{
+	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+	return n > 0 && n <= NAME_BYTES_MAX && s[n] == '\0';
+}
+
+static struct config_broker *broker_named(struct reading *r, const char *name)
+{
+	struct config *c = r->config;
+	for (unsigned i = 0; i < c->nbrokers; i++) {
+		if (strcmp(c->brokers[i].name, name) == 0)
+			return &c->brokers[i];
+	}
+	if (!name_ok(name)) {
+		(void)bad(r, "[mqtt.%s]: a broker's name is 1 to 63 of a-z 0-9 _ -", name);
+		return NULL;
+	}
+	if (c->nbrokers == CONFIG_BROKERS_MAX) {
+		(void)bad(r, "[mqtt.%s]: at most %d brokers", name, CONFIG_BROKERS_MAX);
+		return NULL;
+	}
+	struct config_broker *b = &c->brokers[c->nbrokers];
+	*b = (struct config_broker){ .name = arena_strndup(&c->arena, name, strlen(name)) };
+	if (!b->name || defaults(r, "mqtt", b) < 0)
+		return NULL;
+	c->nbrokers++;
+	return b;
+}
+
+/* Where the keys of a section live; NULL with the reason. *ret_table: its name in the table. */
+static void *section_base(struct reading *r, const char *section, const char **ret_table)
+{
+	*ret_table = section;
+	if (strcmp(section, "mqtt") == 0)
+		return broker_named(r, "default");
+	if (strncmp(section, "mqtt.", 5) == 0) {
+		*ret_table = "mqtt";
+		return broker_named(r, section + 5);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		if (strcmp(keys[i].section, section) == 0)
+			return r->config;
+	}
+	(void)bad(r, "unknown section [%s]: there are [gateway], [sandbox], [limits], [mqtt] and "
+		     "[mqtt.NAME]",
+		  section);
+	return NULL;
+}
+
+/* A handler of libinih: 1 = go on. r->line is kept by next_line(). */
+static int one_key(void *user, const char *section, const char *name, const char *value)
+{
+	struct reading *r = user;
+	const char *table;
+	if (r->err != 0)
+		return 0;
+	if (*section == '\0')
+		return bad(r, "%s stands before the first [section]", name), 0;
+	void *base = section_base(r, section, &table);
+	if (!base)
+		return 0;
+	if (strcmp(r->section, section) != 0) {
+		(void)snprintf(r->section, sizeof(r->section), "%s", section);
+		memset(r->seen, 0, sizeof(r->seen));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		if (strcmp(keys[i].section, table) != 0 || strcmp(keys[i].name, name) != 0)
+			continue;
+		if (r->seen[i]) /* or a value went on in the next line, which comes the same way */
+			return bad(r, "%s has a value already", name), 0;
+		r->seen[i] = true;
+		return assign(r, &keys[i], base, value) == 0;
+	}
+	return bad(r, "unknown key \"%s\" in [%s]; penstockd --help-config lists them", name,
+		   section),
+	       0;
+}
+
+/* For libinih: one line of the text in memory. Lines that do not fit its buffer would be cut in two
+ * and read as two, so they are refused here. */
+static char *next_line(char *buf, int cap, void *stream)
+{
+	struct reading *r = stream;
+	if (r->left == 0 || r->err != 0)
+		return NULL;
+	const char *nl = memchr(r->text, '\n', r->left);
+	size_t n = nl ? (size_t)(nl - r->text) + 1 : r->left;
+	r->line++;
+	if (n >= (size_t)cap || memchr(r->text, '\0', n)) {
+		(void)bad(r, n >= (size_t)cap ? "the line is longer than %d bytes"
+					      : "a NUL byte in the line",
+			  cap - 2);
+		return NULL;
+	}
+	memcpy(buf, r->text, n);
+	buf[n] = '\0';
+	r->text += n;
+	r->left -= n;
+	return buf;
+}
+
+int config_read(const char *file, struct span bytes, struct config *c, struct why *why)
+{
+	struct reading r = { .config = c,
+			     .why = why,
+			     .file = file,
+			     .text = (const char *)bytes.at,
+			     .left = bytes.len };
+	int line = ini_parse_stream(next_line, &r, one_key, &r);
+	if (r.err == 0 && line > 0) {
+		r.line = line;
+		(void)bad(&r, "expected [section], key = value, or a ; comment");
+	}
+	return r.err;
+}
+
+static int read_file(const char *path, struct config *c, struct why *why)
+{
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return why_set(why, -errno, "%s: %s", path, strerrordesc_np(errno));
+	OWN_FREE char *bytes = malloc(CONFIG_BYTES_MAX + 1);
+	size_t n = bytes ? fread(bytes, 1, CONFIG_BYTES_MAX + 1, f) : 0;
+	int err = bytes ? (ferror(f) ? -EIO : 0) : -ENOMEM;
+	(void)fclose(f);
+	if (err < 0)
+		return why_set(why, err, "%s: %s", path, why_text(NULL, err));
+	if (n > CONFIG_BYTES_MAX)
+		return why_set(why, -E_CONFIG, "%s: larger than 1 MiB", path);
+	return config_read(path, (struct span){ (uint8_t *)bytes, n }, c, why);
+}
+
+static int conf_file(const struct dirent *d)
+{
+	size_t n = strlen(d->d_name);
+	return d->d_name[0] != '.' && n > 5 && strcmp(d->d_name + n - 5, ".conf") == 0;
+}
+
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name); /* the same order in every locale */
+}
+
+static int read_conf_d(const char *main_file, struct config *c, struct why *why)
+{
+	char dir[PATH_MAX], path[PATH_MAX + 256];
+	const char *slash = strrchr(main_file, '/');
+	int at = slash ? (int)(slash - main_file) + 1 : 0;
+	if (snprintf(dir, sizeof(dir), "%.*sconf.d", at, main_file) >= (int)sizeof(dir))
+		return why_set(why, -ENAMETOOLONG, "%s: the path is too long", main_file);
+	struct dirent **entry = NULL;
+	int n = scandir(dir, &entry, conf_file, by_bytes), err = 0;
+	if (n < 0)
+		return errno == ENOENT ? 0
+				       : why_set(why, -errno, "%s: %s", dir, strerrordesc_np(errno));
+	if (n > CONFIG_FILES_MAX)
+		err = why_set(why, -E_CONFIG, "%s: more than %d files", dir, CONFIG_FILES_MAX);
+	for (int i = 0; i < n; i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, entry[i]->d_name);
+		if (err == 0)
+			err = read_file(path, c, why);
+		free(entry[i]);
+	}
+	free(entry);
+	return err;
+}
+
+/* What one key alone cannot show. */
+static int check_broker(struct config *c, struct config_broker *b, struct why *why)
+{
+	if (!b->client_id) {
+		char host[65] = "", id[256];
+		(void)gethostname(host, sizeof(host) - 1);
+		(void)snprintf(id, sizeof(id), "penstock-%s-%s", host, b->name);
+		b->client_id = arena_strndup(&c->arena, id, strlen(id));
+		if (!b->client_id)
+			return -ENOMEM;
+	}
+	if (b->version == 4)
+		return why_set(why, -E_CONFIG, "[mqtt.%s] version = 4: write 3 for MQTT 3.1.1, or 5",
+			       b->name);
+	if ((*b->cert_file == '\0') != (*b->key_file == '\0'))
+		return why_set(why, -E_CONFIG, "[mqtt.%s]: cert_file and key_file belong together",
+			       b->name);
+	if (b->backoff_min_ms > b->backoff_max_ms)
+		return why_set(why, -E_CONFIG,
+			       "[mqtt.%s]: backoff_min_ms is more than backoff_max_ms", b->name);
+	return 0;
+}
+
+int config_load(const char *main_file, struct config *ret, struct why *why)
+{
+	*ret = (struct config){ 0 };
+	arena_init(&ret->arena, 4 << 20);
+	struct reading r = { .config = ret, .why = why, .file = "built-in defaults" };
+	int err = defaults(&r, "gateway", ret);
+	if (err == 0 && main_file)
+		err = read_file(main_file, ret, why);
+	if (err == 0 && main_file)
+		err = read_conf_d(main_file, ret, why);
+	for (unsigned i = 0; err == 0 && i < ret->nbrokers; i++)
+		err = check_broker(ret, &ret->brokers[i], why);
+	if (err < 0)
+		config_fini(ret);
+	return err;
+}
+
+void config_fini(struct config *c)
+{
+	arena_fini(&c->arena);
+	*c = (struct config){ 0 };
+}
+
+void config_print_help(void)
+{
+	const char *section = "";
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const struct key *k = &keys[i];
+		if (strcmp(section, k->section) != 0) {
+			section = k->section;
+			printf("%s[%s]%s\n", i ? "\n" : "", section,
+			       strcmp(section, "mqtt") == 0
+				       ? "          ; the broker \"default\"; more as [mqtt.NAME]"
+				       : "");
+		}
+		printf("; %s\n", k->help);
+		if (k->kind == NUMBER)
+			printf(";   from %" PRIu64 " to %" PRIu64 "\n", k->least, k->most);
+		printf(";%s = %s\n", k->name, k->def ? k->def : "");
+	}
+}
