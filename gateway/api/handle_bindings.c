@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /bindings: which events go to which function. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "gateway/api/request.h"
+#include "gateway/wall.h"
+
+static json_t *binding_json(struct gateway *g, const struct registry_binding *b)
+{
+	char at[WALL_TEXT];
+	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:b, s:s, s:o?}", "id",
+			 (json_int_t)b->id, "function", b->function, "kind", b->kind, "broker",
+			 b->broker, "filter", b->filter, "qos", (int)b->qos, "publish", b->publish,
+			 "publish_qos", (int)b->publish_qos, "retain", (int)b->retain, "created_at",
+			 wall_text(b->created_wall_ms, at), "counts",
+			 path_binding_counts(g->path, b->id));
+}
+
+struct list {
+	struct gateway *g;
+	json_t *items;
+};
+
+static int binding_append(void *arg, const struct registry_binding *b)
+{
+	struct list *l = arg;
+	return json_array_append_new(l->items, binding_json(l->g, b));
+}
+
+void api_bindings_list(struct api_request *q)
+{
+	struct why why = { 0 };
+	struct list l = { q->g, json_array() };
+	int err = registry_bindings(q->g->registry, NULL, binding_append, &l, &why);
+	if (err == 0) {
+		request_reply(q, 200, json_pack("{s:o}", "items", l.items));
+		return;
+	}
+	json_decref(l.items);
+	request_fail(q, err, &why);
+}
+
+static int qos_read(const char *name, int given, unsigned *ret, struct why *why)
+{
+	if (given < 0 || given > 2)
+		return why_set(why, -EINVAL, "`%s` is %d, it must be 0, 1 or 2", name, given);
+	*ret = (unsigned)given;
+	return 0;
+}
+
+static int binding_read(struct api_request *q, json_t **ret_body, struct registry_binding *b,
+			struct why *why)
+{
+	int qos = 1, publish_qos = -1, retain = 0;
+	*b = (struct registry_binding){
+		.kind = "mqtt", .broker = "default", .publish = "", .created_wall_ms = wall_ms()
+	};
+	int err = request_json(q, ret_body, why, "{s:s, s?s, s:s, s?i, s?s, s?i, s?b, s?s}",
+			       "function", &b->function, "kind", &b->kind, "filter", &b->filter,
+			       "qos", &qos, "publish", &b->publish, "publish_qos", &publish_qos,
+			       "retain", &retain, "broker", &b->broker);
+	if (err == 0 && strcmp(b->kind, "mqtt") != 0)
+		err = why_set(why, -E_UNSUPPORTED, "`kind` is \"%.40s\", only \"mqtt\" is offered",
+			      b->kind);
+	if (err == 0)
+		err = qos_read("qos", qos, &b->qos, why);
+	if (err == 0)
+		err = qos_read("publish_qos", publish_qos == -1 ? qos : publish_qos,
+			       &b->publish_qos, why);
+	b->retain = retain != 0;
+	return err;
+}
+
+static struct path_binding path_binding_of(const struct registry_binding *b)
+{
+	return (struct path_binding){
+		.id = b->id,
+		.function = b->function,
+		.broker = b->broker,
+		.filter = b->filter,
+		.publish = b->publish,
+		.qos = b->qos,
+		.publish_qos = b->publish_qos,
+		.retain = b->retain,
+	};
+}
+
+/* First the registry, which gives the id; what the path then refuses is taken back. */
+static int binding_add(struct gateway *g, struct registry_binding *b, struct why *why)
+{
+	int err = registry_binding_put(g->registry, b, &b->id, why);
+	if (err < 0)
+		return err;
+	const struct path_binding p = path_binding_of(b);
+	err = path_binding_put(g->path, &p, why);
+	if (err < 0)
+		(void)registry_binding_remove(g->registry, b->id, NULL);
+	return err;
+}
+
+void api_bindings_add(struct api_request *q)
+{
+	struct why why = { 0 };
+	struct registry_binding b;
+	json_t *body = NULL;
+	int err = binding_read(q, &body, &b, &why);
+	if (err == 0)
+		err = binding_add(q->g, &b, &why);
+	if (err == 0) {
+		LOG(LOG_NOTE, "bound", F_STR("function", b.function), F_U64("binding", b.id),
+		    F_STR("filter", b.filter), F_STR("publish", b.publish));
+		json_t *item = binding_json(q->g, &b);
+		json_decref(body);
+		request_reply(q, 201, item);
+		return;
+	}
+	json_decref(body);
+	request_error(q, err, why_text(&why, err),
+		      err == -E_UNKNOWN ? "penstock functions, penstock status show what there is"
+					: NULL,
+		      NULL);
+}
+
+void api_bindings_remove(struct api_request *q)
+{
+	struct why why = { 0 };
+	size_t digits = strspn(q->arg, "0123456789");
+	int err = 0;
+	if (digits == 0 || digits > 18 || q->arg[digits] != '\0')
+		err = why_set(&why, -EINVAL, "\"%.40s\" is no binding's number", q->arg);
+	const uint64_t id = strtoull(q->arg, NULL, 10);
+	if (err == 0)
+		err = registry_binding_remove(q->g->registry, id, &why);
+	if (err < 0) {
+		request_fail(q, err, &why);
+		return;
+	}
+	(void)path_binding_remove(q->g->path, id);
+	LOG(LOG_NOTE, "unbound", F_U64("binding", id));
+	request_reply(q, 204, NULL);
+}

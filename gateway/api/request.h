@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One request and its reply, as handlers see it. A handler answers exactly once, at once or later,
+ * by one of the reply calls, after which the request is not its any more. A client that went away in
+ * between makes no difference to it.
+ */
+#ifndef GATEWAY_API_REQUEST_H
+#define GATEWAY_API_REQUEST_H
+
+#include <jansson.h>
+#include <sys/queue.h>
+
+#include "base/wr.h"
+#include "gateway/api/api.h"
+#include "gateway/api/route.h"
+
+struct lws;
+
+struct api_request {
+	struct api *api;
+	struct gateway *g;
+	struct lws *wsi;	     /* NULL: the client is gone */
+	const struct route *route;   /* NULL: refused before a handler saw it */
+	char arg[256];		     /* what "*" in the pattern matched; NUL-terminated UTF-8 */
+	struct query query;
+	struct span body;	     /* complete when the handler is called */
+
+	/* A handler that waits (GET /logs). */
+	TAILQ_ENTRY(api_request) waiter;
+	bool is_waiting;
+	void (*on_line)(struct api_request *q);
+	void *handler;		     /* the handler's own */
+	void (*on_timer)(struct api_request *q); /* armed by request_timer() */
+
+	/* server.c's own */
+	uint8_t *buffer;	     /* of body */
+	size_t buffer_cap, body_most, declared;
+	uint64_t body_by_ns;
+	bool is_handled;	     /* a handler has it */
+	bool is_closing;	     /* no keep-alive after this */
+	unsigned status;	     /* 0: not answered yet */
+	char allow[32];
+	uint8_t *out;		     /* LWS_PRE bytes, then the body */
+	size_t out_len, out_sent;
+	bool head_sent;
+	TAILQ_ENTRY(api_request) link;
+};
+
+/* Takes the reference to body; NULL: no body (204). */
+void request_reply(struct api_request *q, unsigned status, json_t *body);
+/* {"error": {code, message, hint}}; status, code and hint by err where the last two are NULL.
+ * extra (may be NULL) is a reference that is taken; its members go beside "error". */
+void request_error(struct api_request *q, int err, const char *message, const char *hint,
+		   json_t *extra);
+/* The same with the reason in why. */
+void request_fail(struct api_request *q, int err, const struct why *why);
+/* Calls q->on_timer once after ms, unless it was answered before. */
+void request_timer(struct api_request *q, uint64_t ms, void (*on_timer)(struct api_request *q));
+
+/* The body, malloc'd; the caller's from here (its length is in q->body until then). */
+uint8_t *request_body_steal(struct api_request *q) MUST_USE;
+
+/* The body as a JSON object, every member known: `format` and what follows as for
+ * json_unpack_ex(). *ret is a new reference that keeps the strings. -EINVAL. */
+int request_json(struct api_request *q, json_t **ret, struct why *why, const char *format,
+		 ...) MUST_USE;
+int json_object_read(struct span text, json_t **ret, struct why *why) MUST_USE;
+
+/* Handlers that wait for log lines: cap on their number, and who is called when lines came. */
+bool request_wait(struct api_request *q, void (*on_line)(struct api_request *q));
+
+/* status for errno or E_...; code and hint for people. */
+struct api_error {
+	int err;
+	unsigned status;
+	const char *code, *hint;
+};
+struct api_error api_error_of(int err);
+
+#define ROUTE(method, pattern, handle, body, query) void handle(struct api_request *q);
+#include "gateway/api/api.def"
+#undef ROUTE
+
+#endif
