@@ -80,8 +80,7 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* "2MiB", "256KiB", "1GiB", "4096" */
-static bool size_parse(const char *s, uint64_t *ret)
+bool manifest_size_parse(const char *s, uint64_t *ret)
 {
 	static const struct {
 		const char *name;
@@ -104,8 +103,7 @@ static bool size_parse(const char *s, uint64_t *ret)
 	return false;
 }
 
-/* As people write it: the largest unit that divides it. */
-static const char *size_text(uint64_t v, char *buf, size_t cap)
+const char *manifest_size_text(uint64_t v, char *buf, size_t cap)
 {
 	static const char *const unit[] = { "", "KiB", "MiB", "GiB" };
 	unsigned u = 0;
@@ -165,7 +163,8 @@ static int limit_read(struct reading *r, const struct limit *row, const json_t *
 	char wish[32], bound[32];
 	if (json_is_integer(v) && json_integer_value(v) >= 0)
 		value = (uint64_t)json_integer_value(v);
-	else if (!row->is_size || !json_is_string(v) || !size_parse(json_string_value(v), &value))
+	else if (!row->is_size || !json_is_string(v) ||
+		 !manifest_size_parse(json_string_value(v), &value))
 		return why_set(r->why, -E_INVALID, "manifest: limits.%s must be %s", row->name,
 			       row->is_size ? "a size such as \"2MiB\" or a number of bytes"
 					    : "a whole number of milliseconds");
@@ -173,13 +172,13 @@ static int limit_read(struct reading *r, const struct limit *row, const json_t *
 	if (value < row->least)
 		return why_set(r->why, -E_INVALID,
 			       "manifest: limits.%s is %s, it must be at least %s", row->name,
-			       size_text(value, wish, sizeof(wish)),
-			       size_text(row->least, bound, sizeof(bound)));
+			       manifest_size_text(value, wish, sizeof(wish)),
+			       manifest_size_text(row->least, bound, sizeof(bound)));
 	if (value > most && row->is_size)
 		return why_set(r->why, -E_LIMIT,
 			       "manifest: limits.%s asks for %s, this gateway grants at most %s",
-			       row->name, size_text(value, wish, sizeof(wish)),
-			       size_text(most, bound, sizeof(bound)));
+			       row->name, manifest_size_text(value, wish, sizeof(wish)),
+			       manifest_size_text(most, bound, sizeof(bound)));
 	if (value > most)
 		return why_set(r->why, -E_LIMIT,
 			       "manifest: limits.%s asks for %llu ms, this gateway grants at most "

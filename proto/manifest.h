@@ -79,4 +79,8 @@ int manifest_embed(struct span module, struct span json, uint8_t **ret_bytes, si
 
 bool manifest_name_ok(const char *name);
 
+/* "2MiB", "256KiB", "1GiB", "4096"; and back, with the largest unit that divides it. */
+bool manifest_size_parse(const char *s, uint64_t *ret_bytes);
+const char *manifest_size_text(uint64_t bytes, char *buf, size_t cap);
+
 #endif
