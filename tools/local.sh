@@ -78,3 +78,42 @@ broker_stop() {
 	[ -n "$BROKER_PID" ] && end_child "$BROKER_PID" "$@"
 	BROKER_PID=''
 }
+
+# ---- the gateway ----
+
+# gateway_config [LINE...]: writes $D/penstock.conf. LINEs go to its end; a LINE "[section]" begins another section.
+gateway_config() {
+	mkdir -p "$D/state" "$D/run"
+	{
+		printf '[gateway]\nstate_dir = %s/state\nruntime_dir = %s/run\n' "$D" "$D"
+		printf '[mqtt]\nurl = tcp://127.0.0.1:%s\nbackoff_max_ms = 1000\n' "$PORT"
+		[ $# = 0 ] || printf '%s\n' "$@"
+	} >"$D/penstock.conf"
+}
+
+# What starts a gateway on $D/penstock.conf, for those who start it themselves.
+gateway_command() { COMMAND=("$B/penstockd" --config "$D/penstock.conf"); }
+
+cli() { "$B/penstock" --socket "$D/run/penstock.sock" "$@"; }
+
+gateway_ready() {
+	cli status --json 2>/dev/null | grep -qE '"ready": ?true'
+}
+
+# Starts it in the background, log in $D/gateway.log, and waits until it is connected and serves.
+gateway_start() {
+	[ -e "$D/penstock.conf" ] || gateway_config
+	gateway_command
+	"${COMMAND[@]}" >>"$D/gateway.log" 2>&1 &
+	GATEWAY_PID=$!
+	if ! wait_for 10 gateway_ready; then
+		echo "penstockd did not become ready:" >&2
+		tail -n 10 "$D/gateway.log" >&2
+		return 1
+	fi
+}
+
+gateway_stop() {
+	[ -n "$GATEWAY_PID" ] && end_child "$GATEWAY_PID" "$@"
+	GATEWAY_PID=''
+}
