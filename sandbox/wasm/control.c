@@ -105,7 +105,7 @@ static int branch(struct validator *v, const struct wasm_insn *insn)
 static int br_table(struct validator *v, const struct wasm_insn *insn)
 {
 	struct rd targets = insn->targets;
-	struct span first = { 0 }, last = { 0 };
+	struct span first = { 0 };
 	uint8_t found;
 	int err = DECODE_LIMIT(v->d, br_table_targets, insn->ntargets);
 	if (err == 0)
@@ -121,10 +121,7 @@ static int br_table(struct validator *v, const struct wasm_insn *insn)
 			return decode_fail(v->d, -E_INVALID,
 					   "br_table to labels that take %zu and %zu values",
 					   first.len, types.len);
-		/* Most targets are alike; comparing each would cost time beyond the bytes. */
-		if (i == 0 || types.at != last.at)
-			err = validate_peek_all(v, types);
-		last = types;
+		err = validate_peek_all(v, types);
 	}
 	if (err == 0)
 		validate_unreachable(v);

@@ -34,12 +34,17 @@ static uint32_t larger(uint32_t cap, uint32_t start, uint32_t most)
 	return cap == 0 ? start : cap > most / 2 ? most : cap * 2;
 }
 
-static int stack_grow(struct validator *v)
+static int stack_room(struct validator *v, size_t more)
 {
-	uint32_t cap = larger(v->stack_cap, STACK_START, WASM_MAX_operands);
-	int err = DECODE_LIMIT(v->d, operands, (uint64_t)v->depth + 1);
+	if (more <= v->stack_cap - v->depth)
+		return 0;
+	int err = DECODE_LIMIT(v->d, operands, v->depth + (uint64_t)more);
 	if (err < 0)
 		return err;
+	uint32_t cap = v->stack_cap;
+	do
+		cap = larger(cap, STACK_START, WASM_MAX_operands);
+	while (cap - v->depth < more);
 	v->stack = decode_extend(v->d, v->stack, v->depth, cap, sizeof(*v->stack));
 	v->stack_cap = cap;
 	return v->stack ? 0 : decode_fail_memory(v->d);
@@ -58,7 +63,7 @@ static int frames_grow(struct validator *v)
 
 int validate_push(struct validator *v, uint8_t type)
 {
-	int err = v->depth == v->stack_cap ? stack_grow(v) : 0;
+	int err = stack_room(v, 1);
 	if (err < 0)
 		return err;
 	v->stack[v->depth++] = type;
@@ -90,28 +95,15 @@ int validate_pop(struct validator *v, uint8_t want, uint8_t *ret_found)
 	return 0;
 }
 
-int validate_pop_all(struct validator *v, struct span types)
-{
-	uint8_t found;
-	int err = 0;
-	for (size_t i = types.len; err == 0 && i-- > 0;)
-		err = validate_pop(v, types.at[i], &found);
-	return err;
-}
-
-int validate_push_all(struct validator *v, struct span types)
-{
-	int err = 0;
-	for (size_t i = 0; err == 0 && i < types.len; i++)
-		err = validate_push(v, types.at[i]);
-	return err;
-}
-
-/* pop_all and push back what was found. */
+/* A call or branch of two bytes may move a thousand operands, so these three do not go through push
+ * and pop for each. */
 int validate_peek_all(struct validator *v, struct span types)
 {
 	const struct frame *f = &v->frames[v->nframes - 1];
 	uint32_t at = v->depth;
+	if (types.len == 0 ||
+	    (types.len <= at - f->height && !memcmp(v->stack + at - types.len, types.at, types.len)))
+		return 0;
 	for (size_t i = types.len; i-- > 0;) {
 		if (at == f->height)
 			return f->unreachable ? 0 : mismatch(v, types.at[i], VALIDATE_NOTHING);
@@ -120,6 +112,25 @@ int validate_peek_all(struct validator *v, struct span types)
 			return mismatch(v, types.at[i], found);
 	}
 	return 0;
+}
+
+int validate_pop_all(struct validator *v, struct span types)
+{
+	uint32_t have = v->depth - v->frames[v->nframes - 1].height;
+	int err = validate_peek_all(v, types);
+	if (err == 0)
+		v->depth -= types.len < have ? (uint32_t)types.len : have;
+	return err;
+}
+
+int validate_push_all(struct validator *v, struct span types)
+{
+	int err = stack_room(v, types.len);
+	if (err == 0 && types.len > 0) {
+		memcpy(v->stack + v->depth, types.at, types.len);
+		v->depth += (uint32_t)types.len;
+	}
+	return err;
 }
 
 /* What the opcode table says. */
