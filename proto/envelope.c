@@ -15,12 +15,14 @@ int envelope_open(struct envelope *e, const void *bytes, size_t len, struct why 
 		return why_set(why, -E_INVALID,
 			       "not a WebAssembly module: it does not start with \\0asm");
 	if (!rd_ok(&r))
-		return why_set(why, -E_INVALID,
-			       "not a WebAssembly module: it ends inside its header, after %zu bytes",
-			       len);
+		return why_set(
+			why, -E_INVALID,
+			"not a WebAssembly module: it ends inside its header, after %zu bytes",
+			len);
 	if (layer == 1)
-		return why_set(why, -E_INVALID,
-			       "this is a WebAssembly component; a core module (version 1) is needed");
+		return why_set(
+			why, -E_INVALID,
+			"this is a WebAssembly component; a core module (version 1) is needed");
 	if (version != 1 || layer != 0)
 		return why_set(why, -E_INVALID, "WebAssembly version %u is unknown; it must be 1",
 			       (unsigned)version | (unsigned)layer << 16);
@@ -52,14 +54,16 @@ int envelope_next(struct envelope *e, struct section *ret, struct why *why)
 	s.id = rd_u8(&e->rest);
 	uint32_t size = rd_leb_u32(&e->rest);
 	if (!rd_ok(&e->rest))
-		return why_set(why, -E_INVALID, "at offset 0x%zx: the size of section %u is malformed",
-			       s.offset, s.id);
+		return why_set(why, -E_INVALID,
+			       "at offset 0x%zx: the size of section %u is malformed", s.offset,
+			       s.id);
 	size_t left = e->rest.left;
 	s.payload = rd_span(&e->rest, size);
 	if (!rd_ok(&e->rest))
-		return why_set(why, -E_INVALID,
-			       "at offset 0x%zx: section %u says it has %u bytes, but only %zu are left",
-			       s.offset, s.id, size, left);
+		return why_set(
+			why, -E_INVALID,
+			"at offset 0x%zx: section %u says it has %u bytes, but only %zu are left",
+			s.offset, s.id, size, left);
 	if (s.id == 0 && custom_name(&s, why) < 0) {
 		rd_fail(&e->rest, -E_INVALID);
 		return -E_INVALID;

@@ -16,9 +16,9 @@ enum { ENVELOPE_HEADER_BYTES = 8 }; /* 00 61 73 6d 01 00 00 00, pinned */
 
 struct section {
 	uint8_t id;
-	size_t offset;	      /* of the id byte in the module */
-	struct span payload;  /* a custom section's: after its name */
-	struct span name;     /* custom sections only (id 0) */
+	size_t offset;       /* of the id byte in the module */
+	struct span payload; /* a custom section's: after its name */
+	struct span name;    /* custom sections only (id 0) */
 };
 
 struct envelope {

@@ -38,14 +38,16 @@ static int one_const(struct decoder *d, const struct wasm_insn *insn, struct aot
 		break;
 	case WASM_GLOBAL_GET:
 		if (insn->index >= m->nimported_globals)
-			return decode_fail(d, -E_INVALID,
-					   "unknown global %u: a constant expression may use only the "
-					   "%u imported ones",
-					   insn->index, m->nimported_globals);
+			return decode_fail(
+				d, -E_INVALID,
+				"unknown global %u: a constant expression may use only the "
+				"%u imported ones",
+				insn->index, m->nimported_globals);
 		if (d->globals[insn->index].type.is_mutable)
-			return decode_fail(d, -E_INVALID,
-					   "a constant expression may not use the mutable global %u",
-					   insn->index);
+			return decode_fail(
+				d, -E_INVALID,
+				"a constant expression may not use the mutable global %u",
+				insn->index);
 		c = (struct aot_const){ .kind = AOT_CONST_GLOBAL, .index = insn->index };
 		type = d->globals[insn->index].type.type;
 		break;
@@ -77,7 +79,8 @@ int const_expr(struct decoder *d, uint8_t type, struct aot_const *ret)
 	}
 	if (n != 1)
 		return decode_fail(d, -E_INVALID,
-				   "a constant expression must give one value, this one gives %u", n);
+				   "a constant expression must give one value, this one gives %u",
+				   n);
 	if (found != type)
 		return decode_fail(d, -E_INVALID, "the constant expression must give %s, found %s",
 				   wasm_type_name(type), wasm_type_name(found));

@@ -83,7 +83,8 @@ int decode_fail_insn(struct decoder *d, int err, const struct wasm_insn *insn)
 int decode_fail_memory(struct decoder *d)
 {
 	d->at = d->r.at;
-	return decode_fail(d, -ENOMEM, "decoding the module takes more memory than the %zu bytes given",
+	return decode_fail(d, -ENOMEM,
+			   "decoding the module takes more memory than the %zu bytes given",
 			   d->arena->cap_bytes);
 }
 
@@ -185,18 +186,12 @@ static const struct {
 	unsigned order;
 	int (*read)(struct decoder *d);
 } known[] = {
-	[1] = { "type", 1, section_types },
-	[2] = { "import", 2, section_imports },
-	[3] = { "function", 3, section_functions },
-	[4] = { "table", 4, section_tables },
-	[5] = { "memory", 5, section_memories },
-	[6] = { "global", 6, section_globals },
-	[7] = { "export", 7, section_exports },
-	[8] = { "start", 8, section_start },
-	[9] = { "element", 9, section_elements },
-	[10] = { "code", 11, section_bodies },
-	[11] = { "data", 12, section_datas },
-	[12] = { "data count", 10, section_data_count },
+	[1] = { "type", 1, section_types },         [2] = { "import", 2, section_imports },
+	[3] = { "function", 3, section_functions }, [4] = { "table", 4, section_tables },
+	[5] = { "memory", 5, section_memories },    [6] = { "global", 6, section_globals },
+	[7] = { "export", 7, section_exports },     [8] = { "start", 8, section_start },
+	[9] = { "element", 9, section_elements },   [10] = { "code", 11, section_bodies },
+	[11] = { "data", 12, section_datas },       [12] = { "data count", 10, section_data_count },
 };
 
 static int custom(struct decoder *d, const struct section *s)
@@ -208,8 +203,8 @@ static int custom(struct decoder *d, const struct section *s)
 	if (err < 0)
 		return err;
 	if ((n & (n - 1)) == 0) /* full at powers of two */
-		d->customs = decode_extend(d, d->customs, n, n ? 2 * (size_t)n : 1,
-					   sizeof(*d->customs));
+		d->customs =
+			decode_extend(d, d->customs, n, n ? 2 * (size_t)n : 1, sizeof(*d->customs));
 	if (!d->customs)
 		return decode_fail_memory(d);
 	d->customs[n] = (struct wasm_custom){ s->name, s->payload };

@@ -25,10 +25,10 @@ struct decoder {
 	struct why *why;
 	unsigned features; /* enum wasm_feature */
 
-	struct rd r;		/* the section or function body that is being read */
-	const uint8_t *at;	/* the thing in it that an error would be about */
-	const char *section;	/* NULL outside of sections and in function bodies */
-	uint32_t func;		/* the function being read, UINT32_MAX = none */
+	struct rd r;         /* the section or function body that is being read */
+	const uint8_t *at;   /* the thing in it that an error would be about */
+	const char *section; /* NULL outside of sections and in function bodies */
+	uint32_t func;       /* the function being read, UINT32_MAX = none */
 
 	uint32_t segment_elements;
 	uint32_t nbodies;

@@ -10,7 +10,7 @@
 
 static const struct wasm_opinfo table[3][256] = {
 #define OP(code_, NAME, text_, pops_, pushes_, imm_, class_)                                       \
-	[PLANE(code_)][(code_) & 0xff] = {                                                         \
+	[PLANE(code_)][(code_)&0xff] = {                                                           \
 		.code = (code_),                                                                   \
 		.text = (text_),                                                                   \
 		.pops = (pops_),                                                                   \
@@ -71,8 +71,12 @@ bool wasm_is_ref_type(uint8_t code)
 const char *wasm_type_name(uint8_t code)
 {
 	static const char *const name[] = {
-		[AOT_EXTERNREF] = "externref", [AOT_FUNCREF] = "funcref", [AOT_V128] = "v128",
-		[AOT_F64] = "f64",	       [AOT_F32] = "f32",	  [AOT_I64] = "i64",
+		[AOT_EXTERNREF] = "externref",
+		[AOT_FUNCREF] = "funcref",
+		[AOT_V128] = "v128",
+		[AOT_F64] = "f64",
+		[AOT_F32] = "f32",
+		[AOT_I64] = "i64",
 		[AOT_I32] = "i32",
 	};
 	return code < ARRAY_LEN(name) && name[code] ? name[code] : "a value";

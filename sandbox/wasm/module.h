@@ -46,12 +46,12 @@ enum {
 };
 
 struct wasm_func {
-	uint32_t type;	     /* index into types */
-	struct span code;    /* the expression after the locals, up to and with its final `end` */
-	size_t code_offset;  /* of code.at in the module's bytes, for messages */
-	uint32_t nlocals;    /* without parameters */
+	uint32_t type;         /* index into types */
+	struct span code;      /* the expression after the locals, up to and with its final `end` */
+	size_t code_offset;    /* of code.at in the module's bytes, for messages */
+	uint32_t nlocals;      /* without parameters */
 	const uint8_t *locals; /* nlocals value type codes */
-	struct span name;    /* from the name section, or of its first export, or empty */
+	struct span name;      /* from the name section, or of its first export, or empty */
 };
 
 struct wasm_import {
@@ -106,8 +106,8 @@ struct wasm_module {
 	const struct aot_functype *types;
 	const struct wasm_import *imports;
 	const struct wasm_export *exports;
-	const struct wasm_func *funcs;	   /* by function index; imported ones: type and name only */
-	const struct wasm_table *tables;   /* by table index, imported ones first */
+	const struct wasm_func *funcs;   /* by function index; imported ones: type and name only */
+	const struct wasm_table *tables; /* by table index, imported ones first */
 	const struct wasm_global *globals; /* by global index, imported ones first */
 	struct aot_limits memory;
 	const struct wasm_data *datas;

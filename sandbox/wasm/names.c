@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names of functions, for people: from the name section (core specification, appendix 7.4.1), else
- * from exports. Whatever is wrong with the name section makes it absent, never the module invalid. */
+ * from exports. Whatever is wrong with the name section makes it absent, never the module invalid.
+ */
 #include "sandbox/wasm/decode.h"
 
 enum { SUBSECTION_FUNCTIONS = 1 };

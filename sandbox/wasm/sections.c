@@ -28,7 +28,8 @@ static int functype(struct decoder *d, struct aot_functype *ret)
 				   "part of WebAssembly 2.0",
 				   form);
 	if (form != 0x60)
-		return decode_fail(d, -E_INVALID, "malformed function type: 0x%02x, not 0x60", form);
+		return decode_fail(d, -E_INVALID, "malformed function type: 0x%02x, not 0x60",
+				   form);
 	int err = value_types(d, &params, "params", WASM_MAX_params);
 	if (err == 0)
 		err = value_types(d, &results, "results", WASM_MAX_results);

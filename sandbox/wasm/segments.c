@@ -6,7 +6,7 @@
 enum {
 	ELEM_NOT_ACTIVE = 1,
 	ELEM_TABLE_OR_DECLARED = 2, /* a table index follows, or with NOT_ACTIVE: declared */
-	ELEM_EXPRESSIONS = 4,	    /* constant expressions instead of function indices */
+	ELEM_EXPRESSIONS = 4,       /* constant expressions instead of function indices */
 	ELEM_FLAGS = 7,
 };
 

@@ -101,8 +101,8 @@ int validate_peek_all(struct validator *v, struct span types)
 {
 	const struct frame *f = &v->frames[v->nframes - 1];
 	uint32_t at = v->depth;
-	if (types.len == 0 ||
-	    (types.len <= at - f->height && !memcmp(v->stack + at - types.len, types.at, types.len)))
+	if (types.len == 0 || (types.len <= at - f->height &&
+			       !memcmp(v->stack + at - types.len, types.at, types.len)))
 		return 0;
 	for (size_t i = types.len; i-- > 0;) {
 		if (at == f->height)
@@ -341,8 +341,7 @@ static int table(struct validator *v, const struct wasm_insn *insn)
 	if (err < 0)
 		return err;
 	if (insn->op == WASM_TABLE_INIT)
-		err = table_types(v, m->tables[insn->index2].elem_type,
-				  m->elems[insn->index].type);
+		err = table_types(v, m->tables[insn->index2].elem_type, m->elems[insn->index].type);
 	else if (insn->op == WASM_TABLE_COPY)
 		err = table_types(v, m->tables[insn->index].elem_type,
 				  m->tables[insn->index2].elem_type);

@@ -26,7 +26,8 @@ struct validator {
 
 int validate_push(struct validator *v, uint8_t type) MUST_USE;
 int validate_push_all(struct validator *v, struct span types) MUST_USE;
-/* want may be VALIDATE_UNKNOWN: any. *ret_found is the more exact one of want and what was there. */
+/* want may be VALIDATE_UNKNOWN: any. *ret_found is the more exact one of want and what was there.
+ */
 int validate_pop(struct validator *v, uint8_t want, uint8_t *ret_found) MUST_USE;
 int validate_pop_all(struct validator *v, struct span types) MUST_USE;
 /* As pop_all and pushing back what was there. */

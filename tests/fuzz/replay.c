@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stands in for libFuzzer: runs a fuzz target once on each file that is named, so that every input
- * that once broke something stays in the tests. Each input lies at the end of its own allocation,
- * where AddressSanitizer sees a read beyond it.
+ * Stands in for libFuzzer: runs a fuzz target once on each file that is named, or lies in a folder
+ * that is named, so that every input that once broke something stays in the tests. Each input is an
+ * allocation of its own, where AddressSanitizer sees a read beyond it. Ends with "N inputs".
  */
+#include <dirent.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,17 +13,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static int replay(const char *path)
+struct tally {
+	unsigned inputs, unreadable;
+};
+
+static void replay(struct tally *t, FILE *f)
 {
-	FILE *f = fopen(path, "re");
 	uint8_t *data = NULL;
 	size_t size = 0;
 	int c;
 
-	if (!f) {
-		fprintf(stderr, "%s: %s\n", path, strerror(errno));
-		return 1;
-	}
 	while ((c = getc(f)) != EOF) {
 		uint8_t *bigger = realloc(data, size + 1);
 		if (!bigger)
@@ -30,20 +30,51 @@ static int replay(const char *path)
 		data = bigger;
 		data[size++] = (uint8_t)c;
 	}
-	fclose(f);
-	/* Should it crash, this is the last line and names the culprit. */
-	fprintf(stderr, "%s\n", path);
 	(void)LLVMFuzzerTestOneInput(data, size);
 	free(data);
-	return 0;
+	t->inputs++;
+}
+
+static void file(struct tally *t, const char *path)
+{
+	FILE *f = fopen(path, "re");
+	if (!f) {
+		fprintf(stderr, "%s: %s\n", path, strerror(errno));
+		t->unreadable++;
+		return;
+	}
+	/* Should it crash, this is the last line and names the culprit. */
+	fprintf(stderr, "%s\n", path);
+	replay(t, f);
+	(void)fclose(f);
+}
+
+static void folder(struct tally *t, const char *path, DIR *dir)
+{
+	const struct dirent *e;
+	char name[4096];
+	while ((e = readdir(dir)) != NULL) {
+		if (e->d_name[0] == '.')
+			continue;
+		(void)snprintf(name, sizeof(name), "%s/%s", path, e->d_name);
+		file(t, name);
+	}
 }
 
 int main(int argc, char **argv)
 {
-	int bad = 0;
+	struct tally t = { 0 };
 
 	(void)LLVMFuzzerTestOneInput((const uint8_t *)"", 0);
-	for (int i = 1; i < argc; i++)
-		bad |= replay(argv[i]);
-	return bad;
+	for (int i = 1; i < argc; i++) {
+		DIR *dir = opendir(argv[i]);
+		if (dir)
+			folder(&t, argv[i], dir);
+		else
+			file(&t, argv[i]);
+		if (dir)
+			(void)closedir(dir);
+	}
+	printf("%u inputs\n", t.inputs);
+	return t.unreadable ? 1 : 0;
 }

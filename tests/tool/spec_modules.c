@@ -94,8 +94,7 @@ static bool file(const char *json)
 	struct tally t = { 0 };
 	size_t i;
 	json_t *c;
-	json_array_foreach(json_object_get(root, "commands"), i, c)
-		command(&t, json, c);
+	json_array_foreach(json_object_get(root, "commands"), i, c) command(&t, json, c);
 	json_decref(root);
 	if (t.wrong)
 		printf("not ok spec_modules/%.*s - %u wrong, first %s\n", name_len, name, t.wrong,

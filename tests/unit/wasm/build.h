@@ -10,7 +10,10 @@ struct bytes {
 	size_t len;
 };
 /* B("\x01\x00") keeps its zeros. */
-#define B(literal) { literal, sizeof(literal) - 1 }
+#define B(literal)                                                                                 \
+	{                                                                                          \
+		literal, sizeof(literal) - 1                                                       \
+	}
 
 static inline void build_header(struct wr *w)
 {

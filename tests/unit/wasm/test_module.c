@@ -47,8 +47,8 @@ static void valid_modules_are_accepted(void **state)
 		B(""),
 		B("\1\1\0\2\1\0\3\1\0\4\1\0\5\1\0\6\1\0\7\1\0\x09\1\0\x0c\1\0\x0a\1\0\x0b\1\0"),
 		B("\0\1\0\0\3\2hi\1\1\0\0\1\0"), /* custom sections anywhere */
-		B("\5\4\1\1\0\0"),		  /* memory 0..0 */
-		B("\5\6\1\1\0\x80\x80\4"),	  /* memory 0..65536 */
+		B("\5\4\1\1\0\0"),               /* memory 0..0 */
+		B("\5\6\1\1\0\x80\x80\4"),       /* memory 0..65536 */
 		B("\4\4\1\x70\0\0\x09\6\1\0\x41\0\x0b\0"),
 		B("\4\4\1\x6f\0\0\x09\x0e\1\6\0\x41\0\x0b\x6f\2\xd0\x6f\x0b\xd0\x6f\x0b"),
 		B("\2\6\1\0\0\3\x7f\0\6\6\1\x7f\0\x23\0\x0b"), /* global.get of an import */
@@ -66,132 +66,132 @@ static void valid_modules_are_accepted(void **state)
 	}
 }
 
+static const struct {
+	struct bytes in;
+	int err;
+	const char *why;
+} bad_sections[] = {
+	{ B("\1"), -E_INVALID, "at offset 0x8: the size of section 1 is malformed" },
+	{ B("\1\5\0"), -E_INVALID,
+	  "at offset 0x8: section 1 says it has 5 bytes, but only 1 are left" },
+	{ B("\0\0"), -E_INVALID,
+	  "at offset 0x8: the name of the custom section does not fit in it" },
+	{ B("\0\2\1\xff"), -E_INVALID,
+	  "at offset 0x8: the name of the custom section is not UTF-8" },
+	{ B("\x0e\0"), -E_INVALID, "at offset 0x8: unknown section id 14" },
+	{ B("\x0d\1\0"), -E_UNSUPPORTED,
+	  "at offset 0x8: the tag section belongs to `exception handling`, which is not part "
+	  "of WebAssembly 2.0" },
+	{ B("\1\1\0\1\1\0"), -E_INVALID,
+	  "at offset 0xb: the type section is repeated or comes too late" },
+	{ B("\x0b\1\0\x0c\1\0"), -E_INVALID,
+	  "at offset 0xb: the data count section is repeated or comes too late" },
+	{ B("\1\2\0\0"), -E_INVALID,
+	  "at offset 0xb in the type section: 1 bytes are left over at its end" },
+	{ B("\1\0"), -E_INVALID,
+	  "at offset 0xa in the type section: it ends too early, or in a malformed number" },
+	{ B("\1\x06\1\x60\x86\0\0\0"), -E_INVALID,
+	  "at offset 0xe in the type section: malformed: a number is over-long or out of "
+	  "range, or a length leads beyond the end" },
+	{ B("\1\4\1\x40\0\0"), -E_INVALID,
+	  "at offset 0xb in the type section: malformed function type: 0x40, not 0x60" },
+	{ B("\1\4\1\x5f\0\0"), -E_UNSUPPORTED,
+	  "at offset 0xb in the type section: type form 0x5f belongs to `garbage "
+	  "collection`, which is not part of WebAssembly 2.0" },
+	{ B("\1\5\1\x60\1\x40\0"), -E_INVALID,
+	  "at offset 0xd in the type section: malformed value type 0x40" },
+	{ B("\2\5\1\0\0\0\0"), -E_INVALID,
+	  "at offset 0xe in the import section: unknown type 0; there are 0" },
+	{ B("\2\6\1\1\xff\0\0\0"), -E_INVALID,
+	  "at offset 0xb in the import section: malformed UTF-8 in a name" },
+	{ B("\2\x09\2\0\0\2\0\0\0\0\2\0\0"), -E_INVALID, NULL },
+	{ B("\2\x0b\2\0\0\2\0\0\0\0\2\0\0"), -E_INVALID,
+	  "at offset 0x14 in the import section: 2 memories; there may be only one" },
+	{ B("\5\5\2\0\0\0\0"), -E_INVALID,
+	  "at offset 0xa in the memory section: 2 memories; there may be only one" },
+	{ B("\5\5\1\0\x81\x80\4"), -E_INVALID,
+	  "at offset 0xc in the memory section: a minimum of 65537 pages is more than 65536" },
+	{ B("\5\4\1\1\2\1"), -E_INVALID,
+	  "at offset 0xd in the memory section: the minimum of 2 pages is more than the "
+	  "maximum of 1" },
+	{ B("\5\4\1\3\1\1"), -E_UNSUPPORTED,
+	  "at offset 0xb in the memory section: limits with flags 0x03 belong to `threads`, "
+	  "which is not part of WebAssembly 2.0" },
+	{ B("\4\4\1\x7f\0\0"), -E_INVALID,
+	  "at offset 0xb in the table section: malformed reference type 0x7f" },
+	{ B("\6\6\1\x7f\2\x41\0\x0b"), -E_INVALID,
+	  "at offset 0xc in the global section: malformed mutability 0x02 of a global" },
+	{ B("\6\6\1\x7f\0\x42\0\x0b"), -E_INVALID,
+	  "at offset 0xf in the global section: the constant expression must give i32, found "
+	  "i64" },
+	{ B("\6\4\1\x7f\0\x0b"), -E_INVALID,
+	  "at offset 0xd in the global section: a constant expression must give one value, "
+	  "this one gives 0" },
+	{ B("\6\x09\1\x7f\0\x41\0\x41\0\x6a\x0b"), -E_INVALID,
+	  "at offset 0x11 in the global section: i32.add is not allowed in a constant "
+	  "expression" },
+	{ B("\6\x0b\2\x7f\0\x41\0\x0b\x7f\0\x23\0\x0b"), -E_INVALID,
+	  "at offset 0x12 in the global section: unknown global 0: a constant expression may "
+	  "use only the 0 imported ones" },
+	{ B("\2\6\1\0\0\3\x7f\1\6\6\1\x7f\0\x23\0\x0b"), -E_INVALID,
+	  "at offset 0x15 in the global section: a constant expression may not use the "
+	  "mutable global 0" },
+	{ B("\7\5\1\1x\2\0"), -E_INVALID,
+	  "at offset 0xe in the export section: unknown memory 0; there are 0" },
+	{ B("\5\3\1\0\0\7\x09\2\1x\2\0\1x\2\0"), -E_INVALID,
+	  "at offset 0x15 in the export section: duplicate export name" },
+	{ B("\x08\1\0"), -E_INVALID,
+	  "at offset 0xa in the start section: unknown function 0; there are 0" },
+	{ B("\1\4\1\x60\0\0\3\2\1\0"), -E_INVALID,
+	  "at offset 0x12: the function section announces 1 functions, the code section has "
+	  "0" },
+	{ B("\x0a\3\1\1\x0b"), -E_INVALID,
+	  "at offset 0xa in the code section: 1 function bodies, but the function section "
+	  "announces 0" },
+	{ B("\x0c\1\1"), -E_INVALID,
+	  "at offset 0xb: the data count section announces 1 segments, the data section has "
+	  "0" },
+	{ B("\x09\6\1\0\x41\0\x0b\0"), -E_INVALID,
+	  "at offset 0xb in the element section: unknown table 0; there are 0" },
+	{ B("\x09\5\1\x08\0\0\0"), -E_INVALID,
+	  "at offset 0xb in the element section: malformed element segment flags 0x8" },
+	{ B("\4\4\1\x70\0\0\x09\7\1\6\0\x41\0\x0b\x6f\0"), -E_INVALID, NULL },
+	{ B("\x0b\5\1\0\x41\0\x0b"), -E_INVALID,
+	  "at offset 0xb in the data section: unknown memory 0; there are 0" },
+	{ B("\x0b\4\1\1\2x"), -E_INVALID,
+	  "at offset 0xd in the data section: malformed: a number is over-long or out of "
+	  "range, or a length leads beyond the end" },
+};
+
 static void bad_sections_are_refused_with_place_and_reason(void **state)
 {
 	(void)state;
-	static const struct {
-		struct bytes in;
-		int err;
-		const char *why;
-	} row[] = {
-		{ B("\1"), -E_INVALID, "at offset 0x8: the size of section 1 is malformed" },
-		{ B("\1\5\0"), -E_INVALID,
-		  "at offset 0x8: section 1 says it has 5 bytes, but only 1 are left" },
-		{ B("\0\0"), -E_INVALID,
-		  "at offset 0x8: the name of the custom section does not fit in it" },
-		{ B("\0\2\1\xff"), -E_INVALID,
-		  "at offset 0x8: the name of the custom section is not UTF-8" },
-		{ B("\x0e\0"), -E_INVALID, "at offset 0x8: unknown section id 14" },
-		{ B("\x0d\1\0"), -E_UNSUPPORTED,
-		  "at offset 0x8: the tag section belongs to `exception handling`, which is not part "
-		  "of WebAssembly 2.0" },
-		{ B("\1\1\0\1\1\0"), -E_INVALID,
-		  "at offset 0xb: the type section is repeated or comes too late" },
-		{ B("\x0b\1\0\x0c\1\0"), -E_INVALID,
-		  "at offset 0xb: the data count section is repeated or comes too late" },
-		{ B("\1\2\0\0"), -E_INVALID,
-		  "at offset 0xb in the type section: 1 bytes are left over at its end" },
-		{ B("\1\0"), -E_INVALID,
-		  "at offset 0xa in the type section: it ends too early, or in a malformed number" },
-		{ B("\1\x06\1\x60\x86\0\0\0"), -E_INVALID,
-		  "at offset 0xe in the type section: malformed: a number is over-long or out of "
-		  "range, or a length leads beyond the end" },
-		{ B("\1\4\1\x40\0\0"), -E_INVALID,
-		  "at offset 0xb in the type section: malformed function type: 0x40, not 0x60" },
-		{ B("\1\4\1\x5f\0\0"), -E_UNSUPPORTED,
-		  "at offset 0xb in the type section: type form 0x5f belongs to `garbage "
-		  "collection`, which is not part of WebAssembly 2.0" },
-		{ B("\1\5\1\x60\1\x40\0"), -E_INVALID,
-		  "at offset 0xd in the type section: malformed value type 0x40" },
-		{ B("\2\5\1\0\0\0\0"), -E_INVALID,
-		  "at offset 0xe in the import section: unknown type 0; there are 0" },
-		{ B("\2\6\1\1\xff\0\0\0"), -E_INVALID,
-		  "at offset 0xb in the import section: malformed UTF-8 in a name" },
-		{ B("\2\x09\2\0\0\2\0\0\0\0\2\0\0"), -E_INVALID, NULL },
-		{ B("\2\x0b\2\0\0\2\0\0\0\0\2\0\0"), -E_INVALID,
-		  "at offset 0x14 in the import section: 2 memories; there may be only one" },
-		{ B("\5\5\2\0\0\0\0"), -E_INVALID,
-		  "at offset 0xa in the memory section: 2 memories; there may be only one" },
-		{ B("\5\5\1\0\x81\x80\4"), -E_INVALID,
-		  "at offset 0xc in the memory section: a minimum of 65537 pages is more than 65536" },
-		{ B("\5\4\1\1\2\1"), -E_INVALID,
-		  "at offset 0xd in the memory section: the minimum of 2 pages is more than the "
-		  "maximum of 1" },
-		{ B("\5\4\1\3\1\1"), -E_UNSUPPORTED,
-		  "at offset 0xb in the memory section: limits with flags 0x03 belong to `threads`, "
-		  "which is not part of WebAssembly 2.0" },
-		{ B("\4\4\1\x7f\0\0"), -E_INVALID,
-		  "at offset 0xb in the table section: malformed reference type 0x7f" },
-		{ B("\6\6\1\x7f\2\x41\0\x0b"), -E_INVALID,
-		  "at offset 0xc in the global section: malformed mutability 0x02 of a global" },
-		{ B("\6\6\1\x7f\0\x42\0\x0b"), -E_INVALID,
-		  "at offset 0xf in the global section: the constant expression must give i32, found "
-		  "i64" },
-		{ B("\6\4\1\x7f\0\x0b"), -E_INVALID,
-		  "at offset 0xd in the global section: a constant expression must give one value, "
-		  "this one gives 0" },
-		{ B("\6\x09\1\x7f\0\x41\0\x41\0\x6a\x0b"), -E_INVALID,
-		  "at offset 0x11 in the global section: i32.add is not allowed in a constant "
-		  "expression" },
-		{ B("\6\x0b\2\x7f\0\x41\0\x0b\x7f\0\x23\0\x0b"), -E_INVALID,
-		  "at offset 0x12 in the global section: unknown global 0: a constant expression may "
-		  "use only the 0 imported ones" },
-		{ B("\2\6\1\0\0\3\x7f\1\6\6\1\x7f\0\x23\0\x0b"), -E_INVALID,
-		  "at offset 0x15 in the global section: a constant expression may not use the "
-		  "mutable global 0" },
-		{ B("\7\5\1\1x\2\0"), -E_INVALID,
-		  "at offset 0xe in the export section: unknown memory 0; there are 0" },
-		{ B("\5\3\1\0\0\7\x09\2\1x\2\0\1x\2\0"), -E_INVALID,
-		  "at offset 0x15 in the export section: duplicate export name" },
-		{ B("\x08\1\0"), -E_INVALID,
-		  "at offset 0xa in the start section: unknown function 0; there are 0" },
-		{ B("\1\4\1\x60\0\0\3\2\1\0"), -E_INVALID,
-		  "at offset 0x12: the function section announces 1 functions, the code section has "
-		  "0" },
-		{ B("\x0a\3\1\1\x0b"), -E_INVALID,
-		  "at offset 0xa in the code section: 1 function bodies, but the function section "
-		  "announces 0" },
-		{ B("\x0c\1\1"), -E_INVALID,
-		  "at offset 0xb: the data count section announces 1 segments, the data section has "
-		  "0" },
-		{ B("\x09\6\1\0\x41\0\x0b\0"), -E_INVALID,
-		  "at offset 0xb in the element section: unknown table 0; there are 0" },
-		{ B("\x09\5\1\x08\0\0\0"), -E_INVALID,
-		  "at offset 0xb in the element section: malformed element segment flags 0x8" },
-		{ B("\4\4\1\x70\0\0\x09\7\1\6\0\x41\0\x0b\x6f\0"), -E_INVALID, NULL },
-		{ B("\x0b\5\1\0\x41\0\x0b"), -E_INVALID,
-		  "at offset 0xb in the data section: unknown memory 0; there are 0" },
-		{ B("\x0b\4\1\1\2x"), -E_INVALID,
-		  "at offset 0xd in the data section: malformed: a number is over-long or out of "
-		  "range, or a length leads beyond the end" },
-	};
-	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(bad_sections); i++) {
 		struct decoded d;
-		decode_sections(&d, row[i].in);
-		assert_int_equal(d.err, row[i].err);
-		if (row[i].why)
-			assert_string_equal(d.why.text, row[i].why);
+		decode_sections(&d, bad_sections[i].in);
+		assert_int_equal(d.err, bad_sections[i].err);
+		if (bad_sections[i].why)
+			assert_string_equal(d.why.text, bad_sections[i].why);
 		arena_fini(&d.arena);
 	}
 }
 
 /* import f0 (type 0), global i32; functions f1 (type 1: i32 -> i32, locals i64 f32 f32), f2;
  * table 3..5, memory 1; export "run" f1; start f2; element, data; names "zero" and "one". */
-static const char whole[] =
-	"\0asm\1\0\0\0"
-	"\1\x09\2\x60\0\0\x60\1\x7f\1\x7f"
-	"\2\x10\2\3env\2f0\0\0\0\1g\3\x7f\0"
-	"\3\3\2\1\0"
-	"\4\5\1\x70\1\3\5"
-	"\5\3\1\0\1"
-	"\6\6\1\x7e\1\x42\x7f\x0b"
-	"\7\7\1\3run\0\1"
-	"\x08\1\2"
-	"\x09\x08\1\0\x41\0\x0b\2\0\2"
-	"\x0c\1\1"
-	"\x0a\x0d\2\x08\2\1\x7e\2\x7d\x20\0\x0b\2\0\x0b"
-	"\x0b\x09\1\0\x41\x08\x0b\3abc"
-	"\0\x13\4name\1\x0c\2\0\4zero\2\3one";
+static const char whole[] = "\0asm\1\0\0\0"
+			    "\1\x09\2\x60\0\0\x60\1\x7f\1\x7f"
+			    "\2\x10\2\3env\2f0\0\0\0\1g\3\x7f\0"
+			    "\3\3\2\1\0"
+			    "\4\5\1\x70\1\3\5"
+			    "\5\3\1\0\1"
+			    "\6\6\1\x7e\1\x42\x7f\x0b"
+			    "\7\7\1\3run\0\1"
+			    "\x08\1\2"
+			    "\x09\x08\1\0\x41\0\x0b\2\0\2"
+			    "\x0c\1\1"
+			    "\x0a\x0d\2\x08\2\1\x7e\2\x7d\x20\0\x0b\2\0\x0b"
+			    "\x0b\x09\1\0\x41\x08\x0b\3abc"
+			    "\0\x13\4name\1\x0c\2\0\4zero\2\3one";
 
 static void a_module_is_all_there(void **state)
 {
@@ -290,11 +290,11 @@ static void a_malformed_name_section_is_no_error(void **state)
 	} row[] = {
 		{ B("\0\x0b\4name\1\4\1\0\1n"), "n" },
 		{ B("\0\x11\4name\0\4\3mod\1\4\1\0\1n"), "n" },
-		{ B("\0\x0b\4name\1\4\1\x09\1n"), "f" },	     /* no such function */
-		{ B("\0\x0b\4name\1\4\1\0\1\xff"), "f" },	     /* not UTF-8 */
-		{ B("\0\x0b\4name\1\4\2\0\1n"), "f" },	     /* ends too early */
-		{ B("\0\x0c\4name\1\4\1\0\1n\7"), "f" },	     /* trailing byte */
-		{ B("\0\x0b\4name\1\x09\1\0\1n"), "f" },	     /* longer than the section */
+		{ B("\0\x0b\4name\1\4\1\x09\1n"), "f" },         /* no such function */
+		{ B("\0\x0b\4name\1\4\1\0\1\xff"), "f" },        /* not UTF-8 */
+		{ B("\0\x0b\4name\1\4\2\0\1n"), "f" },           /* ends too early */
+		{ B("\0\x0c\4name\1\4\1\0\1n\7"), "f" },         /* trailing byte */
+		{ B("\0\x0b\4name\1\x09\1\0\1n"), "f" },         /* longer than the section */
 		{ B("\0\5\4name\0\x0b\4name\1\4\1\0\1n"), "f" }, /* the first one counts */
 		{ B("\0\x0b\4nama\1\4\1\0\1n"), "f" },
 	};
@@ -319,11 +319,13 @@ static void a_hostile_name_cannot_forge_a_line_of_the_reason(void **state)
 {
 	(void)state;
 	struct decoded d;
-	struct bytes in = B("\1\4\1\x60\0\0\3\2\1\0\7\x0b\1\7a\nb\x1b\xc3\xa4`\0\0\x0a\5\1\3\0\x1a\x0b");
+	struct bytes in =
+		B("\1\4\1\x60\0\0\3\2\1\0\7\x0b\1\7a\nb\x1b\xc3\xa4`\0\0\x0a\5\1\3\0\x1a\x0b");
 	decode_sections(&d, in);
 	assert_int_equal(d.err, -E_INVALID);
-	assert_string_equal(d.why.text, "at offset 0x24 of function 0 `a?b?\xc3\xa4``: drop needs a "
-					"value, but the stack of its block is empty");
+	assert_string_equal(d.why.text,
+			    "at offset 0x24 of function 0 `a?b?\xc3\xa4``: drop needs a "
+			    "value, but the stack of its block is empty");
 	arena_fini(&d.arena);
 }
 
@@ -400,7 +402,8 @@ static void a_hundred_thousand_exports_are_told_apart(void **state)
 		{ WASM_MAX_exports, 4711, -E_INVALID,
 		  "at offset 0x10c8ef in the export section: duplicate export name" },
 		{ WASM_MAX_exports + 1, 99999999, -E_LIMIT,
-		  "at offset 0x16 in the export section: 100001 are more than the limit `exports` of "
+		  "at offset 0x16 in the export section: 100001 are more than the limit `exports` "
+		  "of "
 		  "100000" },
 	};
 	size_t cap = 2 << 20;

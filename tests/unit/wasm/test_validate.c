@@ -153,12 +153,14 @@ static void ill_typed_bodies_are_refused_with_place_and_reason(void **state)
 		{ NONE, B("\0\x41\0\x24\0\x0b"), "global.set of the immutable global 0" },
 		{ NONE, B("\0\x23\2\x1a\x0b"), "global.get of unknown global 2; there are 2" },
 		{ NONE, B("\0\x25\2\x1a\x0b"), "table.get of unknown table 2; there are 2" },
-		{ NONE, B("\0\x41\0\xd0\x70\x26\1\x0b"), "table.set needs externref, found funcref" },
+		{ NONE, B("\0\x41\0\xd0\x70\x26\1\x0b"),
+		  "table.set needs externref, found funcref" },
 		{ NONE, B("\0\x41\0\x41\0\x41\0\xfc\x0e\0\1\x0b"),
 		  "table.copy between externref and funcref" },
 		{ NONE, B("\0\x41\0\x41\0\x41\0\xfc\x0c\0\1\x0b"),
 		  "table.init between funcref and externref" },
-		{ NONE, B("\0\xfc\x0d\1\x0b"), "elem.drop of unknown element segment 1; there are 1" },
+		{ NONE, B("\0\xfc\x0d\1\x0b"),
+		  "elem.drop of unknown element segment 1; there are 1" },
 		{ NONE, B("\0\xfc\x09\1\x0b"), "data.drop of unknown data segment 1; there are 1" },
 		{ NONE, B("\0\x41\0\x28\3\0\x1a\x0b"),
 		  "i32.load has alignment 2^3, more than its natural one of 4 bytes" },
@@ -191,9 +193,10 @@ static void a_proposal_beyond_2_0_is_unsupported_by_name(void **state)
 	struct why why;
 	struct bytes tail_call = B("\0\x12\0\x0b");
 	assert_int_equal(decode(NONE, tail_call, &why), -E_UNSUPPORTED);
-	assert_string_equal(why.text, "at offset 0x58 of function 0 `f`: opcode 0x12 belongs to `tail "
-				      "call`, which is not part of WebAssembly 2.0; build the module "
-				      "without it");
+	assert_string_equal(why.text,
+			    "at offset 0x58 of function 0 `f`: opcode 0x12 belongs to `tail "
+			    "call`, which is not part of WebAssembly 2.0; build the module "
+			    "without it");
 }
 
 int main(void)
