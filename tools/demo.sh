@@ -41,19 +41,19 @@ echo
 rc=$?
 [ $rc = 0 ] || die 'an alert is missing'
 
-penstock="$B/penstock --socket $D/run/penstock.sock"
-penstock=${penstock//"$PWD/"/}
+here=${B#"$PWD/"}
 if [ "${KEEP:-0}" = 1 ]; then
 	cat <<-END
 
 	  Still up. In another terminal, from this folder:
 
+	    first      export PENSTOCK_SOCKET=$PENSTOCK_SOCKET
 	    watch      mosquitto_sub -p $PORT -t 'alerts/#' -v        (package mosquitto-clients)
 	    publish    mosquitto_pub -p $PORT -t sensors/boiler-9/temperature -m '{"sensor":"boiler-9","celsius":97.5}'
-	    ask        $penstock status
-	               $penstock functions
-	               $penstock logs -f
-	    by hand    echo '{"sensor":"me","celsius":99}' | $penstock invoke overheat
+	    ask        $here/penstock status
+	               $here/penstock functions
+	               $here/penstock logs -f
+	    by hand    echo '{"sensor":"me","celsius":99}' | $here/penstock invoke overheat
 
 	  Ctrl-C ends the gateway and the broker and removes $D.
 	END

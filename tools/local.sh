@@ -83,6 +83,7 @@ broker_stop() {
 
 # gateway_config [LINE...]: writes $D/penstock.conf. LINEs go to its end; a LINE "[section]" begins another section.
 gateway_config() {
+	export PENSTOCK_SOCKET=$D/run/penstock.sock
 	mkdir -p "$D/state" "$D/run"
 	{
 		printf '[gateway]\nstate_dir = %s/state\nruntime_dir = %s/run\n' "$D" "$D"
@@ -94,7 +95,7 @@ gateway_config() {
 # What starts a gateway on $D/penstock.conf, for those who start it themselves.
 gateway_command() { COMMAND=("$B/penstockd" --config "$D/penstock.conf"); }
 
-cli() { "$B/penstock" --socket "$D/run/penstock.sock" "$@"; }
+cli() { "$B/penstock" "$@"; }
 
 gateway_ready() {
 	cli status --json 2>/dev/null | grep -qE '"ready": ?true'
