@@ -16,6 +16,8 @@ $(B)/bench/load $(B)/bench/started:
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
 
+.SECONDARY: $(patsubst %,$(B)/bench/path/%.c.o,load args mqtt procs started native)
+
 # What tells Wasm the function's imports and exports means nothing natively.
 $(B)/bench/path/native.c.o: CPPFLAGS += -Isdk/include -Wno-ignored-attributes -Wno-unknown-attributes
 $(B)/bench/native: $(B)/bench/path/native.c.o
