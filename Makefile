@@ -46,6 +46,7 @@ LIBS_compiler = $(shell $(LLVM_CONFIG) --ldflags --libs core analysis passes tar
 WRAPS := connect recv writev poll close
 LIBS_triggers = $(WRAPS:%=-Wl,--wrap=%) /usr/lib/$(shell $(CC) -print-multiarch)/libpaho-mqtt3cs.a -lssl -lcrypto
 LIBS_gateway := -lwebsockets -luv -lsqlite3 -linih -lsystemd
+LIBS_cli := -lcurl
 
 # program: objects with main, parts from top to bottom, libraries
 PROGRAMS := penstockd penstock-aot penstock-sandbox penstock
@@ -133,9 +134,9 @@ fuzz-bins: $(fuzz_srcs:%.c=$(B)/%.fuzz)
 
 # ---- helpers and examples ----
 tools_bins := $(B)/tools/demo_client $(patsubst %.c,$(B)/%,$(wildcard tests/e2e/*.c))
-$(tools_bins): %: %.c.o $(B)/tools/mqtt.c.o
+$(tools_bins): %: %.c.o $(B)/tools/mqtt.c.o $(call lib,proto) $(call lib,base)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_proto)
 tool-bins: $(tools_bins)
 
 WASM_CC := clang-19 --target=wasm32-wasi -O2 -fno-unroll-loops -Wall -Wextra -Isdk/include

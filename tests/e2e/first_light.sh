@@ -19,7 +19,7 @@ for form in overheat overheat-command overheat-cpp overheat-rust overheat-assemb
 		continue
 	fi
 	"$B/penstock" sign --key "$D/author.key" --manifest "examples/$form/manifest.json" -o "$D/$form.wasm" \
-		"$B/examples/$form.wasm" >/dev/null && cli deploy --grant "$D/$form.wasm" >/dev/null &&
+		"$B/examples/$form.wasm" >/dev/null 2>&1 && cli deploy --grant "$D/$form.wasm" >/dev/null 2>&1 &&
 		cli bind "$form" --mqtt 'sensors/+/temperature' --publish 'alerts/{1}' --qos 1 >/dev/null ||
 		not_ok "$form: deploys" "see the gateway's log"
 	got=$(alert_for "$form")

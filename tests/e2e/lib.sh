@@ -48,8 +48,8 @@ manifest() { # NAME [MORE_JSON_MEMBERS]
 # deploy NAME FILE.wasm [MORE_MANIFEST_MEMBERS]
 deploy() {
 	manifest "$1" "${3:-}" >"$D/$1.json"
-	"$B/penstock" sign --key "$D/author.key" --manifest "$D/$1.json" -o "$D/$1.signed.wasm" "$2" >/dev/null &&
-		cli deploy --grant "$D/$1.signed.wasm" >"$D/$1.deployed" 2>&1 || {
+	"$B/penstock" sign --key "$D/author.key" --manifest "$D/$1.json" -o "$D/$1.signed.wasm" "$2" >"$D/$1.deployed" 2>&1 &&
+		cli deploy --grant "$D/$1.signed.wasm" >>"$D/$1.deployed" 2>&1 || {
 		cat "$D/$1.deployed" >&2
 		return 1
 	}

@@ -4,7 +4,7 @@
 . tests/e2e/lib.sh
 
 sign() { # FILE NAME: $D/NAME.wasm, signed as it is
-	"$B/penstock" sign --key "${KEY:-$D/author.key}" -o "$D/$2.wasm" "$1" >/dev/null
+	"$B/tests/e2e/sign_raw" "${KEY:-$D/author.key}" "$1" "$D/$2.wasm"
 }
 refused() { # NAME REGEX FILE
 	local err
