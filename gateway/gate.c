@@ -16,7 +16,6 @@ static long futex(atomic_uint *word, int op, unsigned value)
 int gate_init(struct gate *g)
 {
 	*g = (struct gate){ .nudge_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
-	atomic_init(&g->down, true);
 	return g->nudge_fd < 0 ? -errno : 0;
 }
 
@@ -73,15 +72,20 @@ void gate_spin_end(struct gate *g)
 		nudge(g);
 }
 
-void gate_down(struct gate *g)
+void gate_down(struct gate *g, unsigned generation)
 {
-	atomic_store(&g->down, true);
+	atomic_store(&g->down, generation);
 }
 
 void gate_up(struct gate *g)
 {
-	atomic_store(&g->down, false);
+	atomic_fetch_add(&g->generation, 1);
 	gate_arm(g);
+}
+
+bool gate_is_down(struct gate *g)
+{
+	return atomic_load(&g->down) == atomic_load(&g->generation);
 }
 
 void gate_stop(struct gate *g)
@@ -93,7 +97,7 @@ void gate_stop(struct gate *g)
 
 static bool may_sleep(struct gate *g)
 {
-	return atomic_load(&g->down) || (atomic_load(&g->expected) == 0 && atomic_load(&g->quiet));
+	return gate_is_down(g) || (atomic_load(&g->expected) == 0 && atomic_load(&g->quiet));
 }
 
 bool gate_wait(struct gate *g, int sock)
@@ -103,7 +107,7 @@ bool gate_wait(struct gate *g, int sock)
 			return false;
 		if (may_sleep(g)) {
 			atomic_store(&g->armed, 0); /* argument 3 */
-			bool needed = atomic_load(&g->expected) > 0 && !atomic_load(&g->down) &&
+			bool needed = atomic_load(&g->expected) > 0 && !gate_is_down(g) &&
 				      atomic_load(&g->spinners) == 0;
 			if (needed || atomic_load(&g->stop))
 				atomic_store(&g->armed, 1);

@@ -8,7 +8,9 @@
  * Words: expected  answers owed by the sandbox (INVOKE and LOAD sent, not answered)
  *        spinners  senders between gate_spin_begin and gate_spin_end
  *        armed     0: the results thread sleeps on the futex, or is about to
- *        down      the sandbox's end is closed: nothing will come until gate_up
+ *        down      the sandbox's end is closed: nothing will come until gate_up. It names the
+ *                  generation that closed, so that a late report of an old socket's end cannot
+ *                  close the new one's
  *
  * No answer is left lying. All operations on these words are sequentially consistent, so there is
  * one order of them that every thread agrees on.
@@ -40,7 +42,8 @@
 
 struct gate {
 	atomic_uint armed, expected, spinners;
-	atomic_bool down, stop;
+	atomic_uint generation, down; /* down if they are equal */
+	atomic_bool stop;
 	atomic_bool quiet; /* spinners take the answers: nobody needs to be blocked in poll */
 	int nudge_fd;
 };
@@ -56,9 +59,11 @@ void gate_arm(struct gate *g);
 bool gate_spin_begin(struct gate *g);
 void gate_spin_end(struct gate *g);
 
-/* The sandbox's end is closed; and open again (nothing is expected from the new one yet). */
-void gate_down(struct gate *g);
+/* The end of a socket was met by a receiver that had read this generation before; and a new socket
+ * is in place (what it owes is expected already). */
+void gate_down(struct gate *g, unsigned generation);
 void gate_up(struct gate *g);
+bool gate_is_down(struct gate *g);
 
 /* For the results thread: returns true when sock may have something (or closed), false to end. */
 bool gate_wait(struct gate *g, int sock);

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the sandbox's packets to the ends of events. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/own.h"
+#include "gateway/dispatch_impl.h"
+#include "gateway/effects.h"
+
+enum { FAILURES_PER_S = 20, LINES_PER_S = 200 };
+
+/* By enum ipc_status. */
+static const struct {
+	enum dispatch_count event;
+	enum function_count function;
+	enum binding_count binding;
+	const char *msg;
+} ends[IPC_STATUS_COUNT] = {
+	[IPC_OK] = { EVENTS_OK, FUNCTION_OK, BINDING_OK, NULL },
+	[IPC_FAILED] = { EVENTS_FAILED, FUNCTION_FAILED, BINDING_FAILED, "event failed" },
+	[IPC_TRAPPED] = { EVENTS_TRAPPED, FUNCTION_TRAPPED, BINDING_TRAPPED, "function trapped" },
+	[IPC_REFUSED] = { EVENTS_REFUSED, FUNCTION_REFUSED, BINDING_REFUSED,
+			  "event refused by the sandbox" },
+};
+
+static void count_end(struct dispatch *d, struct flight *f, uint32_t status)
+{
+	struct function *fn = f->version->function;
+	atomic_fetch_add_explicit(&d->counts[ends[status].event], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&fn->counts[ends[status].function], 1, memory_order_relaxed);
+	if (f->binding)
+		atomic_fetch_add_explicit(&f->binding->counts[ends[status].binding], 1,
+					  memory_order_relaxed);
+}
+
+static void log_end(struct dispatch *d, struct flight *f, uint32_t status, int32_t code,
+		    const char *reason)
+{
+	struct function *fn = f->version->function;
+	uint64_t held_back;
+	(void)pthread_mutex_lock(&d->lock);
+	function_failed(fn, now_wall_ms(), reason);
+	(void)pthread_mutex_unlock(&d->lock);
+	if (limiter_pass(&fn->failures, FAILURES_PER_S, &held_back))
+		LOG(LOG_WARN, ends[status].msg, F_U64("event", f->id), F_STR("function", fn->name),
+		    F_U64("revision", f->version->revision),
+		    F_BYTES("topic", f->topic.at, f->topic.len), F_STR("reason", reason),
+		    F_I64("code", code), F_U64("not_logged", held_back));
+}
+
+/* What the guest wrote to stderr or with penstock_log: level byte, text, newline. */
+static void log_guest(struct flight *f, struct span lines)
+{
+	struct function *fn = f->version->function;
+	while (lines.len > 0) {
+		const uint8_t *nl = memchr(lines.at, '\n', lines.len);
+		size_t n = nl ? (size_t)(nl - lines.at) : lines.len;
+		uint8_t level = n > 0 ? lines.at[0] : 0;
+		uint64_t held_back;
+		if (n > 0 && limiter_pass(&fn->lines, LINES_PER_S, &held_back)) {
+			bool ok = level >= '0' + LOG_ERR && level <= '0' + LOG_DEBUG;
+			LOG(ok ? (enum log_level)(level - '0') : LOG_INFO, "function says",
+			    F_U64("event", f->id), F_STR("function", fn->name),
+			    F_BYTES("text", lines.at + ok, n - ok), F_U64("not_logged", held_back));
+		}
+		size_t used = n + (nl != NULL);
+		lines = (struct span){ lines.at + used, lines.len - used };
+	}
+}
+
+/* Turns a status that the gateway disagrees with into a failure; m is changed. */
+static void judge(struct flight *f, struct ipc_result *m, struct why *why)
+{
+	int err = 0;
+	if (m->status == IPC_OK)
+		err = effects_check(f, m, why);
+	if (m->status == IPC_OK && err == 0 && f->binding)
+		err = effects_publish(f, m, why);
+	if (err == 0)
+		return;
+	m->status = IPC_FAILED;
+	m->why = (struct span){ (const uint8_t *)why->text, strlen(why->text) };
+}
+
+static void reason_of(const struct ipc_result *m, char ret[REASON_BYTES])
+{
+	static const char *const general[] = { "", "it refused the event", "it trapped",
+					       "the sandbox did not start it" };
+	if (m->why.len > 0)
+		(void)snprintf(ret, REASON_BYTES, "%.*s",
+			       (int)(m->why.len < REASON_BYTES ? m->why.len : REASON_BYTES - 1),
+			       (const char *)m->why.at);
+	else if (m->status == IPC_FAILED)
+		(void)snprintf(ret, REASON_BYTES, "it ended with code %d", m->code);
+	else
+		(void)snprintf(ret, REASON_BYTES, "%s", general[m->status]);
+}
+
+/* The end of an event that the sandbox answered, but for handing the result to who waits. */
+static void conclude(struct dispatch *d, struct flight *f, struct ipc_result *m, struct why *why)
+{
+	log_guest(f, m->log);
+	judge(f, m, why);
+	count_end(d, f, m->status);
+	if (m->cpu_ns > 0) {
+		atomic_fetch_add_explicit(&f->version->function->cpu_ns, m->cpu_ns,
+					  memory_order_relaxed);
+		atomic_fetch_add_explicit(&f->version->function->cpu_events, 1,
+					  memory_order_relaxed);
+	}
+	if (m->status != IPC_OK) {
+		char reason[REASON_BYTES];
+		reason_of(m, reason);
+		log_end(d, f, m->status, m->code, reason);
+	}
+}
+
+static struct post *post_new(enum post_kind kind, const void *packet, size_t len)
+{
+	struct post *p = calloc(1, sizeof(*p) + len);
+	if (!p)
+		return NULL;
+	p->kind = kind;
+	p->len = len;
+	if (len)
+		memcpy(p->packet, packet, len);
+	return p;
+}
+
+void dispatch_fail(struct dispatch *d, struct flight *f, const char *reason)
+{
+	count_end(d, f, IPC_FAILED);
+	log_end(d, f, IPC_FAILED, 0, reason);
+	struct post *p = f->done ? post_new(POST_FAILED, reason, strlen(reason) + 1) : NULL;
+	if (!p) {
+		dispatch_release(d, f);
+		return;
+	}
+	p->flight = f;
+	dispatch_post(d, p);
+}
+
+/* Somebody waits on the loop's thread: the packet goes there, and is read a second time. */
+static void hand_over(struct dispatch *d, struct flight *f, const uint8_t *packet, size_t len,
+		      const void *map, size_t map_len)
+{
+	struct post *p = post_new(POST_RESULT, packet, len);
+	if (!p) {
+		if (map)
+			(void)munmap((void *)map, map_len);
+		dispatch_fail(d, f, "out of memory");
+		return;
+	}
+	p->flight = f;
+	p->map = map;
+	p->map_len = map_len;
+	dispatch_post(d, p);
+}
+
+void dispatch_on_result_post(struct dispatch *d, struct post *p)
+{
+	struct flight *f = p->flight;
+	struct ipc_msg m = { 0 };
+	struct why why = { 0 };
+	const struct event e = { .id = f->id, .arrived_ns = f->arrived_ns, .topic = f->topic };
+	if (p->kind == POST_RESULT) {
+		/* It was checked when it came. */
+		ENSURE(ipc_parse(IPC_SANDBOX, p->packet, p->len, &m, &why) == 0);
+		if (p->map)
+			ENSURE(ipc_result_unpack(&m.result, p->map, p->map_len, &why) == 0);
+		conclude(d, f, &m.result, &why);
+	} else {
+		m.result = (struct ipc_result){ .event = f->id, .status = IPC_FAILED };
+		m.result.why = (struct span){ p->packet, p->len - 1 };
+	}
+	f->done(f->arg, &e, &m.result);
+	if (p->map)
+		(void)munmap((void *)p->map, p->map_len);
+	dispatch_release(d, f);
+}
+
+static struct flight *land(struct dispatch *d, uint64_t id)
+{
+	(void)pthread_mutex_lock(&d->lock);
+	struct flight *f = flight_unhash(&d->pool, id);
+	if (f) {
+		f->state = FLIGHT_ENDING;
+		f->answered = true;
+		dispatch_unsend(d, f);
+	}
+	(void)pthread_mutex_unlock(&d->lock);
+	if (!f)
+		return NULL;
+	bool soon = now_ns() - f->sent_ns < (uint64_t)d->config->spin_us * 200u + WAKE_NS;
+	unsigned quick = atomic_load_explicit(&d->quick, memory_order_relaxed);
+	unsigned next = soon ? quick + (quick < QUICK_MOST) : quick - (quick > 0);
+	if (next != quick)
+		atomic_store_explicit(&d->quick, next, memory_order_relaxed);
+	return f;
+}
+
+static int on_result(struct dispatch *d, struct ipc_result *m, const uint8_t *packet, size_t len,
+		     int fd)
+{
+	struct why why = { 0 };
+	const void *map = NULL;
+	if (m->fd_bytes > 0) {
+		int err = fd < 0 ? -E_PROTO : ipc_memfd_map(fd, m->fd_bytes, &map);
+		if (err == 0)
+			err = ipc_result_unpack(m, map, m->fd_bytes, &why);
+		if (err < 0) {
+			if (map)
+				(void)munmap((void *)map, m->fd_bytes);
+			return why_set(&why, err, "result by memfd");
+		}
+	}
+	size_t map_len = map ? m->fd_bytes : 0;
+	struct flight *f = land(d, m->event);
+	if (f && f->done) {
+		hand_over(d, f, packet, len, map, map_len);
+		return 0;
+	}
+	if (f) { /* else: it was given up, or the answer of a sandbox that died since */
+		conclude(d, f, m, &why);
+		dispatch_release(d, f);
+	}
+	if (map)
+		(void)munmap((void *)map, map_len);
+	return 0;
+}
+
+static int on_control(struct dispatch *d, unsigned generation, const uint8_t *packet, size_t len)
+{
+	(void)pthread_mutex_lock(&d->lock);
+	if (generation != atomic_load(&d->gate.generation)) {
+		(void)pthread_mutex_unlock(&d->lock);
+		return 0; /* last words of one that is gone */
+	}
+	bool owed = d->owed > 0;
+	d->owed -= owed;
+	if (owed)
+		gate_answered(&d->gate, 1);
+	(void)pthread_mutex_unlock(&d->lock);
+	struct post *p = owed ? post_new(POST_CONTROL, packet, len) : NULL;
+	if (!p)
+		return owed ? -ENOMEM : -E_PROTO;
+	dispatch_post(d, p);
+	return 0;
+}
+
+/* A message that breaks the protocol costs the sandbox its life. */
+static void on_packet(struct dispatch *d, unsigned generation, const uint8_t *packet, size_t len,
+		      int fd)
+{
+	struct ipc_msg m;
+	struct why why = { 0 };
+	int err = ipc_parse(IPC_SANDBOX, packet, len, &m, &why);
+	if (err == 0 && m.nfds != (fd >= 0))
+		err = why_set(&why, -E_PROTO, "%s with a descriptor too many or too few",
+			      ipc_name(m.type));
+	if (err == 0)
+		err = m.type == IPC_RESULT ? on_result(d, &m.result, packet, len, fd)
+					   : on_control(d, generation, packet, len);
+	if (fd >= 0)
+		(void)close(fd);
+	if (err == 0)
+		return;
+	LOG(LOG_ERR, "the sandbox broke the protocol, restarting it",
+	    F_STR("reason", why_text(&why, err)), F_U64("bytes", len), F_ERR(err));
+	sandbox_peer_kill(d->peer, "it broke the protocol");
+}
+
+int dispatch_take(struct dispatch *d, uint8_t buf[IPC_PACKET_BYTES])
+{
+	int fd = -1;
+	unsigned generation = atomic_load(&d->gate.generation);
+	ssize_t n = ipc_recv(d->sock, buf, IPC_PACKET_BYTES, &fd, false);
+	if (n == -EAGAIN)
+		return 0;
+	if (n == -ECONNRESET)
+		return dispatch_take(d, buf); /* reported once; what it sent before comes now */
+	if (n <= 0 && n != -E_PROTO)
+		return -1;
+	on_packet(d, generation, buf, n > 0 ? (size_t)n : 0, fd);
+	dispatch_pump(d);
+	return 1;
+}
+
+void *dispatch_results(void *arg)
+{
+	struct dispatch *d = arg;
+	struct wire_packet packet[WIRE_BATCH];
+	while (gate_wait(&d->gate, d->sock)) {
+		int n;
+		unsigned generation;
+		do {
+			generation = atomic_load(&d->gate.generation);
+			n = wire_recv(d->results_wire, d->sock, packet);
+			for (int i = 0; i < n; i++)
+				on_packet(d, generation, packet[i].bytes,
+					  packet[i].err ? 0 : packet[i].len, packet[i].fd);
+			if (n > 0)
+				dispatch_pump(d);
+		} while (n == WIRE_BATCH);
+		if (n == 0 || (n < 0 && n != -EAGAIN && n != -ECONNRESET))
+			gate_down(&d->gate, generation); /* until recovery.c puts a new socket in its place */
+	}
+	return NULL;
+}

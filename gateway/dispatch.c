@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "gateway/dispatch_impl.h"
+
+uint64_t now_ns(void)
+{
+	struct timespec t;
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+uint64_t now_wall_ms(void)
+{
+	struct timespec t;
+	(void)clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
+}
+
+/* ---- refusal ---- */
+
+enum refusal {
+	REFUSE_UNKNOWN,
+	REFUSE_QUARANTINED,
+	REFUSE_FAILED,
+	REFUSE_FUNCTION_FULL,
+	REFUSE_FULL,
+	REFUSE_BYTES,
+	REFUSE_LARGE,
+	REFUSE_ATTRS,
+	REFUSE_CLOSED,
+	REFUSE_SYSTEM,
+};
+
+static const struct {
+	int err;
+	const char *reason;
+} refusals[] = {
+	[REFUSE_UNKNOWN] = { -E_UNKNOWN, "no such function is deployed" },
+	[REFUSE_QUARANTINED] = { -E_LIMIT, "the function is in quarantine after two crashes; deploy "
+					   "a version that does not crash" },
+	[REFUSE_FAILED] = { -E_INVALID, "the function could not be loaded; see its reason" },
+	[REFUSE_FUNCTION_FULL] = { -E_LIMIT, "its queue is full (limits.queue_per_function): events "
+					     "come faster than it runs" },
+	[REFUSE_FULL] = { -E_LIMIT, "the queue of all functions is full (limits.queue_events)" },
+	[REFUSE_BYTES] = { -E_LIMIT, "waiting payloads fill limits.queue_bytes" },
+	[REFUSE_LARGE] = { -E_LIMIT, "the payload is larger than limits.payload_bytes" },
+	[REFUSE_ATTRS] = { -E_LIMIT, "topic and attributes together are too large" },
+	[REFUSE_CLOSED] = { -E_GONE, "the gateway is stopping" },
+	[REFUSE_SYSTEM] = { -ENOMEM, "out of memory or descriptors" },
+};
+
+static void count(struct dispatch *d, enum dispatch_count which)
+{
+	atomic_fetch_add_explicit(&d->counts[which], 1, memory_order_relaxed);
+}
+
+/* fn was looked up again by name, under the lock, so it is alive; NULL: there is none. */
+static int refuse(struct dispatch *d, struct span name, const struct event *e, struct binding *b,
+		  enum refusal why)
+{
+	uint64_t held_back = 0;
+	bool say = true;
+	(void)pthread_mutex_lock(&d->lock);
+	struct function *fn = function_find(&d->functions, name);
+	if (fn) {
+		fn->counts[FUNCTION_REFUSED]++;
+		say = limiter_pass(&fn->refusals, 5, &held_back);
+	} else {
+		say = limiter_pass(&d->strays, 5, &held_back);
+	}
+	(void)pthread_mutex_unlock(&d->lock);
+	count(d, EVENTS_REFUSED);
+	if (b)
+		b->counts[BINDING_REFUSED]++;
+	if (say)
+		LOG(LOG_WARN, "event refused", F_BYTES("function", name.at, name.len),
+		    F_BYTES("topic", e->topic.at, e->topic.len),
+		    F_STR("reason", refusals[why].reason), F_U64("not_logged", held_back));
+	return refusals[why].err;
+}
+
+/* ---- admission ---- */
+
+static struct flight *admit(struct dispatch *d, struct span name, const struct event *e,
+			    enum refusal *ret_why)
+{
+	struct flight *f = NULL;
+	(void)pthread_mutex_lock(&d->lock);
+	const struct function *fn = function_find(&d->functions, name);
+	struct version *v = fn && !fn->removed ? fn->active : NULL;
+	if (d->closed)
+		*ret_why = REFUSE_CLOSED;
+	else if (!v)
+		*ret_why = REFUSE_UNKNOWN;
+	else if (fn->quarantined)
+		*ret_why = REFUSE_QUARANTINED;
+	else if (v->state == VERSION_FAILED)
+		*ret_why = REFUSE_FAILED;
+	else if (e->payload.len > d->config->payload_bytes)
+		*ret_why = REFUSE_LARGE;
+	else if (v->refs >= d->config->queue_per_function)
+		*ret_why = REFUSE_FUNCTION_FULL;
+	else if (e->payload.len > d->config->queue_bytes - d->bytes)
+		*ret_why = REFUSE_BYTES;
+	else if (!(f = flight_new(&d->pool)))
+		*ret_why = REFUSE_FULL;
+	if (f) {
+		f->id = d->next_id++;
+		f->version = v;
+		f->charge_bytes = e->payload.len;
+		f->arrived_ns = e->arrived_ns ? e->arrived_ns : now_ns();
+		f->deadline_ns = f->arrived_ns + (uint64_t)v->limits.deadline_ms * 1000000u;
+		d->bytes += f->charge_bytes;
+		v->refs++;
+	}
+	(void)pthread_mutex_unlock(&d->lock);
+	return f;
+}
+
+void dispatch_release(struct dispatch *d, struct flight *f)
+{
+	binding_unref(f->binding);
+	(void)pthread_mutex_lock(&d->lock);
+	struct version *v = f->version;
+	struct function *fn = v->function;
+	if (f->retrying)
+		fn->retries--;
+	if (fn->suspect && fn->retries == 0 && f->answered) {
+		fn->suspect = false;
+		if (d->trial == fn)
+			d->trial = NULL;
+	}
+	d->bytes -= f->charge_bytes;
+	flight_free(&d->pool, f);
+	bool reap = --v->refs == 0 && v->retiring;
+	(void)pthread_mutex_unlock(&d->lock);
+	struct post *p = reap ? calloc(1, sizeof(*p)) : NULL;
+	if (p) { /* else the next deploy or the end frees it */
+		p->kind = POST_REAP;
+		dispatch_post(d, p);
+	}
+}
+
+/* ---- queues ---- */
+
+void dispatch_unready(struct dispatch *d, struct version *v)
+{
+	struct version **at = &d->ready;
+	while (*at && *at != v)
+		at = &(*at)->ready_next;
+	if (!*at)
+		return;
+	*at = v->ready_next;
+	if (!*at)
+		d->ready_last = at;
+	v->ready = false;
+}
+
+static void make_ready(struct dispatch *d, struct version *v)
+{
+	if (v->ready)
+		return;
+	v->ready = true;
+	v->ready_next = NULL;
+	*d->ready_last = v;
+	d->ready_last = &v->ready_next;
+}
+
+void dispatch_queue(struct dispatch *d, struct flight *f, bool front)
+{
+	f->state = FLIGHT_WAITING;
+	if (front)
+		flight_queue_put_front(&f->version->waiting, f);
+	else
+		flight_queue_put(&f->version->waiting, f);
+	atomic_fetch_add(&d->waiting, 1);
+	make_ready(d, f->version);
+}
+
+REQUIRES(lock) static bool may_send(struct dispatch *d, struct version *v)
+{
+	struct function *fn = v->function;
+	if (!d->up || v->state != VERSION_LOADED || v->sent >= FUNCTION_WINDOW ||
+	    d->sent >= DISPATCH_WINDOW)
+		return false;
+	if (!fn->suspect)
+		return true;
+	if (!d->trial)
+		d->trial = fn;
+	return d->trial == fn;
+}
+
+REQUIRES(lock) static void mark_sent(struct dispatch *d, struct flight *f)
+{
+	f->state = FLIGHT_SENT;
+	f->sent_ns = now_ns();
+	f->version->sent++;
+	d->sent++;
+	flight_hash(&d->pool, f);
+	gate_expect(&d->gate);
+}
+
+void dispatch_unsend(struct dispatch *d, struct flight *f)
+{
+	f->version->sent--;
+	d->sent--;
+	gate_answered(&d->gate, 1);
+}
+
+/* It did not go out after all: first in line again. */
+REQUIRES(lock) static void take_back(struct dispatch *d, struct flight *f)
+{
+	(void)flight_unhash(&d->pool, f->id);
+	dispatch_unsend(d, f);
+	dispatch_queue(d, f, true);
+}
+
+/* From here on f may be gone at any time. True: it is with the sandbox. */
+static bool send_or_queue(struct dispatch *d, struct flight *f)
+{
+	(void)pthread_mutex_lock(&d->send_lock);
+	(void)pthread_mutex_lock(&d->lock);
+	bool now = f->version->waiting.n == 0 && may_send(d, f->version);
+	if (now)
+		mark_sent(d, f);
+	else
+		dispatch_queue(d, f, false);
+	(void)pthread_mutex_unlock(&d->lock);
+	if (now) {
+		int fd = f->payload_fd;
+		if (ipc_send(d->sock, &f->packet, &fd, fd >= 0, false) < 0) {
+			(void)pthread_mutex_lock(&d->lock);
+			take_back(d, f);
+			(void)pthread_mutex_unlock(&d->lock);
+			now = false;
+		}
+	}
+	(void)pthread_mutex_unlock(&d->send_lock);
+	return now;
+}
+
+/* Up to WIRE_BATCH waiting flights, versions taking turns. */
+REQUIRES(lock) static unsigned next_batch(struct dispatch *d, struct flight *batch[WIRE_BATCH])
+{
+	unsigned n = 0, blocked = 0, turns = 0;
+	for (const struct version *v = d->ready; v; v = v->ready_next)
+		turns++;
+	while (d->ready && n < WIRE_BATCH && blocked < turns) {
+		struct version *v = d->ready;
+		dispatch_unready(d, v);
+		if (v->waiting.n > 0 && may_send(d, v)) {
+			batch[n] = flight_queue_take(&v->waiting);
+			atomic_fetch_sub(&d->waiting, 1);
+			mark_sent(d, batch[n++]);
+			blocked = 0;
+		} else {
+			blocked++;
+		}
+		if (v->waiting.n > 0)
+			make_ready(d, v);
+		else
+			turns--;
+	}
+	return n;
+}
+
+void dispatch_pump(struct dispatch *d)
+{
+	if (atomic_load(&d->waiting) == 0)
+		return;
+	bool any = false;
+	(void)pthread_mutex_lock(&d->send_lock);
+	for (;;) {
+		struct flight *batch[WIRE_BATCH];
+		(void)pthread_mutex_lock(&d->lock);
+		unsigned n = next_batch(d, batch);
+		(void)pthread_mutex_unlock(&d->lock);
+		if (n == 0)
+			break;
+		int sent = wire_send(d->sock, batch, n);
+		unsigned out = sent < 0 ? 0 : (unsigned)sent;
+		any |= out > 0;
+		if (out == n)
+			continue;
+		(void)pthread_mutex_lock(&d->lock);
+		while (n > out)
+			take_back(d, batch[--n]);
+		(void)pthread_mutex_unlock(&d->lock);
+		break; /* its socket is full, or closed: the next answer or the restart goes on */
+	}
+	(void)pthread_mutex_unlock(&d->send_lock);
+	if (any)
+		gate_arm(&d->gate);
+}
+
+/* ---- the way in ---- */
+
+static bool take_in(struct dispatch *d, struct span name, const struct event *e,
+		    struct binding *b, struct flight *f)
+{
+	int err = flight_encode(f, f->version->handle, e);
+	if (err < 0) {
+		/* Not ENDING: it says nothing about a suspect. */
+		dispatch_release(d, f);
+		(void)refuse(d, name, e, b, err == -E_LIMIT ? REFUSE_ATTRS : REFUSE_SYSTEM);
+		return false;
+	}
+	count(d, EVENTS_INVOKED);
+	atomic_fetch_add_explicit(&f->version->function->counts[FUNCTION_INVOKED], 1,
+				  memory_order_relaxed);
+	if (b)
+		atomic_fetch_add_explicit(&b->counts[BINDING_INVOKED], 1, memory_order_relaxed);
+	return send_or_queue(d, f);
+}
+
+static bool one_binding(struct dispatch *d, const struct event *e, struct binding *b)
+{
+	enum refusal why = REFUSE_SYSTEM;
+	struct flight *f = admit(d, b->function, e, &why);
+	if (!f) {
+		(void)refuse(d, b->function, e, b, why);
+		return false;
+	}
+	f->binding = binding_ref(b);
+	return take_in(d, b->function, e, b, f);
+}
+
+static bool worth_spinning(struct dispatch *d, uint64_t arrived_ns)
+{
+	uint64_t last = atomic_exchange_explicit(&d->last_event_ns, arrived_ns, memory_order_relaxed);
+	return d->config->spin_us > 0 && arrived_ns - last < RECENT_NS &&
+	       atomic_load_explicit(&d->quick, memory_order_relaxed) >= QUICK_SPIN &&
+	       atomic_load_explicit(&d->gate.expected, memory_order_relaxed) < SPIN_SENT_MAX;
+}
+
+static void cpu_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+static void spin(struct dispatch *d)
+{
+	uint64_t end = now_ns() + (uint64_t)d->config->spin_us * 1000u / 5;
+	while (atomic_load(&d->gate.expected) > 0) {
+		int n = dispatch_take(d, d->spin_buf);
+		if (n < 0)
+			return;
+		if (n > 0)
+			continue;
+		if (now_ns() > end)
+			return;
+		cpu_relax();
+	}
+}
+
+void dispatch_event(struct dispatch *d, const struct event *e, struct binding *const *b,
+		    unsigned n, bool may_spin)
+{
+	may_spin = worth_spinning(d, e->arrived_ns) && may_spin && gate_spin_begin(&d->gate);
+	bool any = false;
+	for (unsigned i = 0; i < n; i++)
+		any |= one_binding(d, e, b[i]);
+	if (!may_spin) {
+		if (any)
+			gate_arm(&d->gate);
+		return;
+	}
+	if (any)
+		spin(d);
+	gate_spin_end(&d->gate);
+}
+
+int dispatch_invoke(struct dispatch *d, const char *function, const struct event *e,
+		    flight_done *done, void *arg, struct why *why)
+{
+	struct span name = { (const uint8_t *)function, strlen(function) };
+	enum refusal refusal = REFUSE_SYSTEM;
+	struct flight *f = admit(d, name, e, &refusal);
+	if (!f) {
+		int err = refuse(d, name, e, NULL, refusal);
+		return why_set(why, err, "%s: %s", function, refusals[refusal].reason);
+	}
+	f->done = done;
+	f->arg = arg;
+	int err = flight_encode(f, f->version->handle, e);
+	if (err < 0) {
+		dispatch_release(d, f);
+		refusal = err == -E_LIMIT ? REFUSE_ATTRS : REFUSE_SYSTEM;
+		err = refuse(d, name, e, NULL, refusal);
+		return why_set(why, err, "%s: %s", function, refusals[refusal].reason);
+	}
+	count(d, EVENTS_INVOKED);
+	f->version->function->counts[FUNCTION_INVOKED]++;
+	if (send_or_queue(d, f))
+		gate_arm(&d->gate);
+	return 0;
+}
+
+void dispatch_status(struct dispatch *d, struct dispatch_status *ret)
+{
+	*ret = (struct dispatch_status){ 0 };
+	for (unsigned i = 0; i < EVENTS_COUNTS; i++)
+		ret->counts[i] = atomic_load(&d->counts[i]);
+	(void)pthread_mutex_lock(&d->lock);
+	ret->in_flight = d->pool.used;
+	ret->workers = d->workers;
+	for (struct function *f = function_next(&d->functions, NULL); f;
+	     f = function_next(&d->functions, f))
+		ret->functions += !f->removed;
+	(void)pthread_mutex_unlock(&d->lock);
+	sandbox_peer_status(d->peer, &ret->sandbox);
+}
+
+int dispatch_function_status(struct dispatch *d, const char *name, struct dispatch_function *ret)
+{
+	*ret = (struct dispatch_function){ .state = "active" };
+	(void)pthread_mutex_lock(&d->lock);
+	struct function *f = function_find(&d->functions,
+					   (struct span){ (const uint8_t *)name, strlen(name) });
+	if (!f || f->removed) {
+		(void)pthread_mutex_unlock(&d->lock);
+		return -E_UNKNOWN;
+	}
+	if (f->quarantined)
+		ret->state = "quarantined";
+	else if (!f->active || f->active->state == VERSION_FAILED)
+		ret->state = "failed";
+	(void)snprintf(ret->reason, sizeof(ret->reason), "%s", f->reason);
+	(void)snprintf(ret->last_error, sizeof(ret->last_error), "%s", f->last_error);
+	ret->last_error_wall_ms = f->last_error_wall_ms;
+	for (unsigned i = 0; i < FUNCTION_COUNTS; i++)
+		ret->counts[i] = atomic_load(&f->counts[i]);
+	uint64_t n = atomic_load(&f->cpu_events);
+	ret->cpu_us_mean = n ? (double)atomic_load(&f->cpu_ns) / 1e3 / (double)n : 0;
+	(void)pthread_mutex_unlock(&d->lock);
+	return 0;
+}
+
+/* ---- begin and end ---- */
+
+/* Ids go up from a number that no earlier run has reached: the clock in the upper bits, and chance
+ * in the lower ones for a box whose clock starts at the same time twice. */
+static uint64_t first_id(void)
+{
+	uint32_t chance = 0;
+	(void)!getrandom(&chance, sizeof(chance), GRND_NONBLOCK);
+	return (now_wall_ms() << 20 | (chance & 0xfffff)) & INT64_MAX;
+}
+
+static void finish_free(struct dispatch *d)
+{
+	for (struct post *p; (p = d->posts);) {
+		d->posts = p->next;
+		free(p);
+	}
+	for (unsigned i = 0; i < d->pool.fresh; i++) {
+		if (d->pool.flights[i].state != FLIGHT_FREE)
+			binding_unref(d->pool.flights[i].binding);
+	}
+	flight_pool_fini(&d->pool);
+	function_table_fini(&d->functions);
+	gate_fini(&d->gate);
+	wire_free(d->results_wire);
+	free(d->spin_buf);
+	(void)pthread_mutex_destroy(&d->post_lock);
+	(void)pthread_mutex_destroy(&d->lock);
+	(void)pthread_mutex_destroy(&d->send_lock);
+	free(d);
+}
+
+static void handle_closed(uv_handle_t *h)
+{
+	struct dispatch *d = h->data;
+	if (--d->closing == 0)
+		finish_free(d);
+}
+
+static void stop(struct dispatch *d)
+{
+	if (d->results_run) {
+		gate_stop(&d->gate);
+		(void)pthread_join(d->results, NULL);
+	}
+	sandbox_peer_free(d->peer);
+	d->closing = 2;
+	(void)uv_timer_stop(&d->tick);
+	uv_close((uv_handle_t *)&d->tick, handle_closed);
+	uv_close((uv_handle_t *)&d->async, handle_closed);
+}
+
+int dispatch_new(const struct config *config, uv_loop_t *loop, const char *program,
+		 struct dispatch **ret, struct why *why)
+{
+	struct dispatch *d = calloc(1, sizeof(*d));
+	if (!d)
+		return -ENOMEM;
+	d->config = config;
+	d->loop = loop;
+	d->ready_last = &d->ready;
+	d->posts_last = &d->posts;
+	d->next_id = first_id();
+	(void)pthread_mutex_init(&d->send_lock, NULL);
+	(void)pthread_mutex_init(&d->lock, NULL);
+	(void)pthread_mutex_init(&d->post_lock, NULL);
+	int err = gate_init(&d->gate);
+	d->spin_buf = malloc(IPC_PACKET_BYTES);
+	d->results_wire = wire_new();
+	if (err == 0 && (!d->spin_buf || !d->results_wire))
+		err = -ENOMEM;
+	if (err == 0)
+		err = flight_pool_init(&d->pool, config->queue_events);
+	const struct sandbox_peer_spec spec = { .program = program,
+						.workers = config->workers,
+						.spin_us = config->spin_us,
+						.started = dispatch_on_started,
+						.died = dispatch_on_died,
+						.arg = d };
+	if (err == 0)
+		err = sandbox_peer_new(loop, &spec, &d->peer, why);
+	if (err < 0) {
+		finish_free(d);
+		return why_set(why, err, "the dispatcher: %s", strerrordesc_np(-err));
+	}
+	d->sock = sandbox_peer_socket(d->peer);
+	(void)uv_async_init(loop, &d->async, dispatch_on_posts);
+	(void)uv_timer_init(loop, &d->tick);
+	d->async.data = d->tick.data = d;
+	err = -pthread_create(&d->results, NULL, dispatch_results, d);
+	d->results_run = err == 0;
+	if (err < 0) {
+		stop(d);
+		return why_set(why, err, "starting a thread: %s", strerrordesc_np(-err));
+	}
+	(void)pthread_setname_np(d->results, "results");
+	(void)uv_timer_start(&d->tick, dispatch_on_tick, TICK_IDLE_MS, TICK_IDLE_MS);
+	sandbox_peer_start(d->peer);
+	*ret = d;
+	return 0;
+}
+
+static unsigned in_flight(struct dispatch *d)
+{
+	(void)pthread_mutex_lock(&d->lock);
+	d->closed = true;
+	unsigned n = d->pool.used;
+	(void)pthread_mutex_unlock(&d->lock);
+	return n;
+}
+
+void dispatch_free(struct dispatch *d, unsigned wait_ms)
+{
+	if (!d)
+		return;
+	uint64_t end = now_ns() + (uint64_t)wait_ms * 1000000u;
+	unsigned n;
+	while ((n = in_flight(d)) > 0 && now_ns() < end) {
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+		dispatch_on_posts(&d->async); /* who waits for a result, waits on this thread */
+	}
+	if (n > 0)
+		LOG(LOG_WARN, "stopping with events in flight; they are lost", F_U64("events", n));
+	uint8_t packet[64];
+	struct wr w = wr_into(packet, sizeof(packet));
+	if (ipc_put_quit(&w))
+		(void)!ipc_send(d->sock, &w, NULL, 0, false);
+	stop(d);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Events to the sandbox, results back, effects out. Every event that is taken ends in exactly one
+ * way: ok, failed, trapped, refused; each end is counted, and all but ok are logged with the event's
+ * number, the function and the reason.
+ *
+ * Bounds: limits.queue_events, queue_per_function and queue_bytes; what is more is refused. At most
+ * FUNCTION_WINDOW events of a function and DISPATCH_WINDOW in all lie with the sandbox, so that a
+ * slow function cannot fill its socket; the rest waits here, functions taking turns.
+ *
+ * A crash of the sandbox costs each event in flight one retry. The functions that were in flight are
+ * suspects: after the restart they are tried one at a time, while all others go on. A suspect that
+ * is in flight when the sandbox dies again is quarantined until it is deployed anew; one whose
+ * retried events are answered is cleared.
+ *
+ * Threads: dispatch_event from any (the triggers'); the rest from the loop's.
+ */
+#ifndef GATEWAY_DISPATCH_H
+#define GATEWAY_DISPATCH_H
+
+#include <uv.h>
+
+#include "gateway/binding.h"
+#include "gateway/config.h"
+#include "gateway/function.h"
+#include "gateway/sandbox_peer.h"
+#include "proto/event.h"
+
+struct dispatch;
+
+enum { DISPATCH_WINDOW = 256 };
+
+enum dispatch_count {
+	EVENTS_INVOKED,
+	EVENTS_OK,
+	EVENTS_FAILED,
+	EVENTS_TRAPPED,
+	EVENTS_REFUSED,
+	EVENTS_RETRIED,
+	EVENTS_COUNTS
+};
+
+struct dispatch_status {
+	uint64_t counts[EVENTS_COUNTS];
+	unsigned in_flight, functions, workers;
+	struct sandbox_peer_status sandbox;
+};
+
+/* program: penstock-sandbox, absolute. config is borrowed. Starts it. */
+int dispatch_new(const struct config *config, uv_loop_t *loop, const char *program,
+		 struct dispatch **ret, struct why *why) MUST_USE;
+/* Refuses new events, waits up to wait_ms for those in flight, fails the rest, ends the sandbox. The
+ * loop must run until its handles are closed; then the memory goes. NULL is fine. */
+void dispatch_free(struct dispatch *d, unsigned wait_ms);
+
+/* One event for each of these bindings. may_spin: the caller is a receiving thread that gains by
+ * taking the answer itself. */
+void dispatch_event(struct dispatch *d, const struct event *e, struct binding *const *b,
+		    unsigned n, bool may_spin);
+/* See path_invoke. */
+int dispatch_invoke(struct dispatch *d, const char *function, const struct event *e,
+		    flight_done *done, void *arg, struct why *why) MUST_USE;
+
+int dispatch_function_put(struct dispatch *d, const struct path_function *f, path_loaded *done,
+			  void *arg, struct why *why) MUST_USE;
+int dispatch_function_remove(struct dispatch *d, const char *name);
+
+void dispatch_status(struct dispatch *d, struct dispatch_status *ret);
+
+struct dispatch_function {
+	const char *state; /* "active", "failed", "quarantined" */
+	char reason[REASON_BYTES];
+	uint64_t counts[FUNCTION_COUNTS];
+	double cpu_us_mean;
+	uint64_t last_error_wall_ms; /* 0: none */
+	char last_error[REASON_BYTES];
+};
+int dispatch_function_status(struct dispatch *d, const char *name, struct dispatch_function *ret);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside the dispatcher: dispatch.c (the way in), answers.c (the way out), recovery.c (load, death,
+ * time). Not for others.
+ *
+ * Locks, in this order: send_lock (the socket towards the sandbox, and with it the order of what it
+ * is told), lock (functions, flights, counters that are not atomic), post_lock. Nothing blocks while
+ * holding any; log lines and messages to brokers go out with none held.
+ */
+#ifndef GATEWAY_DISPATCH_IMPL_H
+#define GATEWAY_DISPATCH_IMPL_H
+
+#include <pthread.h>
+
+#include "gateway/dispatch.h"
+#include "gateway/gate.h"
+#include "gateway/wire.h"
+
+#define REQUIRES(l) /* to be called with d->l held */
+
+enum {
+	RECENT_NS = 1000 * 1000,     /* an event this soon after the last: traffic is busy */
+	SPIN_SENT_MAX = 4,	     /* with more than these in flight the results thread is faster */
+	QUICK_MOST = 8,
+	QUICK_SPIN = 4,
+	WAKE_NS = 30 * 1000,	     /* what two sleeping threads add to a turnaround */
+	OVERDUE_NS = 1000 * 1000 * 1000, /* past its deadline, before the sandbox is killed for it */
+	TICK_BUSY_MS = 200,
+	TICK_IDLE_MS = 1000,
+};
+
+struct post { /* from any thread to the loop's */
+	struct post *next;
+	enum post_kind { POST_CONTROL, POST_RESULT, POST_FAILED, POST_REAP } kind;
+	struct flight *flight; /* RESULT, FAILED: ENDING, to be released */
+	const void *map;       /* RESULT by memfd, of map_len bytes */
+	size_t map_len;
+	size_t len;
+	uint8_t packet[]; /* CONTROL, RESULT; FAILED: the reason */
+};
+
+struct dispatch {
+	const struct config *config;
+	uv_loop_t *loop;
+	struct sandbox_peer *peer;
+	int sock;
+
+	pthread_mutex_t send_lock;
+	pthread_mutex_t lock;
+	struct function_table functions;
+	struct flight_pool pool;
+	struct version *ready, **ready_last; /* versions with waiting flights, in turn */
+	unsigned sent;			     /* flights that the sandbox has */
+	unsigned owed;			     /* HELLO and LOADED that it owes */
+	uint64_t bytes;
+	uint64_t next_id;
+	struct function *trial; /* the suspect whose turn it is */
+	bool up;		/* it said HELLO */
+	bool closed;		/* no new events */
+	unsigned workers;
+
+	atomic_uint waiting;	     /* flights in queues */
+	atomic_uint quick;	     /* 0..QUICK_MOST: answers come soon enough to spin for */
+	_Atomic uint64_t last_event_ns;
+	_Atomic uint64_t counts[EVENTS_COUNTS];
+	struct limiter strays;
+
+	struct gate gate;
+	pthread_t results;
+	bool results_run;
+	struct wire *results_wire;
+	uint8_t *spin_buf; /* of whoever holds the gate's spinner place */
+
+	pthread_mutex_t post_lock;
+	struct post *posts, **posts_last;
+	uv_async_t async;
+	uv_timer_t tick;
+	unsigned down_ticks;
+	unsigned closing;
+};
+
+uint64_t now_ns(void);
+uint64_t now_wall_ms(void);
+
+/* dispatch.c */
+void dispatch_pump(struct dispatch *d);
+/* The end of a flight in state ENDING: gives back what it held. */
+void dispatch_release(struct dispatch *d, struct flight *f);
+/* Takes a flight out of SENT. */
+REQUIRES(lock) void dispatch_unsend(struct dispatch *d, struct flight *f);
+REQUIRES(lock) void dispatch_queue(struct dispatch *d, struct flight *f, bool front);
+REQUIRES(lock) void dispatch_unready(struct dispatch *d, struct version *v);
+void dispatch_post(struct dispatch *d, struct post *p);
+
+/* answers.c */
+/* Receives and handles one packet without blocking: 1, 0 = none there, -1 = the far end closed. */
+int dispatch_take(struct dispatch *d, uint8_t buf[IPC_PACKET_BYTES]);
+void *dispatch_results(void *d); /* the results thread */
+/* Ends a flight (ENDING) that got no result. reason: a constant, or copied before this returns. */
+void dispatch_fail(struct dispatch *d, struct flight *f, const char *reason);
+void dispatch_on_result_post(struct dispatch *d, struct post *p);
+
+/* recovery.c */
+void dispatch_on_posts(uv_async_t *async);
+void dispatch_on_started(void *d);
+void dispatch_on_died(void *d, const char *how);
+void dispatch_on_tick(uv_timer_t *t);
+
+#endif

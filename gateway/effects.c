@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/effects.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "gateway/binding.h"
+#include "gateway/function.h"
+#include "proto/topic.h"
+#include "triggers/trigger.h"
+
+enum { TOPIC_SHOWN = 200 };
+
+static int shown(struct span s)
+{
+	return (int)(s.len > TOPIC_SHOWN ? TOPIC_SHOWN : s.len);
+}
+
+static struct rd list_of(const struct ipc_result *m)
+{
+	return rd_from(m->effects.at, m->effects.len);
+}
+
+int effects_check(const struct flight *f, const struct ipc_result *m, struct why *why)
+{
+	const char *name = f->version->function->name;
+	struct rd list = list_of(m);
+	struct ipc_effect e;
+	while (ipc_effect_next(&list, &e)) {
+		if (e.topic.len == 0)
+			continue;
+		if (!topic_name_ok(e.topic))
+			return why_set(why, -E_INVALID,
+				       "%s published to \"%.*s\", which is not a valid topic", name,
+				       shown(e.topic), (const char *)e.topic.at);
+		if (!version_may_publish(f->version, e.topic))
+			return why_set(why, -E_INVALID,
+				       "%s may not publish to \"%.*s\": add a filter that covers it to "
+				       "capabilities.publish of its manifest and grant it",
+				       name, shown(e.topic), (const char *)e.topic.at);
+	}
+	return 0;
+}
+
+static bool wants_own_topic(const struct flight *f, const struct ipc_result *m)
+{
+	if (m->reply.len > 0 && f->binding->publish.len > 0)
+		return true;
+	struct rd list = list_of(m);
+	struct ipc_effect e;
+	while (ipc_effect_next(&list, &e)) {
+		if (e.topic.len == 0)
+			return true;
+	}
+	return false;
+}
+
+static int own_topic(const struct flight *f, struct wr *w, struct why *why)
+{
+	const struct binding *b = f->binding;
+	char id[24];
+	int n = snprintf(id, sizeof(id), "%" PRIu64, f->id);
+	const struct topic_vars vars = { .filter = b->filter,
+					 .topic = f->topic,
+					 .id = { (uint8_t *)id, (size_t)n },
+					 .function = b->function };
+	if (b->publish.len == 0)
+		return why_set(why, -E_INVALID,
+			       "%.*s published without a topic, and binding %" PRIu64
+			       " names none: give it one (penstock bind --publish)",
+			       (int)b->function.len, (const char *)b->function.at, b->id);
+	if (!topic_template_expand(b->publish, &vars, w))
+		return why_set(why, -E_INVALID,
+			       "the template \"%.*s\" of binding %" PRIu64
+			       " gives no valid topic for \"%.*s\"",
+			       shown(b->publish), (const char *)b->publish.at, b->id, shown(f->topic),
+			       (const char *)f->topic.at);
+	return 0;
+}
+
+/* Messages to the binding's own topic go with its QoS and retain, or higher ones of their own. */
+static int publish_all(const struct flight *f, const struct ipc_result *m, struct span own)
+{
+	const struct binding *b = f->binding;
+	struct trigger *out = b->way_out;
+	struct rd list = list_of(m);
+	struct ipc_effect e;
+	int err = 0;
+	while (ipc_effect_next(&list, &e)) {
+		struct trigger_message msg = { e.topic, e.payload, e.qos, e.retain };
+		if (e.topic.len == 0) {
+			msg.topic = own;
+			msg.qos = e.qos > b->publish_qos ? e.qos : b->publish_qos;
+			msg.retain = e.retain || b->retain;
+		}
+		int one = out->ops->publish(out, &msg);
+		err = err ? err : one;
+	}
+	if (m->reply.len > 0 && b->publish.len > 0) {
+		struct trigger_message msg = { own, m->reply, b->publish_qos, b->retain };
+		int one = out->ops->publish(out, &msg);
+		err = err ? err : one;
+	}
+	return err;
+}
+
+int effects_publish(const struct flight *f, const struct ipc_result *m, struct why *why)
+{
+	uint8_t topic[TOPIC_BYTES_MAX];
+	struct wr w = wr_into(topic, sizeof(topic));
+	if (m->neffects == 0 && m->reply.len == 0)
+		return 0;
+	int err = wants_own_topic(f, m) ? own_topic(f, &w, why) : 0;
+	if (err < 0)
+		return err;
+	err = publish_all(f, m, (struct span){ topic, w.len });
+	if (err < 0)
+		return why_set(why, err, "the queue to the broker is full");
+	return 0;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a function wants to have happened, checked against what it was granted and then made to
+ * happen: all of it, or, when one thing is not permitted, nothing.
+ */
+#ifndef GATEWAY_EFFECTS_H
+#define GATEWAY_EFFECTS_H
+
+#include "gateway/flight.h"
+
+/* Every message to a named topic is to one that is valid and granted. -E_INVALID, and why names
+ * topic and function. */
+int effects_check(const struct flight *f, const struct ipc_result *m, struct why *why) MUST_USE;
+
+/* For a flight with a binding, after effects_check: publishes its messages, and its reply to the
+ * binding's own topic. -E_INVALID: no own topic, or the template gives no valid one; nothing was
+ * published then. -E_LIMIT: the way out is full. */
+int effects_publish(const struct flight *f, const struct ipc_result *m, struct why *why) MUST_USE;
+
+#endif
