@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/runtime/jail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static const int allowed[] = {
+	/* the descriptors it has */
+	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(pread64),
+	SCMP_SYS(close), SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(lseek), SCMP_SYS(poll),
+	SCMP_SYS(ppoll), SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(recvmmsg),
+	SCMP_SYS(sendmmsg), SCMP_SYS(recvfrom), SCMP_SYS(sendto),
+	/* large results */
+	SCMP_SYS(memfd_create), SCMP_SYS(ftruncate),
+	/* memory */
+	SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(mprotect), SCMP_SYS(madvise),
+	SCMP_SYS(brk),
+	/* threads that exist, and their signals and clocks */
+	SCMP_SYS(futex), SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity), SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(timer_settime),
+	SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres), SCMP_SYS(clock_nanosleep),
+	SCMP_SYS(restart_syscall), SCMP_SYS(getrandom), SCMP_SYS(gettid), SCMP_SYS(getpid),
+	SCMP_SYS(exit), SCMP_SYS(exit_group),
+};
+
+/* What guests' memory and code need; nothing here may be raised again. */
+static const struct {
+	__rlimit_resource_t what;
+	rlim_t most;
+} limits[] = {
+	{ RLIMIT_CORE, 0 },
+	{ RLIMIT_NOFILE, 4096 },
+	{ RLIMIT_MEMLOCK, 0 },
+};
+
+static int close_others(const int *keep, size_t n)
+{
+	unsigned from = STDERR_FILENO + 1;
+	for (size_t i = 0; i < n; i++) {
+		if ((unsigned)keep[i] > from &&
+		    close_range(from, (unsigned)keep[i] - 1, 0) < 0)
+			return -errno;
+		from = (unsigned)keep[i] + 1;
+	}
+	return close_range(from, ~0u, 0) < 0 ? -errno : 0;
+}
+
+int jail_process(const int *keep, size_t n, struct why *why)
+{
+	int err = close_others(keep, n);
+	if (err < 0)
+		return why_set(why, err, "closing other descriptors");
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		struct rlimit r;
+		if (getrlimit(limits[i].what, &r) < 0)
+			return why_set(why, -errno, "reading a resource limit");
+		r.rlim_max = r.rlim_max < limits[i].most ? r.rlim_max : limits[i].most;
+		r.rlim_cur = r.rlim_max;
+		if (setrlimit(limits[i].what, &r) < 0)
+			return why_set(why, -errno, "setting a resource limit");
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return why_set(why, -errno, "giving up privileges");
+	return 0;
+}
+
+/* Handles every access right that the running kernel knows, and allows none. */
+static int landlock(struct why *why)
+{
+	/* Rights by version of the kernel's interface: 1 has 13, then REFER, TRUNCATE, IOCTL_DEV. */
+	static const uint8_t rights[] = { 0, 13, 14, 15, 15, 16 };
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	if (abi <= 0)
+		return 0; /* an old kernel: the seccomp filter has to do */
+	size_t known = (size_t)abi < ARRAY_LEN(rights) ? (size_t)abi : ARRAY_LEN(rights) - 1;
+	const struct landlock_ruleset_attr attr = {
+		.handled_access_fs = (UINT64_C(1) << rights[known]) - 1,
+	};
+	long fd = syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr.handled_access_fs), 0);
+	if (fd < 0)
+		return why_set(why, -errno, "a Landlock rule set");
+	long err = syscall(SYS_landlock_restrict_self, fd, 0);
+	int saved = errno;
+	(void)close((int)fd);
+	return err < 0 ? why_set(why, -saved, "entering Landlock") : 0;
+}
+
+static struct scmp_arg_cmp arg_is(unsigned arg, scmp_datum_t value)
+{
+	return (struct scmp_arg_cmp){ arg, SCMP_CMP_EQ, value, 0 };
+}
+
+static int filter_rules(scmp_filter_ctx f)
+{
+	static const int fcntls[] = { F_ADD_SEALS, F_GET_SEALS, F_GETFL, F_GETFD, F_SETFD };
+	const unsigned for_change = O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | __O_TMPFILE;
+	const struct scmp_arg_cmp only_read = { 2, SCMP_CMP_MASKED_EQ, for_change, O_RDONLY };
+	int err = 0;
+	for (size_t i = 0; i < ARRAY_LEN(allowed) && err == 0; i++)
+		err = seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
+	for (size_t i = 0; i < ARRAY_LEN(fcntls) && err == 0; i++)
+		err = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+				       arg_is(1, (scmp_datum_t)fcntls[i]));
+	if (err == 0) /* dlopen() of a memfd */
+		err = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, only_read);
+	if (err == 0) /* isatty() */
+		err = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, arg_is(1, TCGETS));
+	if (err == 0) /* abort() and raise() */
+		err = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+				       arg_is(0, (scmp_datum_t)getpid()));
+	return err;
+}
+
+int jail_thread(struct why *why)
+{
+	int err = landlock(why);
+	if (err < 0)
+		return err;
+	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	if (!f)
+		return why_set(why, -ENOMEM, "no memory for a seccomp filter");
+	err = filter_rules(f);
+	if (err == 0)
+		err = seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	if (err == 0)
+		err = seccomp_load(f);
+	seccomp_release(f);
+	return err < 0 ? why_set(why, err, "the seccomp filter cannot be installed") : 0;
+}

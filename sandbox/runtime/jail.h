@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Confinement of penstock-sandbox, from before the first byte of a guest runs:
+ *	jail_process()	closes descriptors, limits, no new privileges; once, at start
+ *	jail_thread()	Landlock without any rule (no file can be opened by a path; memfds can,
+ *			through /proc/self/fd, because they are on no mounted file system), then
+ *			a seccomp allow list; each thread for itself, last thing before it works
+ * After it a thread can compute, use the descriptors it has, map memory, and receive memfds. It can
+ * not open a file for writing, make sockets, processes or threads, trace, or signal others.
+ */
+#ifndef RUNTIME_JAIL_H
+#define RUNTIME_JAIL_H
+
+#include "base/util.h"
+#include "base/why.h"
+
+/* keep[0..n) stay open besides 0, 1 and 2; sorted ascending. */
+int jail_process(const int *keep, size_t n, struct why *why) MUST_USE;
+/* -ENOSYS only for seccomp: a kernel without Landlock is fine. */
+int jail_thread(struct why *why) MUST_USE;
+
+#endif

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/runtime/run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sandbox/runtime/host.h"
+#include "sandbox/runtime/hostcall.h"
+#include "sandbox/runtime/jail.h"
+#include "sandbox/runtime/load.h"
+#include "sandbox/runtime/values.h"
+#include "sandbox/runtime/worker.h"
+
+struct run {
+	const struct run_options *o;
+	struct types *types;
+	struct hostcalls *hostcalls;
+	struct module *module;
+	struct instance *instance;
+	struct worker worker;
+	struct host host;
+	struct task task;
+	const struct aot_export *entry;
+	union aot_value *values;
+};
+
+static int say(const char *prefix, const char *text, int code)
+{
+	(void)fprintf(stderr, "%s: %s\n", prefix, text);
+	return code;
+}
+
+static int start_up(struct run *r, struct why *why)
+{
+	const int keep[] = { r->o->so_fd };
+	int err;
+	(void)signal(SIGPIPE, SIG_IGN);
+	if ((err = jail_process(keep, ARRAY_LEN(keep), why)) < 0 ||
+	    (err = worker_signals(why)) < 0 || (err = worker_init(&r->worker, why)) < 0)
+		return err;
+	return jail_thread(why);
+}
+
+static int load(struct run *r, struct why *why)
+{
+	const char *name = r->o->invoke ? r->o->invoke : "_start";
+	const struct instance_limits limits = { .memory_pages = r->o->memory_pages,
+						.stack_bytes = r->o->stack_bytes,
+						.table_elems = INSTANCE_TABLE_ELEMS };
+	r->types = types_new();
+	r->hostcalls = r->types ? hostcalls_new(r->types) : NULL;
+	if (!r->hostcalls)
+		return why_set(why, -ENOMEM, "no memory");
+	int err = module_load(r->types, r->o->so_fd, &r->module, why);
+	if (err < 0)
+		return err;
+	r->entry = module_export(r->module, name, AOT_EXT_FUNC);
+	if (!r->entry)
+		return why_set(why, -E_UNKNOWN, "the module exports no function %s", name);
+	const struct aot_functype *ft = module_func_type(r->module, r->entry->index);
+	if (!r->o->invoke && (ft->nparams > 0 || ft->nresults > 0))
+		return why_set(why, -E_INVALID, "_start must have the type () -> ()");
+	struct resolver host = hostcalls_resolver(r->hostcalls);
+	return instance_new(r->module, &host, &limits, &r->instance, why);
+}
+
+/* 0, or what to exit with. */
+static int parse_args(struct run *r)
+{
+	const struct aot_functype *ft = module_func_type(r->module, r->entry->index);
+	uint32_t n = ft->nparams > ft->nresults ? ft->nparams : ft->nresults;
+	uint32_t given = 0;
+	while (r->o->invoke && r->o->invoke_args[given])
+		given++;
+	r->values = calloc((size_t)n + 1, sizeof(*r->values));
+	if (!r->values)
+		return say("error", "no memory", RUN_EXIT_INTERNAL);
+	if (!r->o->invoke)
+		return 0;
+	if (given != ft->nparams) {
+		(void)fprintf(stderr, "%s takes %u arguments, %u are given\n", r->o->invoke,
+			      ft->nparams, given);
+		return RUN_EXIT_USAGE;
+	}
+	for (uint32_t i = 0; i < given; i++) {
+		if (value_parse(r->o->invoke_args[i], ft->types[i], &r->values[i]))
+			continue;
+		(void)fprintf(stderr, "argument %u of %s: \"%s\" is not a value of type %s\n", i + 1,
+			      r->o->invoke, r->o->invoke_args[i], types_value_name(ft->types[i]));
+		return RUN_EXIT_USAGE;
+	}
+	return 0;
+}
+
+static int trapped(const struct run *r)
+{
+	uint8_t text[512];
+	struct wr w = wr_into(text, sizeof(text) - 1);
+	task_trap_text(&r->task, &w);
+	text[w.len] = '\0';
+	return say("trap", (const char *)text, RUN_EXIT_TRAP);
+}
+
+static int print_results(const struct run *r)
+{
+	const struct aot_functype *ft = module_func_type(r->module, r->entry->index);
+	for (uint32_t i = 0; r->o->invoke && i < ft->nresults; i++) {
+		uint8_t text[128];
+		struct wr w = wr_into(text, sizeof(text) - 1);
+		value_print(&r->values[i], ft->types[ft->nparams + i], &w);
+		text[w.len] = '\0';
+		if (puts((const char *)text) == EOF)
+			return say("error", "the results cannot be written", RUN_EXIT_INTERNAL);
+	}
+	return fflush(stdout) == 0 ? 0 : RUN_EXIT_INTERNAL;
+}
+
+static int execute(struct run *r)
+{
+	const struct aot_module *a = r->module->aot;
+	struct task *t = &r->task;
+	const struct aot_export *init = module_export(r->module, "_initialize", AOT_EXT_FUNC);
+	r->host.direct = true;
+	host_reset(&r->host);
+	r->host.args = r->o->args;
+	r->host.env = r->o->env;
+	task_init(t, r->instance, &r->host);
+	t->cpu_budget_ns = r->o->cpu_ns;
+	t->trap = instance_populate(r->instance);
+	if (t->trap != AOT_TRAP_NONE) {
+		t->trap_note = "an active segment does not fit";
+		return trapped(r);
+	}
+	if (a->start != UINT32_MAX)
+		task_add_call(t, a->start, NULL);
+	/* A reactor asks to be initialised before anything else is called. */
+	if (r->o->invoke && init && strcmp(r->o->invoke, "_initialize") != 0)
+		task_add_call(t, init->index, NULL);
+	task_add_call(t, r->entry->index, r->values);
+	enum task_outcome outcome;
+	do
+		outcome = worker_run(&r->worker, t);
+	while (outcome <= TASK_SLEEPING);
+	if (outcome == TASK_TRAPPED)
+		return trapped(r);
+	if (outcome == TASK_EXITED)
+		return t->exit_code & 0xff;
+	return print_results(r);
+}
+
+int run(const struct run_options *o)
+{
+	struct why why = { 0 };
+	struct run *r = calloc(1, sizeof(*r));
+	if (!r)
+		return say("error", "no memory", RUN_EXIT_INTERNAL);
+	r->o = o;
+	int err = start_up(r, &why);
+	if (err < 0)
+		return say("error", why_text(&why, err), RUN_EXIT_INTERNAL);
+	err = load(r, &why);
+	if (err < 0)
+		return say("refused", why_text(&why, err), RUN_EXIT_REFUSED);
+	err = parse_args(r);
+	/* What is left belongs to the process, which ends now. */
+	return err != 0 ? err : execute(r);
+}

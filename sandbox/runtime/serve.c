@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The threads of penstock-sandbox, all alike, and one lock. At any time at most one of them is the
+ * leader: it alone reads the socket. A thread without work becomes the leader if there is none;
+ * else it waits on `more`. So one message costs at most one thread's waking, and none where the
+ * leader is still looking.
+ *
+ * 1. Every job in flight is in exactly one place: `ready`, `asleep`, a function's waiting list, or
+ *    in the hands of one thread (RUNNING).
+ * 2. A thread goes to wait only with `ready` empty, under the lock, and until the earliest wake time
+ *    of `asleep`. Who adds a sleeper has no work either or will look at `asleep` within a slice,
+ *    so none is overslept.
+ * 3. Who leaves work in `ready` when taking one wakes one more: a follower, else the leader by
+ *    wake_fd. Each woken thread does the same, so no job waits while a thread sleeps.
+ * 4. A running guest comes back at the end of its slice at the latest, so with one thread, too, the
+ *    socket is looked at once per slice.
+ */
+#include "sandbox/runtime/serve.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/own.h"
+#include "sandbox/runtime/jail.h"
+#include "sandbox/runtime/serve_state.h"
+#include "sandbox/runtime/worker.h"
+
+enum { INTAKE_MAX = 16, EXIT_PROTOCOL = 70 };
+
+static void lock(struct serve *s)
+{
+	ENSURE(pthread_mutex_lock(&s->lock) == 0);
+}
+
+static void unlock(struct serve *s)
+{
+	ENSURE(pthread_mutex_unlock(&s->lock) == 0);
+}
+
+static void __attribute__((noreturn)) gateway_broke_protocol(const char *what)
+{
+	LOG(LOG_ERR, "the gateway sent what it must not; ending", F_STR("reason", what));
+	_exit(EXIT_PROTOCOL);
+}
+
+static void send_or_die(int err)
+{
+	if (err == 0)
+		return;
+	if (err == -EPIPE || err == -ECONNRESET)
+		_exit(0); /* the gateway is gone; nobody waits for results */
+	LOG(LOG_ERR, "a message to the gateway could not be sent; ending", F_ERR(err));
+	_exit(EXIT_PROTOCOL);
+}
+
+/* ---- messages ---- */
+
+static void on_load(struct serve *s, const struct ipc_load *m, int fd)
+{
+	struct why why = { 0 };
+	struct function *f = NULL;
+	struct instance *first = NULL;
+	lock(s);
+	bool taken = serve_function(s, m->function) != NULL;
+	unlock(s);
+	if (taken)
+		gateway_broke_protocol("LOAD of a handle that is in use");
+	int err = function_open(&s->loader, m, fd, &f, &first, &why);
+	if (err < 0) {
+		(void)close(fd);
+		send_or_die(serve_send_loaded(s, m->function, err, why_text(&why, err), false));
+		return;
+	}
+	lock(s);
+	serve_add_function(s, f);
+	struct job *j = serve_new_job(s);
+	if (j) {
+		job_set_init(j, f, task_now_ns());
+		f->njobs++;
+		job_start(j, first, task_now_ns());
+		serve_make_ready(s, j);
+	}
+	unlock(s);
+	if (!j)
+		gateway_broke_protocol("LOAD while the queue is full");
+}
+
+static void on_invoke(struct serve *s, const struct ipc_invoke *m, int fd)
+{
+	const char *refused = NULL;
+	lock(s);
+	struct function *f = serve_function(s, m->function);
+	struct job *j = f && f->ready ? serve_new_job(s) : NULL;
+	if (!f || !f->ready)
+		refused = "no such function is loaded";
+	else if (!j)
+		refused = "the sandbox's queue is full";
+	unlock(s);
+	if (j) { /* only this thread knows of it yet; the leader alone unloads */
+		int err = job_set_event(j, f, m, fd, task_now_ns());
+		if (err == -E_PROTO)
+			gateway_broke_protocol("a payload that is not in a sealed memfd");
+		lock(s);
+		if (err < 0) {
+			refused = "no memory for the payload";
+			serve_free_job(s, j);
+		} else {
+			f->njobs++;
+			serve_make_ready(s, j);
+		}
+		unlock(s);
+	}
+	if (refused)
+		send_or_die(job_send_refusal(m->event, refused, s->sock));
+}
+
+static void on_unload(struct serve *s, uint32_t handle)
+{
+	lock(s);
+	struct function *f = serve_function(s, handle);
+	if (f)
+		serve_remove_function(s, f);
+	bool unused = f && f->njobs == 0;
+	unlock(s);
+	if (unused)
+		function_close(f);
+}
+
+static void on_cancel(struct serve *s, uint64_t event)
+{
+	lock(s);
+	serve_cancel(s, event);
+	unlock(s);
+}
+
+static void on_packet(struct serve *s, const void *packet, size_t len, int fd)
+{
+	struct ipc_msg m;
+	struct why why = { 0 };
+	int err = ipc_parse(IPC_GATEWAY, packet, len, &m, &why);
+	if (err < 0)
+		gateway_broke_protocol(why_text(&why, err));
+	if (m.nfds != (fd >= 0))
+		gateway_broke_protocol("a message without the descriptor that it names");
+	switch (m.type) {
+	case IPC_LOAD:
+		on_load(s, &m.load, fd); /* takes the descriptor over */
+		return;
+	case IPC_INVOKE:
+		on_invoke(s, &m.invoke, fd);
+		break;
+	case IPC_UNLOAD:
+		on_unload(s, m.unload);
+		break;
+	case IPC_CANCEL:
+		on_cancel(s, m.cancel);
+		break;
+	default: /* QUIT; a gateway's message cannot be another */
+		_exit(0);
+	}
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+/* Reads what is there, without waiting. Only the leader. Returns how many messages. */
+static unsigned intake(struct serve *s)
+{
+	unsigned n = 0;
+	while (n < INTAKE_MAX) {
+		int fd = -1;
+		ssize_t len = ipc_recv(s->sock, s->packet, sizeof(s->packet), &fd, false);
+		if (len == -EAGAIN)
+			break;
+		if (len == -E_PROTO)
+			gateway_broke_protocol("a packet of impossible size");
+		if (len <= 0)
+			_exit(0); /* the gateway is gone */
+		on_packet(s, s->packet, (size_t)len, fd);
+		n++;
+	}
+	if (n > 0) {
+		uint64_t now = task_now_ns();
+		s->gap_ns = now - s->last_message_ns;
+		s->last_message_ns = now;
+	}
+	return n;
+}
+
+/* ---- the end of a job ---- */
+
+static void end_init(struct serve *s, struct job *j)
+{
+	struct why why = { 0 };
+	struct function *f = j->function;
+	const struct task *t = &j->task;
+	int err = 0;
+	if (t->outcome == TASK_TRAPPED) {
+		uint8_t text[400];
+		struct wr w = wr_into(text, sizeof(text));
+		task_trap_text(t, &w);
+		err = why_set(&why, -E_TRAP, "trap while it was initialised: %.*s", (int)w.len,
+			      (const char *)text);
+	} else if (t->outcome == TASK_EXITED) {
+		err = why_set(&why, -E_INVALID, "it exited with code %d while it was initialised",
+			      t->exit_code);
+	}
+	if (err == 0)
+		err = image_take(t->instance, &f->image, &why);
+	send_or_die(serve_send_loaded(s, f->handle, err, err < 0 ? why_text(&why, err) : "",
+				      f->is_reactor));
+	lock(s);
+	f->ready = err == 0;
+	if (err < 0 && !f->dying)
+		serve_remove_function(s, f); /* its handle is free again */
+	unlock(s);
+}
+
+/* The instance goes back to its function, fresh, or to the next job that waits for one. */
+static void release_instance(struct serve *s, struct function *f, struct instance *in)
+{
+	bool fresh = f->image && image_reset(f->image, in, s->pagemap_fd) == 0;
+	lock(s);
+	fresh = fresh && !f->dying;
+	if (fresh)
+		function_put_idle(f, in);
+	else
+		serve_drop_instance(s, f);
+	serve_instance_came_free(s, f);
+	unlock(s);
+	if (!fresh)
+		instance_free(in);
+}
+
+static void end_job(struct serve *s, struct job *j)
+{
+	struct function *f = j->function;
+	struct instance *in = j->task.instance;
+	if (j->kind == JOB_INIT)
+		end_init(s, j);
+	else if (!j->cancelled)
+		send_or_die(job_send_result(j, s->sock));
+	release_instance(s, f, in);
+	job_reset(j);
+	lock(s);
+	serve_free_job(s, j);
+	bool unused = --f->njobs == 0 && f->dying;
+	unlock(s);
+	if (unused)
+		function_close(f);
+}
+
+/* A job that never got an instance. */
+static void refuse_job(struct serve *s, struct job *j, const char *why)
+{
+	struct function *f = j->function;
+	if (!j->cancelled)
+		send_or_die(job_send_refusal(j->event, why, s->sock));
+	job_reset(j);
+	lock(s);
+	serve_free_job(s, j);
+	bool unused = --f->njobs == 0 && f->dying;
+	unlock(s);
+	if (unused)
+		function_close(f);
+}
+
+/* ---- one thread ---- */
+
+/* An instance for a job that has none yet; false when it has to wait, or was refused. */
+static bool begin_job(struct serve *s, struct job *j)
+{
+	struct function *f = j->function;
+	struct instance *in = NULL, *victim = NULL;
+	struct why why = { 0 };
+	if (j->cancelled || (j->deadline_ns > 0 && task_now_ns() >= j->deadline_ns)) {
+		refuse_job(s, j, "its deadline was over before it could start");
+		return false;
+	}
+	lock(s);
+	enum slot slot = serve_take_slot(s, j, &in, &victim);
+	unlock(s);
+	instance_free(victim);
+	if (slot == SLOT_WAIT)
+		return false;
+	if (slot == SLOT_NEW && function_instance(&s->loader, f, &in, &why) < 0) {
+		lock(s);
+		serve_slot_failed(s, f);
+		unlock(s);
+		refuse_job(s, j, why_text(&why, -ENOMEM));
+		return false;
+	}
+	job_start(j, in, task_now_ns());
+	return true;
+}
+
+static void run_job(struct serve *s, struct worker *w, struct job *j)
+{
+	if (!j->task.instance && !begin_job(s, j))
+		return;
+	enum task_outcome outcome = j->task.ncalls > 0 ? worker_run(w, &j->task) : TASK_DONE;
+	if (outcome > TASK_SLEEPING) {
+		end_job(s, j);
+		return;
+	}
+	lock(s);
+	if (outcome == TASK_YIELDED)
+		serve_make_ready(s, j);
+	else
+		serve_put_asleep(s, j);
+	unlock(s);
+}
+
+/* Waits for a message, a wake-up, or the next sleeper. Only the leader, without the lock. */
+static void wait_for_message(struct serve *s, uint64_t until_ns)
+{
+	uint64_t now = task_now_ns(), spin_end = now + s->spin_ns;
+	/* Spinning pays if the next message comes within spin_ns; the best guess is the last gap. */
+	if (s->gap_ns < s->spin_ns)
+		for (; now < spin_end && now < until_ns; now = task_now_ns())
+			if (intake(s) > 0)
+				return;
+	struct pollfd fds[] = { { .fd = s->sock, .events = POLLIN },
+				{ .fd = s->wake_fd, .events = POLLIN } };
+	struct timespec ts = { 0 };
+	if (until_ns != UINT64_MAX) {
+		uint64_t wait = until_ns > now ? until_ns - now : 0;
+		ts.tv_sec = (time_t)(wait / 1000000000u);
+		ts.tv_nsec = (long)(wait % 1000000000u);
+	}
+	if (ppoll(fds, ARRAY_LEN(fds), until_ns == UINT64_MAX ? NULL : &ts, NULL) > 0 &&
+	    fds[1].revents) {
+		uint64_t count;
+		(void)!read(s->wake_fd, &count, sizeof(count));
+	}
+}
+
+static void wait_as_follower(struct serve *s, uint64_t until_ns)
+{
+	struct timespec ts = { .tv_sec = (time_t)(until_ns / 1000000000u),
+			       .tv_nsec = (long)(until_ns % 1000000000u) };
+	s->nfollowers++;
+	if (until_ns == UINT64_MAX)
+		(void)pthread_cond_wait(&s->more, &s->lock);
+	else
+		(void)pthread_cond_timedwait(&s->more, &s->lock, &ts);
+	s->nfollowers--;
+}
+
+/* The next job to run; waits for one. */
+static struct job *next_job(struct serve *s, struct worker *w)
+{
+	lock(s);
+	for (;;) {
+		bool lead = !s->has_leader;
+		if (lead) {
+			s->has_leader = true;
+			unlock(s);
+			(void)intake(s);
+			lock(s);
+			s->has_leader = false;
+		}
+		uint64_t next_wake_ns = serve_wake_sleepers(s, task_now_ns());
+		struct job *j = serve_take_ready(s);
+		if (j) {
+			serve_wake_another(s);
+			unlock(s);
+			return j;
+		}
+		if (s->has_leader) {
+			worker_rest(w);
+			wait_as_follower(s, next_wake_ns);
+			continue;
+		}
+		s->has_leader = s->leader_waits = true;
+		unlock(s);
+		worker_rest(w);
+		wait_for_message(s, next_wake_ns);
+		lock(s);
+		s->has_leader = s->leader_waits = false;
+	}
+}
+
+static void *thread_main(void *arg)
+{
+	struct serve *s = arg;
+	struct worker w;
+	struct why why = { 0 };
+	int err = worker_init(&w, &why);
+	if (err == 0)
+		err = jail_thread(&why);
+	if (err < 0) {
+		LOG(LOG_ERR, "a worker cannot start; ending", F_STR("reason", why_text(&why, err)));
+		_exit(1);
+	}
+	/* Nobody touches a message before everybody is confined. */
+	if (pthread_barrier_wait(&s->confined) == PTHREAD_BARRIER_SERIAL_THREAD)
+		send_or_die(serve_send_hello(s));
+	for (;;)
+		run_job(s, &w, next_job(s, &w));
+	return NULL;
+}
+
+int serve(const struct serve_options *o, struct why *why)
+{
+	struct serve *s = NULL;
+	int err = serve_state_new(o, &s, why);
+	if (err < 0)
+		return err;
+	const int keep[] = { o->sock, s->wake_fd, s->pagemap_fd };
+	size_t nkeep = s->pagemap_fd >= 0 ? 3 : 2;
+	err = jail_process(keep, nkeep, why);
+	if (err == 0)
+		err = worker_signals(why);
+	for (unsigned i = 1; err == 0 && i < o->workers; i++) {
+		pthread_t thread;
+		err = pthread_create(&thread, NULL, thread_main, s);
+		if (err > 0)
+			err = why_set(why, -err, "worker threads");
+	}
+	if (err == 0)
+		(void)thread_main(s);
+	return err;
+}

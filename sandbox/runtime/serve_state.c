@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/runtime/serve_state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Who has used the fewest slices goes first: a guest that loops cannot delay one that answers.
+ * Among equals the earliest deadline, then the order of arrival. */
+static bool more_urgent(const struct job *a, const struct job *b)
+{
+	if (a->task.slices != b->task.slices)
+		return a->task.slices < b->task.slices;
+	uint64_t da = a->deadline_ns ? a->deadline_ns : UINT64_MAX;
+	uint64_t db = b->deadline_ns ? b->deadline_ns : UINT64_MAX;
+	return da != db ? da < db : a->seq < b->seq;
+}
+
+static bool wakes_earlier(const struct job *a, const struct job *b)
+{
+	return a->task.wake_ns < b->task.wake_ns;
+}
+
+/* With 39-bit addresses there is room for some hundred slots (facts/toolchain.md). */
+static unsigned slots_that_fit(void)
+{
+	size_t all = (size_t)(AOT_RESERVE_BYTES * SERVE_SLOTS);
+	void *p = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return SERVE_SLOTS_SMALL;
+	(void)munmap(p, all);
+	return SERVE_SLOTS;
+}
+
+static void init_locks(struct serve *s)
+{
+	pthread_condattr_t attr;
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&s->more, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	(void)pthread_mutex_init(&s->lock, NULL);
+	(void)pthread_barrier_init(&s->confined, NULL, s->nworkers);
+}
+
+int serve_state_new(const struct serve_options *o, struct serve **ret, struct why *why)
+{
+	struct serve *s = calloc(1, sizeof(*s));
+	if (!s)
+		return why_set(why, -ENOMEM, "no memory at start");
+	s->sock = o->sock;
+	s->nworkers = o->workers;
+	s->spin_ns = o->spin_us * UINT64_C(1000);
+	s->gap_ns = UINT64_MAX;
+	s->slots_max = slots_that_fit();
+	line_init(&s->starved);
+	init_locks(s);
+	s->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	s->loader.types = types_new();
+	s->loader.hostcalls = s->loader.types ? hostcalls_new(s->loader.types) : NULL;
+	if (s->wake_fd < 0 || !s->loader.hostcalls ||
+	    heap_init(&s->ready, SERVE_JOBS_MAX, more_urgent) < 0 ||
+	    heap_init(&s->asleep, SERVE_JOBS_MAX, wakes_earlier) < 0) {
+		serve_state_free(s);
+		return why_set(why, -ENOMEM, "no memory at start");
+	}
+	*ret = s;
+	return 0;
+}
+
+void serve_state_free(struct serve *s)
+{
+	if (!s)
+		return;
+	for (struct job *j = s->free_jobs, *next; j; j = next) {
+		next = j->next;
+		job_fini(j);
+		free(j);
+	}
+	heap_fini(&s->ready);
+	heap_fini(&s->asleep);
+	hostcalls_free(s->loader.hostcalls);
+	types_free(s->loader.types);
+	if (s->wake_fd >= 0)
+		(void)close(s->wake_fd);
+	if (s->pagemap_fd >= 0)
+		(void)close(s->pagemap_fd);
+	free(s);
+}
+
+/* ---- functions ---- */
+
+static struct function **bucket(struct serve *s, uint32_t handle)
+{
+	return &s->functions[handle % SERVE_FUNCTION_BUCKETS];
+}
+
+struct function *serve_function(struct serve *s, uint32_t handle)
+{
+	struct function *f = *bucket(s, handle);
+	while (f && f->handle != handle)
+		f = f->next;
+	return f;
+}
+
+void serve_add_function(struct serve *s, struct function *f)
+{
+	struct function **b = bucket(s, f->handle);
+	f->next = *b;
+	*b = f;
+	s->nslots += f->ninstances;
+}
+
+void serve_remove_function(struct serve *s, struct function *f)
+{
+	struct function **at = bucket(s, f->handle);
+	while (*at != f)
+		at = &(*at)->next;
+	*at = f->next;
+	f->dying = true;
+	/* Its idle instances stay until it is closed, but their slots count no longer. */
+	for (struct instance *in = f->idle; in; in = in->next_idle)
+		serve_drop_instance(s, f);
+}
+
+/* ---- jobs ---- */
+
+struct job *serve_new_job(struct serve *s)
+{
+	struct job *j = s->free_jobs;
+	if (s->njobs >= SERVE_JOBS_MAX)
+		return NULL;
+	if (j) {
+		s->free_jobs = j->next;
+	} else {
+		j = calloc(1, sizeof(*j));
+		if (!j)
+			return NULL;
+	}
+	s->njobs++;
+	j->task.instance = NULL;
+	j->task.slices = 0;
+	j->seq = s->seq++;
+	j->next_live = s->live_jobs;
+	j->prev_live = &s->live_jobs;
+	if (s->live_jobs)
+		s->live_jobs->prev_live = &j->next_live;
+	s->live_jobs = j;
+	j->state = JOB_RUNNING;
+	return j;
+}
+
+void serve_free_job(struct serve *s, struct job *j)
+{
+	*j->prev_live = j->next_live;
+	if (j->next_live)
+		j->next_live->prev_live = j->prev_live;
+	s->njobs--;
+	j->next = s->free_jobs;
+	s->free_jobs = j;
+}
+
+void serve_cancel(struct serve *s, uint64_t event)
+{
+	struct job *j = s->live_jobs;
+	while (j && (j->kind != JOB_EVENT || j->event != event))
+		j = j->next_live;
+	if (!j)
+		return;
+	j->cancelled = true; /* a running one sees it at its next tick */
+	if (j->state == JOB_SLEEPING) {
+		heap_remove(&s->asleep, j);
+		serve_make_ready(s, j);
+	} else if (j->state == JOB_WAITING && (line_remove(&j->function->waiting, j) ||
+					       line_remove(&s->starved, j))) {
+		serve_make_ready(s, j);
+	}
+}
+
+void serve_make_ready(struct serve *s, struct job *j)
+{
+	j->state = JOB_READY;
+	heap_put(&s->ready, j);
+}
+
+void serve_put_asleep(struct serve *s, struct job *j)
+{
+	j->state = JOB_SLEEPING;
+	if (j->cancelled) {
+		serve_make_ready(s, j);
+		return;
+	}
+	heap_put(&s->asleep, j);
+}
+
+struct job *serve_take_ready(struct serve *s)
+{
+	struct job *j = heap_first(&s->ready);
+	if (j) {
+		heap_remove(&s->ready, j);
+		j->state = JOB_RUNNING;
+	}
+	return j;
+}
+
+uint64_t serve_wake_sleepers(struct serve *s, uint64_t now_ns)
+{
+	struct job *j;
+	while ((j = heap_first(&s->asleep)) != NULL) {
+		if (j->task.wake_ns > now_ns)
+			return j->task.wake_ns;
+		heap_remove(&s->asleep, j);
+		serve_make_ready(s, j);
+	}
+	return UINT64_MAX;
+}
+
+void serve_wake_another(struct serve *s)
+{
+	const uint64_t one = 1;
+	if (s->ready.n == 0)
+		return;
+	if (s->nfollowers > 0)
+		(void)pthread_cond_signal(&s->more);
+	else if (s->leader_waits)
+		(void)!write(s->wake_fd, &one, sizeof(one));
+}
+
+/* ---- slots ---- */
+
+static struct instance *steal_idle(struct serve *s)
+{
+	for (size_t b = 0; b < SERVE_FUNCTION_BUCKETS; b++)
+		for (struct function *f = s->functions[b]; f; f = f->next) {
+			struct instance *in = function_take_idle(f);
+			if (!in)
+				continue;
+			serve_drop_instance(s, f);
+			return in;
+		}
+	return NULL;
+}
+
+enum slot serve_take_slot(struct serve *s, struct job *j, struct instance **ret,
+			  struct instance **ret_victim)
+{
+	struct function *f = j->function;
+	*ret = function_take_idle(f);
+	if (*ret)
+		return SLOT_HAVE;
+	j->state = JOB_WAITING;
+	if (f->ninstances >= FUNCTION_INSTANCES_MAX) {
+		line_put(&f->waiting, j);
+		return SLOT_WAIT;
+	}
+	if (s->nslots == s->slots_max && !(*ret_victim = steal_idle(s))) {
+		line_put(&s->starved, j);
+		return SLOT_WAIT;
+	}
+	j->state = JOB_RUNNING;
+	s->nslots++;
+	f->ninstances++;
+	return SLOT_NEW;
+}
+
+void serve_slot_failed(struct serve *s, struct function *f)
+{
+	serve_drop_instance(s, f);
+	serve_instance_came_free(s, f);
+}
+
+void serve_drop_instance(struct serve *s, struct function *f)
+{
+	ENSURE(f->ninstances > 0 && s->nslots > 0);
+	f->ninstances--;
+	s->nslots--;
+}
+
+void serve_instance_came_free(struct serve *s, struct function *f)
+{
+	struct job *next = line_take(&f->waiting), *starved = line_take(&s->starved);
+	if (next)
+		serve_make_ready(s, next);
+	if (starved)
+		serve_make_ready(s, starved);
+}
+
+/* ---- messages ---- */
+
+int serve_send_hello(struct serve *s)
+{
+	uint8_t packet[128];
+	struct wr w = wr_into(packet, sizeof(packet));
+	const struct ipc_hello m = { .version = AOT_ABI_VERSION, .workers = s->nworkers };
+	return ipc_put_hello(&w, &m) ? ipc_send(s->sock, &w, NULL, 0, true) : -EMSGSIZE;
+}
+
+int serve_send_loaded(struct serve *s, uint32_t handle, int err, const char *why, bool is_reactor)
+{
+	uint8_t packet[2048];
+	struct wr w = wr_into(packet, sizeof(packet));
+	const struct ipc_loaded m = { .function = handle,
+				      .err = err,
+				      .is_reactor = is_reactor,
+				      .why = { (const uint8_t *)why, strlen(why) } };
+	return ipc_put_loaded(&w, &m) ? ipc_send(s->sock, &w, NULL, 0, true) : -EMSGSIZE;
+}

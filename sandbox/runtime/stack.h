@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A guest's stack: mapped, with an unreadable guard below. It belongs to one instance for as long
+ * as that lives, so switching functions costs no system call. */
+#ifndef RUNTIME_STACK_H
+#define RUNTIME_STACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/util.h"
+#include "base/why.h"
+
+enum {
+	STACK_GUARD_BYTES = 256 << 10, /* a multiple of every page size (64 KiB) */
+	STACK_BYTES_MIN = 64 << 10,
+	STACK_BYTES_MAX = 64 << 20,
+	STACK_BYTES_DEFAULT = 1 << 20,
+};
+
+struct stack {
+	uint8_t *map;	 /* guard, then usable; NULL = none */
+	uint8_t *low;	 /* first usable byte */
+	size_t bytes;	 /* usable: what the guest may have + AOT_STACK_RESERVE_BYTES */
+};
+
+/* guest_bytes of stack for frames of the guest, between the limits above. */
+int stack_init(struct stack *s, uint32_t guest_bytes, struct why *why) MUST_USE;
+void stack_fini(struct stack *s);
+
+void *stack_top(const struct stack *s);
+/* The lowest address at which a frame of a guest may start. */
+uintptr_t stack_limit(const struct stack *s);
+bool stack_has_guard_at(const struct stack *s, uintptr_t address);
+/* The frames on it were abandoned: forget what a sanitizer knows of them. */
+void stack_forget(const struct stack *s);
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/runtime/worker.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sandbox/runtime/fiber.h"
+#include "sandbox/runtime/ucontext_arch.h"
+
+enum { TICK_SIGNAL = SIGVTALRM, SIGNAL_STACK_BYTES = 64 << 10 };
+
+/* Signal handlers get no argument. */
+static _Thread_local struct worker *self;
+
+/* Not inlined, so that no caller keeps the address of one thread's `self` across a switch. */
+__attribute__((noinline)) struct worker *worker_current(void)
+{
+	__asm__ volatile("" ::: "memory");
+	return self;
+}
+
+void worker_arm(struct worker *w)
+{
+	if (w->armed || !w->has_timer)
+		return;
+	w->armed = 1;
+	const struct itimerspec one = { .it_value = { .tv_nsec = WORKER_SLICE_NS } };
+	(void)timer_settime(w->timer, 0, &one, NULL);
+}
+
+void worker_rest(struct worker *w)
+{
+	if (!w->armed)
+		return;
+	const struct itimerspec off = { 0 };
+	(void)timer_settime(w->timer, 0, &off, NULL);
+	w->armed = 0;
+}
+
+/* From here to the end of the handler the thread may change: t->worker says which one it is. */
+static void tick_in_guest(struct task *t, ucontext_t *uc)
+{
+	task_tick(t, ucontext_pc(uc));
+	uc->uc_stack = t->worker->signal_stack;
+}
+
+static void on_tick(int sig, siginfo_t *info, void *context)
+{
+	(void)sig;
+	(void)info;
+	ucontext_t *uc = context;
+	struct worker *w = worker_current();
+	struct task *t = w ? w->running : NULL;
+	if (!w)
+		return;
+	w->armed = 0;
+	if (!t)
+		return;
+	if (instance_at(t->instance, ucontext_pc(uc))) {
+		tick_in_guest(t, uc);
+		return;
+	}
+	int saved = errno;
+	t->tick_pending = 1;
+	if (!t->blocked)
+		worker_arm(w);
+	errno = saved;
+}
+
+static enum aot_trap trap_of_fault(const struct instance *in, uintptr_t address,
+				   const struct stack *stack)
+{
+	if (stack_has_guard_at(stack, address))
+		return AOT_TRAP_STACK;
+	const struct aot_memory *m = in->aot.memory;
+	if (m && memory_reserves(CONTAINER_OF(m, struct memory, aot), address))
+		return AOT_TRAP_MEMORY;
+	return AOT_TRAP_NONE;
+}
+
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+	struct worker *w = worker_current();
+	struct task *t = w ? w->running : NULL;
+	uintptr_t pc = ucontext_pc(uc);
+	struct instance *in = t && info->si_code > 0 ? instance_at(t->instance, pc) : NULL;
+	enum aot_trap kind = AOT_TRAP_NONE;
+	if (in)
+		kind = trap_of_fault(in, (uintptr_t)info->si_addr, &t->instance->stack);
+	if (kind == AOT_TRAP_NONE) {
+		/* Our bug, or somebody's kill(): die of it, where a debugger can see the place.
+		 * The instruction faults again when the handler returns; a sent signal does not. */
+		(void)signal(sig, SIG_DFL);
+		if (info->si_code <= 0)
+			(void)raise(sig);
+		return;
+	}
+	t->trap = kind;
+	t->trap_pc = pc;
+	t->trap_note = NULL;
+	t->outcome = TASK_TRAPPED;
+	fiber_leaving(w->stack_low, w->stack_bytes);
+	fiber_switch(w->fiber);
+	ucontext_leave(uc, &w->ctx);
+}
+
+int worker_signals(struct why *why)
+{
+	struct sigaction fault = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	struct sigaction tick = { .sa_sigaction = on_tick,
+				  .sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESTART };
+	(void)sigemptyset(&fault.sa_mask);
+	(void)sigemptyset(&tick.sa_mask);
+	/* No tick on the signal stack: it would look at a guest that is just being left. */
+	(void)sigaddset(&fault.sa_mask, TICK_SIGNAL);
+	if (sigaction(SIGSEGV, &fault, NULL) < 0 || sigaction(SIGBUS, &fault, NULL) < 0 ||
+	    sigaction(TICK_SIGNAL, &tick, NULL) < 0)
+		return why_set(why, -errno, "signal handlers");
+	return 0;
+}
+
+int worker_init(struct worker *w, struct why *why)
+{
+	*w = (struct worker){ 0 };
+	void *low = mmap(NULL, SIGNAL_STACK_BYTES, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (low == MAP_FAILED)
+		return why_set(why, -errno, "a stack for signals");
+	w->signal_stack = (stack_t){ .ss_sp = low, .ss_size = SIGNAL_STACK_BYTES };
+	struct sigevent ev = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = TICK_SIGNAL };
+	ev._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+	int err = 0;
+	if (sigaltstack(&w->signal_stack, NULL) < 0)
+		err = why_set(why, -errno, "sigaltstack");
+	else if (timer_create(CLOCK_MONOTONIC, &ev, &w->timer) < 0)
+		err = why_set(why, -errno, "a timer for slices");
+	if (err < 0) {
+		worker_fini(w);
+		return err;
+	}
+	w->has_timer = true;
+	fiber_thread_stack(&w->stack_low, &w->stack_bytes);
+	w->fiber = fiber_of_thread();
+	self = w;
+	return 0;
+}
+
+void worker_fini(struct worker *w)
+{
+	self = NULL;
+	if (w->has_timer)
+		(void)timer_delete(w->timer);
+	if (w->signal_stack.ss_sp) {
+		const stack_t off = { .ss_flags = SS_DISABLE };
+		(void)sigaltstack(&off, NULL);
+		(void)munmap(w->signal_stack.ss_sp, w->signal_stack.ss_size);
+	}
+	*w = (struct worker){ 0 };
+}
+
+/* The first frame on a guest's stack. */
+static void task_main(void *arg)
+{
+	struct task *t = arg;
+	struct instance *in = t->instance;
+	const struct aot_module *a = in->module->aot;
+	fiber_arrived();
+	for (uint32_t i = 0; i < t->ncalls; i++) {
+		const struct aot_funcref *f = &in->funcs[t->calls[i]];
+		union aot_value none[1] = { 0 };
+		bool last = i + 1 == t->ncalls;
+		a->invoke[a->func_types[t->calls[i]]](f->code, f->instance,
+						      last && t->values ? t->values : none);
+	}
+	t->outcome = TASK_DONE;
+	fiber_leaving(t->worker->stack_low, t->worker->stack_bytes);
+	fiber_switch(t->worker->fiber);
+	context_leave(&t->worker->ctx);
+}
+
+static void start(struct task *t)
+{
+	t->started = true;
+	t->fiber = fiber_new();
+	instance_set_stack(t->instance, &t->instance->stack);
+	context_make(&t->ctx, stack_top(&t->instance->stack), task_main, t);
+}
+
+enum task_outcome worker_run(struct worker *w, struct task *t)
+{
+	uint64_t began_ns = task_now_ns();
+	if (!t->started)
+		start(t);
+	t->worker = w;
+	w->cpu_at_entry_ns = task_thread_cpu_ns();
+	w->running = t;
+	worker_arm(w);
+	fiber_leaving(t->instance->stack.low, t->instance->stack.bytes);
+	fiber_switch(t->fiber);
+	context_switch(&w->ctx, &t->ctx); /* from here the thread is preemptible */
+	fiber_arrived();
+	w->running = NULL;
+	t->cpu_ns += task_thread_cpu_ns() - w->cpu_at_entry_ns;
+	t->run_ns += task_now_ns() - began_ns;
+	if (t->outcome > TASK_SLEEPING) {
+		stack_forget(&t->instance->stack);
+		fiber_free(t->fiber);
+		t->fiber = NULL;
+	}
+	return t->outcome;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A thread that runs guests, and the signals that take a guest off it.
+ *
+ * Where a signal may find a worker:
+ *
+ *   state | pc and stack                          | a fault is       | a tick
+ *   ------+---------------------------------------+------------------+---------------------------
+ *   IDLE  | running == NULL, the thread's stack   | ours: die        | ignored
+ *   GUEST | guest code, guest stack               | the guest's, if  | kill or switch away, inside
+ *         |                                       | the address is   | the handler, on the guest's
+ *         |                                       | its memory or    | stack
+ *         |                                       | stack guard      |
+ *   HOST  | running != NULL, pc elsewhere: host   | ours: die        | noted in tick_pending, seen
+ *         | call, helper, context switch, handler |                  | by the next task_checkpoint
+ *
+ * 1. Guest code holds no lock and calls nothing but the host's functions, so in GUEST any
+ *    instruction is a safe place to stop for ever or for a while.
+ * 2. The state is decided by the pc alone, so there is no window between "set a flag" and "jump".
+ * 3. A tick that finds HOST arms the timer again: if the host call returned after its last
+ *    checkpoint, the next tick finds GUEST. So no budget is overrun by more than a slice, or the
+ *    longest stretch of host code without a checkpoint.
+ * 4. The tick handler runs on the guest's stack (no SA_ONSTACK; AOT_STACK_RESERVE_BYTES are free
+ *    there) with no signal blocked (SA_NODEFER), so switching to the worker from inside it leaves
+ *    no mask behind. The kernel's frame on the guest's stack keeps every register.
+ * 5. When the guest goes on, perhaps on another thread, the handler first puts that thread's signal
+ *    stack into the frame: sigreturn would install the old thread's.
+ * 6. The fault handler runs on the thread's signal stack and never switches: it edits the frame so
+ *    that "returning" is context_leave(worker). The guest's frames are forgotten.
+ *
+ * The tick is a CLOCK_MONOTONIC timer, not the thread's CPU clock: CPU-clock timers are only looked
+ * at by the scheduler's tick (4 ms on Debian's kernels), and budgets are compared with the CPU
+ * clock anyway. It is armed once per slice while guests run, and off while the worker sleeps.
+ */
+#ifndef RUNTIME_WORKER_H
+#define RUNTIME_WORKER_H
+
+#include <signal.h>
+#include <time.h>
+
+#include "sandbox/runtime/task.h"
+
+enum { WORKER_SLICE_NS = 1000000 };
+
+struct worker {
+	struct context ctx;		 /* of the thread, while a guest runs */
+	struct task *volatile running;
+	uint64_t cpu_at_entry_ns;
+	timer_t timer;
+	bool has_timer;
+	volatile sig_atomic_t armed;
+	stack_t signal_stack;
+	const void *stack_low; /* for sanitizers */
+	size_t stack_bytes;
+	void *fiber;
+};
+
+/* Once per process, before the first worker. */
+int worker_signals(struct why *why) MUST_USE;
+/* On the thread that will run it: signal stack, timer. */
+int worker_init(struct worker *w, struct why *why) MUST_USE;
+void worker_fini(struct worker *w);
+
+/* Runs a task, new or continued. */
+enum task_outcome worker_run(struct worker *w, struct task *t) MUST_USE;
+/* Before the thread waits for work. */
+void worker_rest(struct worker *w);
+/* Starts the next slice, unless one is under way. Safe in signal handlers. */
+void worker_arm(struct worker *w);
+struct worker *worker_current(void);
+
+#endif
