@@ -171,23 +171,27 @@ static bool worked(struct deploy_job *j)
 
 /* ---- CHECK -> TURN ---- */
 
-/* An upload's name is known only now. */
+static int name_refused(const char *name, struct why *why)
+{
+	return why_set(why, -E_INVALID,
+		       "\"%.80s\" is no function name: 1 to %d of a-z, 0-9, - and _, a letter or "
+		       "digit first",
+		       name, MANIFEST_NAME_MAX);
+}
+
+/* An upload's name is known only now, unless the caller gave one. */
 static int name_take(struct deploy_job *j)
 {
-	if (j->name[0] == '\0' && j->manifest.name)
-		(void)snprintf(j->name, sizeof(j->name), "%s", j->manifest.name);
-	if (j->name[0] == '\0')
+	const char *name = j->name[0] != '\0' || !j->manifest.name ? j->name : j->manifest.name;
+	if (*name == '\0')
 		return why_set(&j->why, -E_INVALID,
 			       "the module has no manifest that names it: give a name (?name=, "
 			       "penstock deploy --name), or add a manifest when signing");
-	if (manifest_name_ok(j->name))
-		return 0;
-	int err = why_set(&j->why, -E_INVALID,
-			  "\"%s\" is no function name: 1 to %d of a-z, 0-9, - and _, a letter or "
-			  "digit first",
-			  j->name, MANIFEST_NAME_MAX);
-	j->name[0] = '\0';
-	return err;
+	if (!manifest_name_ok(name))
+		return name_refused(name, &j->why);
+	if (name != j->name)
+		(void)snprintf(j->name, sizeof(j->name), "%s", name);
+	return 0;
 }
 
 static void on_checked(uv_work_t *w, int status)
@@ -574,9 +578,8 @@ int deploy_start(struct deployer *d, const struct deploy_request *r, deploy_done
 	j->done = done;
 	j->arg = arg;
 	int err = 0;
-	if (r->name && strlen(r->name) >= sizeof(j->name))
-		err = why_set(why, -E_INVALID, "the name has %zu bytes, at most %d are allowed",
-			      strlen(r->name), MANIFEST_NAME_MAX);
+	if (r->name && *r->name && !manifest_name_ok(r->name))
+		err = name_refused(r->name, why);
 	else if (d->stopping)
 		err = why_set(why, -E_GONE, "the gateway is stopping");
 	else if (d->uploads >= DEPLOY_WAITING_MAX)

@@ -76,8 +76,10 @@ int file_put(int dir_fd, const char *name, const struct span *parts, size_t n, s
 	return 0;
 }
 
+/* Nothing changes it any more; who gets it reads it from the beginning. */
 static int memfd_seal(int fd, const char *name, struct why *why)
 {
+	(void)lseek(fd, 0, SEEK_SET);
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return why_set(why, -errno, "cannot seal memfd %s: %s", name, strerror(errno));
 	return 0;

@@ -35,7 +35,4 @@ struct gateway {
 	struct api *api;
 };
 
-/* What is only in the files of a function that nobody has any more: module and native code. */
-void gateway_forget(struct gateway *g, const char *hash);
-
 #endif

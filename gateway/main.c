@@ -26,14 +26,6 @@ struct options {
 	bool check_config;
 };
 
-void gateway_forget(struct gateway *g, const char *hash)
-{
-	if (registry_hash_used(g->registry, hash))
-		return;
-	store_remove(g->store, hash);
-	seal_remove(g->seal, hash);
-}
-
 /* ---- steps of the start ---- */
 
 static int state_open(struct gateway *g, struct why *why)
@@ -67,7 +59,9 @@ static int state_open(struct gateway *g, struct why *why)
 static int runtime_open(struct gateway *g, struct why *why)
 {
 	const char *dir = g->config.runtime_dir;
-	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+	if (mkdir(dir, 0700) == 0)
+		(void)chmod(dir, 0755); /* who may use the socket is the socket's mode */
+	else if (errno != EEXIST)
 		return why_set(why, -errno, "cannot create runtime_dir %s: %s", dir,
 			       strerror(errno));
 	return 0;
@@ -356,6 +350,7 @@ int main(int argc, char **argv)
 	int code = options_parse(argc, argv, &options);
 	if (code >= 0)
 		return code;
+	(void)umask(0077);
 	g.lock_fd = -1;
 	g.started_wall_ms = wall_ms();
 	g.started_ns = uv_hrtime();

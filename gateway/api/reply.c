@@ -47,11 +47,12 @@ void request_error(struct api_request *q, int err, const char *message, const ch
 {
 	const struct api_error e = api_error_of(err);
 	json_t *body = extra ? extra : json_object();
-	json_t *error = json_pack("{s:s, s:s*}", "code", e.code, "hint", hint ? hint : e.hint);
-	/* What a guest or a peer wrote may be in it: one bad byte must not cost the sentence. */
+	/* What a guest or a peer wrote may be in it: one bad byte must not cost the answer. */
 	json_t *text = json_string(message);
-	(void)json_object_set_new(error, "message", text ? text : json_string(strerror(EILSEQ)));
-	(void)json_object_set_new(body, "error", error);
+	(void)json_object_set_new(body, "error",
+				  json_pack("{s:s, s:o, s:s}", "code", e.code, "message",
+					    text ? text : json_string(strerror(EILSEQ)), "hint",
+					    hint ? hint : e.hint));
 	request_reply(q, e.status, body);
 }
 

@@ -97,7 +97,7 @@ uint8_t *request_body_steal(struct api_request *q)
 
 void request_reply(struct api_request *q, unsigned status, json_t *body)
 {
-	OWN_FREE char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	OWN_FREE char *text = body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
 	json_decref(body);
 	ENSURE(q->status == 0);
 	wait_end(q);
@@ -468,6 +468,8 @@ static int listen_on(struct api *a, struct why *why)
 		.gid = (gid_t)-1,
 		.uid = (uid_t)-1,
 		.user = a,
+		.pcontext = &a->context, /* NULL again when nothing of it is left */
+		.fd_limit_per_thread = API_CONNECTIONS_MAX + 16,
 		.max_http_header_data = API_QUERY_BYTES_MAX,
 		.max_http_header_pool = API_CONNECTIONS_MAX,
 		.timeout_secs = 30,
@@ -534,6 +536,10 @@ void api_free(struct api *a)
 		return;
 	while ((q = TAILQ_FIRST(&a->requests)) != NULL)
 		request_free(q);
+	/* On a loop of ours, the first call closes the handles, and only a second one, after the
+	 * loop has let go of them, frees the context. */
+	if (a->context)
+		lws_context_destroy(a->context);
 	free(a->socket_path);
 	free(a);
 }
