@@ -54,7 +54,7 @@ json=''
 printf 'Idle, with three functions bound; start: until all filters are acknowledged, median of %d\n' "$rounds"
 printf '  %-17s%9s%9s%10s\n' '' 'PSS MB' 'RSS MB' 'start ms'
 for system in $systems; do
-	[ "$system" != penstock ] || bench_deploy
+	if [ "$system" = penstock ]; then bench_deploy; fi
 	idle_kb "$system"
 	ms=$(for ((i = 0; i < rounds; i++)); do start_ms "$system" || exit; done | median)
 	[ -n "$ms" ] || die "$system did not subscribe; its log ends: $(tail -n 5 "$D/$system.log")"

@@ -27,7 +27,7 @@ broker() {
 # system_command SYSTEM PORT: COMMAND becomes what starts it, with the broker on that port
 system_command() {
 	case $1 in
-	penstock) gateway_command "$2" ;;
+	penstock) PORT=$2 gateway_config && gateway_command ;;
 	native) COMMAND=("$bench/native" "tcp://127.0.0.1:$2") ;;
 	nodered)
 		mkdir -p "$D/node-red"
@@ -80,5 +80,29 @@ memory_each() {
 	done
 }
 
-# ---- the gateway ----
-declare -F gateway_stop >/dev/null || gateway_stop() { :; }
+# quietly COMMAND...: its output only when it fails, and then the end of everything
+quietly() {
+	local said
+	said=$("$@" 2>&1) || die "$* failed: $said"
+}
+
+# Three functions in the state folder that every later start of the gateway finds again: overheat for QoS 0, its twins for
+# QoS 1 and for a topic where nothing comes. Needs a broker.
+bench_deploy() {
+	local name qos prefix
+	gateway_config
+	gateway_start || die "no gateway"
+	quietly cli keygen "$D/author"
+	quietly cli trust "$D/author.pub"
+	while read -r name prefix qos; do
+		sed "s/\"name\": \"overheat\"/\"name\": \"$name\"/" examples/overheat/manifest.json >"$D/$name.json"
+		quietly cli sign --key "$D/author.key" --manifest "$D/$name.json" -o "$D/$name.wasm" "$B/examples/overheat.wasm"
+		quietly cli deploy --grant "$D/$name.wasm"
+		quietly cli bind "$name" --mqtt "$prefix/sensors/+/temperature" --publish "$prefix/alerts/{1}" --qos "$qos"
+	done <<-'END'
+		overheat q0 0
+		overheat-acknowledged q1 1
+		overheat-idle elsewhere 1
+	END
+	gateway_stop
+}

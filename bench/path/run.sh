@@ -59,7 +59,10 @@ for system in $systems; do
 done
 B=$B bench/path/idle.sh "${idle[@]}" --systems "$idle_systems"
 for system in $systems; do
-	[ "$system" != penstock ] || bench_deploy
+	[ "$system" = penstock ] || continue
+	broker default
+	bench_deploy
+	broker_stop
 done
 from=$SECONDS
 for ((round = 1; round <= rounds; round++)); do
