@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/client.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/own.h"
+
+enum {
+	ANSWER_BYTES_MAX = 64 << 20,
+	TIMEOUT_S = 30,
+	CONNECT_TIMEOUT_S = 5,
+};
+
+struct client {
+	struct cli *cli;
+	CURL *curl;
+	const char *socket;
+};
+
+struct client *client_new(struct cli *c)
+{
+	struct client *k = calloc(1, sizeof(*k));
+	if (k && curl_global_init(CURL_GLOBAL_NOTHING) == CURLE_OK)
+		k->curl = curl_easy_init();
+	if (!k || !k->curl) {
+		(void)cli_fail(c, CODE_FAILED, NULL, "the HTTP library cannot start");
+		client_free(k);
+		return NULL;
+	}
+	const char *env = getenv("PENSTOCK_SOCKET");
+	const char *given = args_text(&c->args, "socket");
+	k->cli = c;
+	k->socket = given ? given : env && env[0] ? env : CLI_SOCKET_DEFAULT;
+	return k;
+}
+
+void client_free(struct client *k)
+{
+	if (!k)
+		return;
+	curl_easy_cleanup(k->curl);
+	curl_global_cleanup();
+	free(k);
+}
+
+/* ---- paths ---- */
+
+static void encoded_put(FILE *out, const char *s)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789-._~";
+	for (; *s; s++) {
+		if (strchr(plain, *s))
+			(void)fputc(*s, out);
+		else
+			(void)fprintf(out, "%%%02X", (unsigned char)*s);
+	}
+}
+
+char *client_path(const char *fmt, ...)
+{
+	char *path = NULL;
+	size_t size;
+	FILE *out = open_memstream(&path, &size);
+	ENSURE(out);
+	va_list ap;
+	va_start(ap, fmt);
+	for (const char *f = fmt; *f; f++) {
+		if (f[0] != '%') {
+			(void)fputc(*f, out);
+			continue;
+		}
+		ENSURE(*++f == 's');
+		encoded_put(out, va_arg(ap, const char *));
+	}
+	va_end(ap);
+	ENSURE(fclose(out) == 0 && path);
+	return path;
+}
+
+/* ---- one call ---- */
+
+struct answer {
+	struct bytes body;
+	size_t cap;
+};
+
+static size_t answer_take(char *data, size_t one, size_t n, void *arg)
+{
+	struct answer *a = arg;
+	(void)one; /* always 1 */
+	if (n > ANSWER_BYTES_MAX - a->body.len)
+		return 0;
+	if (n > a->cap - a->body.len) {
+		size_t cap = (a->body.len + n) * 2;
+		uint8_t *more = realloc(a->body.at, cap);
+		if (!more)
+			return 0;
+		a->body.at = more;
+		a->cap = cap;
+	}
+	memcpy(a->body.at + a->body.len, data, n);
+	a->body.len += n;
+	return n;
+}
+
+static int unreachable(const struct client *k, CURLcode code, struct why *why)
+{
+	long os = 0;
+	(void)curl_easy_getinfo(k->curl, CURLINFO_OS_ERRNO, &os);
+	if (code == CURLE_OPERATION_TIMEDOUT)
+		return why_set(why, -E_GONE, "the gateway at %s did not answer in time", k->socket);
+	if (code != CURLE_COULDNT_CONNECT)
+		return why_set(why, -E_GONE, "the gateway at %s: %s", k->socket,
+			       curl_easy_strerror(code));
+	return why_set(why, -E_GONE, "no gateway answers at %s%s%s", k->socket, os ? ": " : "",
+		       os ? strerrordesc_np((int)os) : "");
+}
+
+static int body_parse(const struct answer *a, json_t **ret_json, struct why *why)
+{
+	json_error_t e;
+	if (a->body.len == 0)
+		return 0;
+	*ret_json = json_loadb((const char *)a->body.at, a->body.len, 0, &e);
+	if (!*ret_json)
+		return why_set(why, -E_PROTO, "the gateway's answer is no JSON: line %d: %s",
+			       e.line, e.text);
+	return 0;
+}
+
+static void request_set(const struct client *k, const struct client_request *q, const char *url,
+			const struct curl_slist *headers, struct answer *a)
+{
+	static const char *const verb[] = {
+		[CLIENT_GET] = "GET", [CLIENT_POST] = "POST", [CLIENT_DELETE] = "DELETE"
+	};
+	long timeout = q->timeout_s ? (long)q->timeout_s : TIMEOUT_S;
+	curl_easy_reset(k->curl);
+	(void)curl_easy_setopt(k->curl, CURLOPT_UNIX_SOCKET_PATH, k->socket);
+	(void)curl_easy_setopt(k->curl, CURLOPT_URL, url);
+	(void)curl_easy_setopt(k->curl, CURLOPT_PROXY, "");
+	(void)curl_easy_setopt(k->curl, CURLOPT_NOSIGNAL, 1L);
+	(void)curl_easy_setopt(k->curl, CURLOPT_TIMEOUT, timeout);
+	(void)curl_easy_setopt(k->curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
+	(void)curl_easy_setopt(k->curl, CURLOPT_WRITEFUNCTION, answer_take);
+	(void)curl_easy_setopt(k->curl, CURLOPT_WRITEDATA, a);
+	(void)curl_easy_setopt(k->curl, CURLOPT_HTTPHEADER, headers);
+	if (q->method == CLIENT_POST) {
+		(void)curl_easy_setopt(k->curl, CURLOPT_POSTFIELDSIZE_LARGE,
+				       (curl_off_t)q->body.len);
+		(void)curl_easy_setopt(k->curl, CURLOPT_POSTFIELDS,
+				       q->body.len ? (const char *)q->body.at : "");
+	}
+	(void)curl_easy_setopt(k->curl, CURLOPT_CUSTOMREQUEST, verb[q->method]);
+}
+
+int client_call(struct client *k, const struct client_request *q, json_t **ret_json,
+		struct why *why)
+{
+	OWN_FREE char *url = NULL;
+	OWN_FREE char *type = NULL;
+	ENSURE(asprintf(&url, "http://penstock/api/v1%s", q->path) >= 0);
+	ENSURE(asprintf(&type, "Content-Type: %s", q->content_type ? q->content_type : "") >= 0);
+	struct answer a = { 0 };
+	/* "Expect: 100-continue" would cost a second where the server does not know it. */
+	struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
+	struct curl_slist *both = headers ? curl_slist_append(headers, type) : NULL;
+	ENSURE(both);
+	request_set(k, q, url, both, &a);
+	CURLcode code = curl_easy_perform(k->curl);
+	long status = 0;
+	(void)curl_easy_getinfo(k->curl, CURLINFO_RESPONSE_CODE, &status);
+	curl_slist_free_all(both);
+	*ret_json = NULL;
+	int err = code == CURLE_OK ? body_parse(&a, ret_json, why) : unreachable(k, code, why);
+	bytes_fini(&a.body);
+	return err < 0 ? err : (int)status;
+}
+
+/* ---- errors ---- */
+
+/* Only some refusals are about the module. */
+static enum cli_code code_of(const char *name)
+{
+	static const int about_module[] = { E_INVALID, E_UNSUPPORTED, E_LIMIT, E_SIGNATURE,
+					    E_TRUST };
+	for (size_t i = 0; i < ARRAY_LEN(about_module); i++) {
+		if (strcmp(name, why_name(about_module[i])) == 0)
+			return CODE_REFUSED;
+	}
+	return CODE_FAILED;
+}
+
+static int not_there(struct client *k, const struct why *why, int err)
+{
+	long os = 0;
+	(void)curl_easy_getinfo(k->curl, CURLINFO_OS_ERRNO, &os);
+	if (err != -E_GONE)
+		return cli_fail(k->cli, CODE_FAILED, NULL, "%s", why_text(why, err));
+	if (os == EACCES)
+		return cli_fail(
+			k->cli, CODE_AWAY,
+			"become a member of its group: sudo adduser $USER penstock, and log in "
+			"again; or use sudo",
+			"%s", why_text(why, err));
+	return cli_fail(k->cli, CODE_AWAY,
+			"is penstockd running? (systemctl status penstock); --socket PATH or "
+			"$PENSTOCK_SOCKET names another socket",
+			"%s", why_text(why, err));
+}
+
+int client_refused(struct client *k, int status, const json_t *body, const struct why *why)
+{
+	if (status < 0)
+		return not_there(k, why, status);
+	const json_t *error = json_object_get(body, "error");
+	const char *message = json_text(error, "message");
+	enum cli_code code = code_of(json_text(error, "code"));
+	if (code == CODE_REFUSED && strcmp(k->cli->cmd->name, "deploy") != 0)
+		code = CODE_FAILED;
+	if (message[0])
+		return cli_fail(k->cli, code, json_text(error, "hint"), "%s", message);
+	return cli_fail(k->cli, CODE_FAILED, NULL, "the gateway answered with HTTP status %d",
+			status);
+}
+
+int client_do(struct client *k, const struct client_request *q, json_t **ret_json)
+{
+	struct why why = { 0 };
+	OWN_JSON *body = NULL;
+	int status = client_call(k, q, &body, &why);
+	if (status < 200 || status > 299)
+		return client_refused(k, status, body, &why);
+	if (ret_json)
+		*ret_json = ptr_steal(&body);
+	return CODE_OK;
+}
+
+/* ---- JSON ---- */
+
+const char *json_text(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+	return s ? s : "";
+}
+
+double json_num(const json_t *o, const char *key)
+{
+	return json_number_value(json_object_get(o, key));
+}
+
+void json_print(const struct cli *c, const json_t *j)
+{
+	(void)json_dumpf(j, c->out, JSON_INDENT(2) | JSON_ENCODE_ANY);
+	(void)fputc('\n', c->out);
+}

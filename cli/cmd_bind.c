@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bind, unbind, bindings: which events go to which function */
+#include <string.h>
+
+#include "base/own.h"
+#include "cli/client.h"
+#include "cli/text.h"
+#include "proto/topic.h"
+
+#define GROUP "Events"
+
+static const struct option_row bind_rows[] = {
+	{ "mqtt", 0, OPT_TEXT, "FILTER", "messages whose topic matches; + and # are wildcards", 0,
+	  0 },
+	{ "publish", 0, OPT_TEXT, "TOPIC", "where its answers go: alerts/{1}, {topic}, {id}, ...",
+	  0, 0 },
+	{ "qos", 0, OPT_NUMBER, "0..2", "of the subscription (default 1)", 0, 2 },
+	{ "publish-qos", 0, OPT_NUMBER, "0..2", "of what is published (default: that of --qos)", 0,
+	  2 },
+	{ "retain", 0, OPT_FLAG, NULL, "what is published is kept by the broker", 0, 0 },
+	{ "broker", 0, OPT_TEXT, "NAME", "of the configuration (default: \"default\")", 0, 0 },
+};
+
+static struct span span_of(const char *s)
+{
+	return (struct span){ (const uint8_t *)s, strlen(s) };
+}
+
+/* The gateway checks the same; here the answer comes without one. */
+static int topics_check(struct cli *c, const char *filter, const char *publish)
+{
+	struct why why = { 0 };
+	if (!filter)
+		return cli_fail(c, CODE_USAGE, "penstock bind NAME --mqtt 'sensors/+/temperature'",
+				"--mqtt FILTER is missing");
+	if (!topic_filter_ok(span_of(filter)))
+		return cli_fail(c, CODE_USAGE,
+				"+ and # stand for whole levels, # only for the last: a/+/b, a/#",
+				"--mqtt %s is not an MQTT topic filter", filter);
+	if (publish && topic_template_check(span_of(publish), span_of(filter), &why) < 0)
+		return cli_fail(c, CODE_USAGE, NULL, "--publish %s: %s", publish, why.text);
+	return CODE_OK;
+}
+
+static json_t *binding_of(const struct cli *c)
+{
+	const struct args *a = &c->args;
+	const char *publish = args_text(a, "publish"), *broker = args_text(a, "broker");
+	json_t *j = json_pack("{s:s, s:s, s:s, s:i, s:b, s:s*, s:s*}", "function", cli_arg(c, 0),
+			      "kind", "mqtt", "filter", args_text(a, "mqtt"), "qos",
+			      (int)args_number(a, "qos", 1), "retain", args_flag(a, "retain"),
+			      "publish", publish, "broker", broker);
+	if (j && args_flag(a, "publish-qos"))
+		(void)json_object_set_new(
+			j, "publish_qos",
+			json_integer((json_int_t)args_number(a, "publish-qos", 0)));
+	return j;
+}
+
+static void binding_say(struct cli *c, const json_t *b)
+{
+	(void)fprintf(c->out, "bound     %.0f: ", json_num(b, "id"));
+	text_put(c->out, json_text(b, "filter"));
+	(void)fputs(" -> ", c->out);
+	text_put(c->out, json_text(b, "function"));
+	if (json_text(b, "publish")[0]) {
+		(void)fputs(" -> ", c->out);
+		text_put(c->out, json_text(b, "publish"));
+	}
+	(void)fputc('\n', c->out);
+}
+
+static int bind_run(struct cli *c)
+{
+	int code = topics_check(c, args_text(&c->args, "mqtt"), args_text(&c->args, "publish"));
+	if (code != CODE_OK)
+		return code;
+	OWN_JSON *body = binding_of(c);
+	OWN_FREE char *text = body ? json_dumps(body, 0) : NULL;
+	if (!text)
+		return cli_fail(c, CODE_USAGE, NULL, "the names are not UTF-8");
+	OWN_CLIENT *k = client_new(c);
+	if (!k)
+		return CODE_FAILED;
+	OWN_JSON *item = NULL;
+	const struct client_request q = { .method = CLIENT_POST,
+					  .path = "/bindings",
+					  .content_type = "application/json",
+					  .body = span_of(text) };
+	code = client_do(k, &q, &item);
+	if (code != CODE_OK)
+		return code;
+	if (cli_json(c))
+		json_print(c, item);
+	else
+		binding_say(c, item);
+	return CODE_OK;
+}
+
+const struct command command_bind = {
+	.name = "bind",
+	.group = GROUP,
+	.summary = "Give a function the messages of an MQTT topic",
+	.usage = "NAME --mqtt FILTER [--publish TOPIC] [options]",
+	.more = "TOPIC is a template: {1}, {2} ... are what the filter's wildcards matched, "
+		"{topic}\n"
+		"the message's topic, {id} the event's id, {function} the function's name.\n"
+		"  penstock bind overheat --mqtt 'sensors/+/temperature' --publish 'alerts/{1}'",
+	.options = bind_rows,
+	.noptions = ARRAY_LEN(bind_rows),
+	.least_args = 1,
+	.most_args = 1,
+	.prints_data = true,
+	.asks_gateway = true,
+	.run = bind_run,
+};
+
+/* ---- unbind ---- */
+
+static int unbind_run(struct cli *c)
+{
+	OWN_CLIENT *k = client_new(c);
+	if (!k)
+		return CODE_FAILED;
+	for (size_t i = 0; i < c->args.nrest; i++) {
+		OWN_FREE char *path = client_path("/bindings/%s", cli_arg(c, i));
+		const struct client_request q = { .method = CLIENT_DELETE, .path = path };
+		int code = client_do(k, &q, NULL);
+		if (code != CODE_OK)
+			return code;
+		(void)fprintf(c->out, "unbound   ");
+		text_put(c->out, cli_arg(c, i));
+		(void)fputc('\n', c->out);
+	}
+	return CODE_OK;
+}
+
+const struct command command_unbind = {
+	.name = "unbind",
+	.group = GROUP,
+	.summary = "Remove bindings, by their ids",
+	.usage = "ID...",
+	.more = "penstock bindings shows the ids.",
+	.least_args = 1,
+	.most_args = 1000,
+	.asks_gateway = true,
+	.run = unbind_run,
+};
+
+/* ---- bindings ---- */
+
+static void binding_row(struct table *t, const json_t *b)
+{
+	const json_t *counts = json_object_get(b, "counts");
+	table_cell_fmt(t, "%.0f", json_num(b, "id"));
+	table_cell(t, json_text(b, "function"));
+	table_cell(t, json_text(b, "broker"));
+	table_cell(t, json_text(b, "filter"));
+	table_cell_fmt(t, "%.0f", json_num(b, "qos"));
+	table_cell(t, json_text(b, "publish"));
+	table_cell_fmt(t, "%.0f%s", json_num(b, "publish_qos"),
+		       json_is_true(json_object_get(b, "retain")) ? " retain" : "");
+	table_cell_fmt(t, "%.0f", json_num(counts, "received"));
+}
+
+static int bindings_run(struct cli *c)
+{
+	static const char *const heads[] = { "ID",  "FUNCTION", "BROKER", "FILTER",
+					     "QOS", "PUBLISH",  "QOS",    "EVENTS" };
+	OWN_CLIENT *k = client_new(c);
+	if (!k)
+		return CODE_FAILED;
+	OWN_JSON *list = NULL;
+	int code = client_do(k, &(struct client_request){ .path = "/bindings" }, &list);
+	if (code != CODE_OK)
+		return code;
+	if (cli_json(c)) {
+		json_print(c, list);
+		return CODE_OK;
+	}
+	size_t i;
+	json_t *b;
+	struct table t;
+	table_init(&t, heads, ARRAY_LEN(heads), 1 | 1 << 4 | 1 << 7);
+	json_array_foreach(json_object_get(list, "items"), i, b) binding_row(&t, b);
+	table_print(&t, c->out);
+	table_fini(&t);
+	return CODE_OK;
+}
+
+const struct command command_bindings = {
+	.name = "bindings",
+	.group = GROUP,
+	.summary = "List which messages go to which function",
+	.usage = "",
+	.more = "",
+	.prints_data = true,
+	.asks_gateway = true,
+	.run = bindings_run,
+};

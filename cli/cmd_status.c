@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* status: how the gateway is */
+#include <string.h>
+
+#include "base/own.h"
+#include "cli/client.h"
+#include "cli/text.h"
+
+#define GROUP "Looking on"
+
+static void brokers_print(const json_t *list, FILE *out)
+{
+	static const char *const heads[] = { "BROKER",   "STATE",     "URL",     "SUBSCRIPTIONS",
+					     "RECEIVED", "PUBLISHED", "DROPPED", "" };
+	size_t i;
+	json_t *b;
+	struct table t;
+	table_init(&t, heads, ARRAY_LEN(heads), 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6);
+	json_array_foreach(list, i, b)
+	{
+		table_cell(&t, json_text(b, "name"));
+		table_cell(&t, json_text(b, "state"));
+		table_cell(&t, json_text(b, "url"));
+		table_cell_fmt(&t, "%.0f", json_num(b, "subscriptions"));
+		table_cell_fmt(&t, "%.0f", json_num(b, "received"));
+		table_cell_fmt(&t, "%.0f", json_num(b, "published"));
+		table_cell_fmt(&t, "%.0f", json_num(b, "dropped"));
+		table_cell(&t, json_text(b, "detail"));
+	}
+	(void)fputc('\n', out);
+	table_print(&t, out);
+	table_fini(&t);
+}
+
+static void memory_print(const json_t *list, FILE *out)
+{
+	static const char *const heads[] = { "PROCESS", "PID", "RSS", "PSS" };
+	size_t i;
+	json_t *m;
+	struct table t;
+	table_init(&t, heads, ARRAY_LEN(heads), 1 << 1 | 1 << 2 | 1 << 3);
+	json_array_foreach(list, i, m)
+	{
+		table_cell(&t, json_text(m, "process"));
+		table_cell_fmt(&t, "%.0f", json_num(m, "pid"));
+		table_cell_fmt(&t, "%.1f MiB", json_num(m, "rss_kb") / 1024);
+		table_cell_fmt(&t, "%.1f MiB", json_num(m, "pss_kb") / 1024);
+	}
+	(void)fputc('\n', out);
+	table_print(&t, out);
+	table_fini(&t);
+}
+
+static void events_print(const json_t *events, FILE *out)
+{
+	static const char *const keys[] = { "received", "invoked", "ok",      "failed",   "trapped",
+					    "refused",  "retried", "dropped", "in_flight" };
+	(void)fputs("events     ", out);
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		(void)fprintf(out, "%s%.0f %s", i ? ", " : "", json_num(events, keys[i]), keys[i]);
+	(void)fputc('\n', out);
+}
+
+static void status_print(struct cli *c, const json_t *s)
+{
+	const json_t *sandbox = json_object_get(s, "sandbox");
+	char up[32];
+	bool ready = json_is_true(json_object_get(s, "ready"));
+	(void)fprintf(c->out, "penstockd  ");
+	text_put(c->out, json_text(s, "version"));
+	(void)fprintf(c->out, ", pid %.0f, up %s, %s\n", json_num(s, "pid"),
+		      text_seconds(json_num(s, "uptime_s"), up, sizeof(up)),
+		      ready ? "ready" : "not ready");
+	(void)fprintf(c->out, "sandbox    ");
+	text_put(c->out, json_text(sandbox, "state"));
+	(void)fprintf(c->out, ", pid %.0f, %.0f workers, restarted %.0f times\n",
+		      json_num(sandbox, "pid"), json_num(sandbox, "workers"),
+		      json_num(sandbox, "restarts"));
+	(void)fprintf(c->out, "deployed   %.0f functions, %.0f bindings\n",
+		      json_num(s, "functions"), json_num(s, "bindings"));
+	events_print(json_object_get(s, "events"), c->out);
+	brokers_print(json_object_get(s, "brokers"), c->out);
+	memory_print(json_object_get(s, "memory"), c->out);
+}
+
+static int status_run(struct cli *c)
+{
+	OWN_CLIENT *k = client_new(c);
+	if (!k)
+		return CODE_FAILED;
+	OWN_JSON *s = NULL;
+	int code = client_do(k, &(struct client_request){ .path = "/status" }, &s);
+	if (code != CODE_OK)
+		return code;
+	if (cli_json(c))
+		json_print(c, s);
+	else
+		status_print(c, s);
+	return CODE_OK;
+}
+
+const struct command command_status = {
+	.name = "status",
+	.group = GROUP,
+	.summary = "Show how the gateway is: brokers, events, memory",
+	.usage = "",
+	.more = "",
+	.prints_data = true,
+	.asks_gateway = true,
+	.run = status_run,
+};

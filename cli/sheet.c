@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/sheet.h"
+
+#include <string.h>
+
+#include "cli/client.h"
+#include "cli/text.h"
+
+/* ---- what there is to say, one row each ---- */
+
+static const struct {
+	const char *key, *label;
+} lists[] = {
+	{ "publish", "publish to" },
+	{ "io", "switch outputs" },
+	{ "models", "use models" },
+	{ "http", "call hosts" },
+};
+
+static const struct {
+	const char *key, *label;
+	bool is_size;
+} limits[] = {
+	{ "memory_bytes", "memory", true },         { "stack_bytes", "stack", true },
+	{ "output_bytes", "output", true },         { "cpu_ms", "CPU per event", false },
+	{ "deadline_ms", "time per event", false },
+};
+
+enum { LABEL_COLUMN = 16 };
+
+static json_t *strings(const char *const *list, size_t n)
+{
+	json_t *a = json_array();
+	for (size_t i = 0; i < n; i++)
+		(void)json_array_append_new(a, json_string(list[i]));
+	return a;
+}
+
+json_t *sheet_of(const struct manifest *m)
+{
+	const struct manifest_limits *l = &m->limits;
+	json_t *bindings = json_array();
+	for (size_t i = 0; i < m->nbindings; i++) {
+		const struct manifest_binding *b = &m->bindings[i];
+		(void)json_array_append_new(bindings,
+					    json_pack("{s:s, s:s?, s:i}", "mqtt", b->mqtt,
+						      "publish", b->publish, "qos", (int)b->qos));
+	}
+	json_t *all =
+		json_pack("{s:I, s:I, s:I, s:I, s:I}", "memory_bytes", (json_int_t)l->memory_bytes,
+			  "stack_bytes", (json_int_t)l->stack_bytes, "output_bytes",
+			  (json_int_t)l->output_bytes, "cpu_ms", (json_int_t)l->cpu_ms,
+			  "deadline_ms", (json_int_t)l->deadline_ms);
+	json_t *capabilities =
+		json_pack("{s:o, s:b, s:o, s:o, s:o}", "publish", strings(m->publish, m->npublish),
+			  "state", (int)m->state, "io", strings(m->io, m->nio), "models",
+			  strings(m->models, m->nmodels), "http", strings(m->http, m->nhttp));
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "name", m->name, "version", m->version,
+			 "description", m->description, "limits", all, "capabilities", capabilities,
+			 "bindings", bindings);
+}
+
+/* ---- printing ---- */
+
+static void label_put(const char *label, FILE *out)
+{
+	(void)fprintf(out, "  %-*s", LABEL_COLUMN, label);
+}
+
+static void list_put(const json_t *list, FILE *out)
+{
+	size_t i;
+	json_t *v;
+	json_array_foreach(list, i, v)
+	{
+		const char *s = json_string_value(v);
+		if (i > 0)
+			(void)fputs(", ", out);
+		text_put(out, s ? s : "?");
+	}
+	if (json_array_size(list) == 0)
+		(void)fputs("nothing", out);
+}
+
+static void limit_put(double v, bool is_size, FILE *out)
+{
+	char buf[32];
+	if (is_size)
+		(void)fputs(manifest_size_text((uint64_t)v, buf, sizeof(buf)), out);
+	else
+		(void)fprintf(out, "%.0f ms", v);
+}
+
+static void bindings_put(const json_t *list, FILE *out)
+{
+	size_t i;
+	json_t *b;
+	json_array_foreach(list, i, b)
+	{
+		label_put(i == 0 ? "suggests" : "", out);
+		text_put(out, json_text(b, "mqtt"));
+		if (json_text(b, "publish")[0]) {
+			(void)fputs(" -> ", out);
+			text_put(out, json_text(b, "publish"));
+		}
+		(void)fputc('\n', out);
+	}
+}
+
+void sheet_print(const json_t *sheet, FILE *out)
+{
+	const json_t *capabilities = json_object_get(sheet, "capabilities");
+	const json_t *bounds = json_object_get(sheet, "limits");
+	const char *name = json_text(sheet, "name");
+	text_put(out, name[0] ? name : "(no name)");
+	(void)fputc(' ', out);
+	text_put(out, json_text(sheet, "version"));
+	if (json_text(sheet, "description")[0]) {
+		(void)fputs("  ", out);
+		text_put(out, json_text(sheet, "description"));
+	}
+	(void)fputs("\nmay\n", out);
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		label_put(lists[i].label, out);
+		list_put(json_object_get(capabilities, lists[i].key), out);
+		(void)fputc('\n', out);
+	}
+	label_put("keep state", out);
+	(void)fputs(json_is_true(json_object_get(capabilities, "state")) ? "yes\n" : "no\n", out);
+	(void)fputs("uses at most\n", out);
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		label_put(limits[i].label, out);
+		limit_put(json_num(bounds, limits[i].key), limits[i].is_size, out);
+		(void)fputc('\n', out);
+	}
+	bindings_put(json_object_get(sheet, "bindings"), out);
+}
+
+/* ---- differences ---- */
+
+static bool list_has(const json_t *list, const json_t *v)
+{
+	size_t i;
+	json_t *have;
+	json_array_foreach(list, i, have)
+	{
+		if (json_equal(have, v))
+			return true;
+	}
+	return false;
+}
+
+/* What stands in a and not in b. */
+static unsigned list_diff(const json_t *a, const json_t *b, char sign, const char *label, FILE *out)
+{
+	size_t i;
+	unsigned n = 0;
+	json_t *v;
+	json_array_foreach(a, i, v)
+	{
+		if (list_has(b, v))
+			continue;
+		const char *s = json_string_value(v);
+		(void)fprintf(out, "  %c %s ", sign, label);
+		text_put(out, s ? s : "?");
+		(void)fputc('\n', out);
+		n++;
+	}
+	return n;
+}
+
+static unsigned limits_diff(const json_t *before, const json_t *after, FILE *out)
+{
+	unsigned n = 0;
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		double was = json_num(before, limits[i].key), is = json_num(after, limits[i].key);
+		if (was == is)
+			continue;
+		(void)fprintf(out, "  %c %s ", is > was ? '+' : '-', limits[i].label);
+		limit_put(was, limits[i].is_size, out);
+		(void)fputs(" -> ", out);
+		limit_put(is, limits[i].is_size, out);
+		(void)fputc('\n', out);
+		n++;
+	}
+	return n;
+}
+
+void sheet_diff_print(const json_t *before, const json_t *after, FILE *out)
+{
+	const json_t *old = json_object_get(before, "capabilities");
+	const json_t *new = json_object_get(after, "capabilities");
+	unsigned n = 0;
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		const json_t *a = json_object_get(old, lists[i].key);
+		const json_t *b = json_object_get(new, lists[i].key);
+		n += list_diff(b, a, '+', lists[i].label, out);
+		n += list_diff(a, b, '-', lists[i].label, out);
+	}
+	bool had = json_is_true(json_object_get(old, "state"));
+	bool has = json_is_true(json_object_get(new, "state"));
+	if (had != has)
+		(void)fprintf(out, "  %c keep state\n", has ? '+' : '-');
+	n += had != has;
+	n += limits_diff(json_object_get(before, "limits"), json_object_get(after, "limits"), out);
+	if (n == 0)
+		(void)fputs("  nothing that it may or uses\n", out);
+}
