@@ -246,12 +246,12 @@ static int compile_run(struct cli *c)
 		json_print(c, report);
 		return CODE_OK;
 	}
-	(void)fprintf(c->err, "compiled ");
-	text_put(c->err, out);
-	(void)fprintf(c->err, "  %zu bytes, %.0f functions, in %.0f ms, for ", bytes,
+	(void)fprintf(c->out, "compiled ");
+	text_put(c->out, out);
+	(void)fprintf(c->out, "  %zu bytes, %.0f functions, in %.0f ms, for ", bytes,
 		      json_num(report, "functions"), json_num(report, "wall_ms"));
-	text_put(c->err, json_text(report, "cpu"));
-	(void)fputc('\n', c->err);
+	text_put(c->out, json_text(report, "cpu"));
+	(void)fputc('\n', c->out);
 	return CODE_OK;
 }
 

@@ -85,9 +85,9 @@ static int signed_write(struct cli *c, struct span module, const struct sig_secr
 		json_print(c, j);
 		return CODE_OK;
 	}
-	(void)fprintf(c->err, "signed   ");
-	text_put(c->err, out ? out : in);
-	(void)fprintf(c->err, "  by key %s\n", id);
+	(void)fprintf(c->out, "signed   ");
+	text_put(c->out, out ? out : in);
+	(void)fprintf(c->out, "  by key %s\n", id);
 	return CODE_OK;
 }
 
