@@ -129,6 +129,7 @@ static int execute(struct run *r)
 	r->host.env = r->o->env;
 	task_init(t, r->instance, &r->host);
 	t->cpu_budget_ns = r->o->cpu_ns;
+	t->unsliced = r->o->cpu_ns == 0;
 	t->trap = instance_populate(r->instance);
 	if (t->trap != AOT_TRAP_NONE) {
 		t->trap_note = "an active segment does not fit";

@@ -353,7 +353,7 @@ static void wait_as_follower(struct serve *s, uint64_t until_ns)
 }
 
 /* The next job to run; waits for one. */
-static struct job *next_job(struct serve *s, struct worker *w)
+static struct job *next_job(struct serve *s)
 {
 	lock(s);
 	for (;;) {
@@ -373,13 +373,11 @@ static struct job *next_job(struct serve *s, struct worker *w)
 			return j;
 		}
 		if (s->has_leader) {
-			worker_rest(w);
 			wait_as_follower(s, next_wake_ns);
 			continue;
 		}
 		s->has_leader = s->leader_waits = true;
 		unlock(s);
-		worker_rest(w);
 		wait_for_message(s, next_wake_ns);
 		lock(s);
 		s->has_leader = s->leader_waits = false;
@@ -402,7 +400,7 @@ static void *thread_main(void *arg)
 	if (pthread_barrier_wait(&s->confined) == PTHREAD_BARRIER_SERIAL_THREAD)
 		send_or_die(serve_send_hello(s));
 	for (;;)
-		run_job(s, &w, next_job(s, &w));
+		run_job(s, &w, next_job(s));
 	return NULL;
 }
 

@@ -94,7 +94,7 @@ void task_trap(struct task *t, enum aot_trap kind, uintptr_t pc, const char *not
 
 static const char *over_budget(const struct task *t)
 {
-	uint64_t used = t->cpu_ns + task_thread_cpu_ns() - t->worker->cpu_at_entry_ns;
+	uint64_t used = t->cpu_ns + worker_cpu_since_entry_ns(t->worker, t);
 	if (t->cancelled && atomic_load_explicit(t->cancelled, memory_order_relaxed))
 		return "cancelled";
 	if (t->cpu_budget_ns > 0 && used >= t->cpu_budget_ns)
@@ -110,7 +110,6 @@ void task_tick(struct task *t, uintptr_t pc)
 	t->tick_pending = 0;
 	if (over)
 		task_trap(t, AOT_TRAP_TIME, pc, over);
-	t->slices++;
 	pause_as(t, TASK_YIELDED);
 }
 

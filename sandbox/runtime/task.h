@@ -50,6 +50,7 @@ struct task {
 	uintptr_t host_pc;	 /* where the guest called the host */
 	void *fiber;		 /* fiber.h */
 	bool started;
+	bool unsliced;		 /* no ticks: nobody else waits, and no budget */
 	bool blocked;		 /* in a system call that may wait: no ticks meanwhile */
 	volatile sig_atomic_t tick_pending; /* a tick came while the host worked for it */
 	const atomic_bool *cancelled;	    /* NULL, or set by any thread: ends at the next tick */

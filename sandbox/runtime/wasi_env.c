@@ -98,7 +98,7 @@ uint32_t wasi_clock_time_get(struct aot_instance *self, uint32_t id, uint64_t pr
 		return guest_return(t, WASI_EINVAL);
 	uint64_t ns = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 	if (id == WASI_PROCESS_CPU || id == WASI_THREAD_CPU)
-		ns = ns - t->worker->cpu_at_entry_ns + t->cpu_ns; /* its own only */
+		ns = t->cpu_ns + worker_cpu_since_entry_ns(t->worker, t); /* its own only */
 	return guest_return(t, guest_put_u64(self, ret, ns) ? WASI_OK : WASI_EFAULT);
 }
 

@@ -22,7 +22,8 @@ __attribute__((noinline)) struct worker *worker_current(void)
 	return self;
 }
 
-void worker_arm(struct worker *w)
+/* Begins a slice, unless one is under way. Safe in signal handlers. */
+static void arm(struct worker *w)
 {
 	if (w->armed || !w->has_timer)
 		return;
@@ -31,13 +32,12 @@ void worker_arm(struct worker *w)
 	(void)timer_settime(w->timer, 0, &one, NULL);
 }
 
-void worker_rest(struct worker *w)
+uint64_t worker_cpu_since_entry_ns(const struct worker *w, const struct task *t)
 {
-	if (!w->armed)
-		return;
-	const struct itimerspec off = { 0 };
-	(void)timer_settime(w->timer, 0, &off, NULL);
-	w->armed = 0;
+	if (t->slices > 0)
+		return task_thread_cpu_ns() - w->cpu_at_entry_ns;
+	uint64_t wall_ns = task_now_ns() - w->entered_ns;
+	return wall_ns < TASK_FIRST_CHARGE_NS ? wall_ns : TASK_FIRST_CHARGE_NS;
 }
 
 /* From here to the end of the handler the thread may change: t->worker says which one it is. */
@@ -65,8 +65,8 @@ static void on_tick(int sig, siginfo_t *info, void *context)
 	}
 	int saved = errno;
 	t->tick_pending = 1;
-	if (!t->blocked)
-		worker_arm(w);
+	if (!t->blocked && !t->unsliced)
+		arm(w);
 	errno = saved;
 }
 
@@ -192,20 +192,23 @@ static void start(struct task *t)
 
 enum task_outcome worker_run(struct worker *w, struct task *t)
 {
-	uint64_t began_ns = task_now_ns();
 	if (!t->started)
 		start(t);
 	t->worker = w;
-	w->cpu_at_entry_ns = task_thread_cpu_ns();
+	w->entered_ns = task_now_ns();
+	if (t->slices > 0)
+		w->cpu_at_entry_ns = task_thread_cpu_ns();
 	w->running = t;
-	worker_arm(w);
+	if (!t->unsliced)
+		arm(w);
 	fiber_leaving(t->instance->stack.low, t->instance->stack.bytes);
 	fiber_switch(t->fiber);
 	context_switch(&w->ctx, &t->ctx); /* from here the thread is preemptible */
 	fiber_arrived();
 	w->running = NULL;
-	t->cpu_ns += task_thread_cpu_ns() - w->cpu_at_entry_ns;
-	t->run_ns += task_now_ns() - began_ns;
+	t->run_ns += task_now_ns() - w->entered_ns;
+	t->cpu_ns += worker_cpu_since_entry_ns(w, t);
+	t->slices += t->outcome == TASK_YIELDED;
 	if (t->outcome > TASK_SLEEPING) {
 		stack_forget(&t->instance->stack);
 		fiber_free(t->fiber);
