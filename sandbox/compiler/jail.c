@@ -25,19 +25,30 @@ static const int allowed[] = {
 	SCMP_SYS(madvise),
 	/* the descriptors it has */
 	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(pwrite64), SCMP_SYS(lseek), SCMP_SYS(close),
-	SCMP_SYS(fstat), SCMP_SYS(newfstatat),
+	SCMP_SYS(fstat),
 	/* itself */
 	SCMP_SYS(futex), SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(rt_sigaction),
 	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack), SCMP_SYS(getpid),
 	SCMP_SYS(gettid), SCMP_SYS(tgkill), SCMP_SYS(getrusage), SCMP_SYS(getrandom),
 	SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(sched_yield),
 	SCMP_SYS(restart_syscall),
+	/* qsort() asks how much memory there is */
+	SCMP_SYS(sysinfo),
 };
 
-/* newfstatat is how newer C libraries do fstat(): with an empty path, so of a descriptor. */
-static int allow(scmp_filter_ctx filter, int call)
+/* What libraries try and can do without: refused, but not worth dying for. */
+static const int refused[] = {
+	SCMP_SYS(openat), SCMP_SYS(readlinkat), SCMP_SYS(faccessat), SCMP_SYS(newfstatat),
+	SCMP_SYS(getcwd), SCMP_SYS(ioctl), SCMP_SYS(fcntl), SCMP_SYS(uname), SCMP_SYS(prlimit64),
+	SCMP_SYS(sched_getaffinity),
+};
+
+static int add_rules(scmp_filter_ctx filter, uint32_t action, const int *calls, size_t n)
 {
-	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = seccomp_rule_add(filter, action, calls[i], 0);
+	return rc;
 }
 
 static int filter_load(struct why *why)
@@ -45,8 +56,11 @@ static int filter_load(struct why *why)
 	uint32_t otherwise = JAIL_SANITIZED ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_KILL_PROCESS;
 	scmp_filter_ctx filter = seccomp_init(otherwise);
 	int rc = filter ? 0 : -ENOMEM;
-	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(allowed); i++)
-		rc = allow(filter, allowed[i]);
+	if (rc == 0)
+		rc = add_rules(filter, SCMP_ACT_ALLOW, allowed, ARRAY_LEN(allowed));
+	/* With the sanitizers this is what happens to everything else anyway. */
+	if (rc == 0 && !JAIL_SANITIZED)
+		rc = add_rules(filter, SCMP_ACT_ERRNO(EPERM), refused, ARRAY_LEN(refused));
 	if (rc == 0)
 		rc = seccomp_load(filter);
 	if (filter)
