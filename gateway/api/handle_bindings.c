@@ -43,32 +43,35 @@ void api_bindings_list(struct api_request *q)
 	request_fail(q, err, &why);
 }
 
-static int qos_read(const char *name, int given, unsigned *ret, struct why *why)
+static int qos_read(const char *name, json_int_t given, unsigned *ret, struct why *why)
 {
 	if (given < 0 || given > 2)
-		return why_set(why, -EINVAL, "`%s` is %d, it must be 0, 1 or 2", name, given);
+		return why_set(why, -EINVAL, "`%s` is %lld, it must be 0, 1 or 2", name,
+			       (long long)given);
 	*ret = (unsigned)given;
 	return 0;
 }
 
-static int binding_read(struct api_request *q, json_t **ret_body, struct registry_binding *b,
-			struct why *why)
+int api_binding_read(struct span body, json_t **ret_body, struct registry_binding *b,
+		     struct why *why)
 {
-	int qos = 1, publish_qos = -1, retain = 0;
+	const json_int_t not_given = INT64_MIN;
+	json_int_t qos = 1, publish_qos = not_given;
+	int retain = 0;
 	*b = (struct registry_binding){
 		.kind = "mqtt", .broker = "default", .publish = "", .created_wall_ms = wall_ms()
 	};
-	int err = request_json(q, ret_body, why, "{s:s, s?s, s:s, s?i, s?s, s?i, s?b, s?s}",
-			       "function", &b->function, "kind", &b->kind, "filter", &b->filter,
-			       "qos", &qos, "publish", &b->publish, "publish_qos", &publish_qos,
-			       "retain", &retain, "broker", &b->broker);
+	int err = body_json(body, ret_body, why, "{s:s, s?s, s:s, s?I, s?s, s?I, s?b, s?s}",
+			    "function", &b->function, "kind", &b->kind, "filter", &b->filter,
+			    "qos", &qos, "publish", &b->publish, "publish_qos", &publish_qos,
+			    "retain", &retain, "broker", &b->broker);
 	if (err == 0 && strcmp(b->kind, "mqtt") != 0)
 		err = why_set(why, -E_UNSUPPORTED, "`kind` is \"%.40s\", only \"mqtt\" is offered",
 			      b->kind);
 	if (err == 0)
 		err = qos_read("qos", qos, &b->qos, why);
 	if (err == 0)
-		err = qos_read("publish_qos", publish_qos == -1 ? qos : publish_qos,
+		err = qos_read("publish_qos", publish_qos == not_given ? qos : publish_qos,
 			       &b->publish_qos, why);
 	b->retain = retain != 0;
 	return err;
@@ -106,7 +109,7 @@ void api_bindings_add(struct api_request *q)
 	struct why why = { 0 };
 	struct registry_binding b;
 	json_t *body = NULL;
-	int err = binding_read(q, &body, &b, &why);
+	int err = api_binding_read(q->body, &body, &b, &why);
 	if (err == 0)
 		err = binding_add(q->g, &b, &why);
 	if (err == 0) {

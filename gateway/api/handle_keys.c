@@ -65,7 +65,8 @@ static int key_add(struct api_request *q, json_t **ret, struct why *why)
 	char id[SIG_KEY_ID_TEXT];
 	json_t *body = NULL;
 	struct registry_key k = { .id = id, .trusted_wall_ms = wall_ms() };
-	int err = request_json(q, &body, why, "{s:s, s?s}", "public", &public, "comment", &comment);
+	int err = body_json(q->body, &body, why, "{s:s, s?s}", "public", &public, "comment",
+			    &comment);
 	if (err < 0)
 		return err;
 	err = public_read(public, &k.public, why);

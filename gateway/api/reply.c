@@ -61,7 +61,7 @@ void request_fail(struct api_request *q, int err, const struct why *why)
 	request_error(q, err, why_text(why, err), NULL, NULL);
 }
 
-int json_object_read(struct span text, json_t **ret, struct why *why)
+static int object_read(struct span text, json_t **ret, struct why *why)
 {
 	json_error_t e;
 	if (text.len == 0)
@@ -78,12 +78,12 @@ int json_object_read(struct span text, json_t **ret, struct why *why)
 	return 0;
 }
 
-int request_json(struct api_request *q, json_t **ret, struct why *why, const char *format, ...)
+int body_json(struct span body, json_t **ret, struct why *why, const char *format, ...)
 {
 	json_error_t e;
 	va_list ap;
 	json_t *j = NULL;
-	int err = json_object_read(q->body, &j, why);
+	int err = object_read(body, &j, why);
 	if (err < 0)
 		return err;
 	va_start(ap, format);

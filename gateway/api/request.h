@@ -62,9 +62,11 @@ uint8_t *request_body_steal(struct api_request *q) MUST_USE;
 
 /* The body as a JSON object, every member known: `format` and what follows as for
  * json_unpack_ex(). *ret is a new reference that keeps the strings. -EINVAL. */
-int request_json(struct api_request *q, json_t **ret, struct why *why, const char *format,
-		 ...) MUST_USE;
-int json_object_read(struct span text, json_t **ret, struct why *why) MUST_USE;
+int body_json(struct span body, json_t **ret, struct why *why, const char *format, ...) MUST_USE;
+/* POST /bindings: strings of *ret live as long as *ret_body, which is the caller's also after an
+ * error. */
+int api_binding_read(struct span body, json_t **ret_body, struct registry_binding *ret,
+		     struct why *why) MUST_USE;
 
 /* Handlers that wait for log lines: cap on their number, and who is called when lines came. */
 bool request_wait(struct api_request *q, void (*on_line)(struct api_request *q));

@@ -31,7 +31,7 @@ struct api {
 	void *loops[1];
 	unsigned connections, waiting;
 	size_t buffered_bytes; /* bodies of all requests */
-	bool stopping;
+	bool watching, stopping;
 	TAILQ_HEAD(, api_request) requests; /* all that exist */
 	TAILQ_HEAD(, api_request) waiters;
 };
@@ -311,7 +311,7 @@ static int on_body(struct api_request *q, const void *bytes, size_t len)
 	int err = 0;
 	if (!q || uv_hrtime() > q->body_by_ns)
 		return -1;
-	if (q->status != 0)
+	if (q->status != 0 || len == 0)
 		return 0; /* thrown away */
 	if (len > q->declared - q->body.len)
 		return -1; /* lws counts too */
@@ -508,6 +508,7 @@ int api_new(struct gateway *g, struct api **ret, struct why *why)
 		err = listen_on(a, why);
 	if (err == 0)
 		err = logs_watch(g->logs, &g->loop, on_lines, a, why);
+	a->watching = err == 0;
 	if (err < 0) {
 		api_stop(a);
 		api_free(a);
@@ -522,7 +523,8 @@ void api_stop(struct api *a)
 	if (!a || a->stopping)
 		return;
 	a->stopping = true;
-	logs_unwatch(a->g->logs);
+	if (a->watching)
+		logs_unwatch(a->g->logs);
 	if (a->context) {
 		(void)unlink(a->socket_path);
 		lws_context_destroy(a->context);

@@ -1,0 +1,689 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The whole API through a real socket; behind it a path that only remembers. */
+#include "tests/unit/gateway/fake_compiler.h"
+
+#include <pthread.h>
+#include <sodium.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include "gateway/api/api.h"
+#include "gateway/wall.h"
+#include "proto/aot_abi.h"
+
+/* ---- the path that only remembers (runs on the server's thread) ---- */
+
+struct path {
+	uv_loop_t *loop;
+	unsigned functions, bindings;
+};
+
+struct pending {
+	uv_timer_t timer;
+	path_loaded *loaded;
+	path_result *result;
+	void *arg;
+	struct event event;
+	char payload[64];
+};
+
+static void pending_free(uv_handle_t *h)
+{
+	free(h->data);
+}
+
+static void on_pending(uv_timer_t *t)
+{
+	struct pending *p = t->data;
+	static uint8_t effects[256];
+	struct wr w = wr_into(effects, sizeof(effects));
+	if (p->loaded) {
+		p->loaded(p->arg, 0, NULL);
+	} else {
+		ipc_effect_put(&w, &(struct ipc_effect){
+					   .qos = 1,
+					   .topic = { (const uint8_t *)"alerts/1", 8 },
+					   .payload = { (const uint8_t *)"\xff\xfe", 2 } });
+		struct ipc_result r = {
+			.event = p->event.id,
+			.status = IPC_OK,
+			.reply = { (const uint8_t *)p->payload, strlen(p->payload) },
+			.log = { (const uint8_t *)"4careful\n6fine\n", 15 },
+			.effects = { effects, w.len },
+			.neffects = 1,
+			.run_ns = 5000,
+		};
+		if (strcmp(p->payload, "trap") == 0)
+			r = (struct ipc_result){ .status = IPC_TRAPPED,
+						 .trap = AOT_TRAP_DIVIDE,
+						 .why = { (const uint8_t *)"at f+0x1", 8 } };
+		p->result(p->arg, &p->event, &r);
+	}
+	uv_close((uv_handle_t *)t, pending_free);
+}
+
+static struct pending *pending_new(struct path *p, uint64_t ms)
+{
+	struct pending *n = calloc(1, sizeof(*n));
+	if (!n || uv_timer_init(p->loop, &n->timer) != 0)
+		abort();
+	n->timer.data = n;
+	(void)uv_timer_start(&n->timer, on_pending, ms, 0);
+	return n;
+}
+
+int path_new(const struct config *config, uv_loop_t *loop, struct path **ret, struct why *why)
+{
+	(void)config;
+	(void)why;
+	*ret = calloc(1, sizeof(**ret));
+	(*ret)->loop = loop;
+	return 0;
+}
+
+void path_free(struct path *p)
+{
+	free(p);
+}
+
+int path_function_put(struct path *p, const struct path_function *f, path_loaded *done, void *arg,
+		      struct why *why)
+{
+	(void)f;
+	(void)why;
+	struct pending *n = pending_new(p, 1);
+	n->loaded = done;
+	n->arg = arg;
+	p->functions++;
+	return 0;
+}
+
+int path_function_remove(struct path *p, const char *name)
+{
+	(void)name;
+	p->functions--;
+	return 0;
+}
+
+int path_binding_put(struct path *p, const struct path_binding *b, struct why *why)
+{
+	if (strcmp(b->broker, "default") != 0)
+		return why_set(why, -E_UNKNOWN, "there is no broker \"%s\"", b->broker);
+	if (strchr(b->filter, '#') && !strstr(b->filter, "/#"))
+		return why_set(why, -E_INVALID, "\"%s\" is no filter", b->filter);
+	p->bindings++;
+	return 0;
+}
+
+int path_binding_remove(struct path *p, uint64_t id)
+{
+	(void)id;
+	p->bindings--;
+	return 0;
+}
+
+int path_invoke(struct path *p, const char *function, const struct event *e, path_result *done,
+		void *arg, struct why *why)
+{
+	(void)function;
+	if (e->payload.len >= sizeof(((struct pending *)0)->payload))
+		return why_set(why, -E_LIMIT, "too large for this test");
+	struct pending *n = pending_new(p, span_eq(e->payload, "slow") ? 300 : 1);
+	n->result = done;
+	n->arg = arg;
+	n->event = (struct event){ .id = 4711 };
+	if (e->payload.len > 0)
+		memcpy(n->payload, e->payload.at, e->payload.len);
+	else if (e->topic.len > 0 && e->topic.len < sizeof(n->payload))
+		memcpy(n->payload, e->topic.at, e->topic.len);
+	return 0;
+}
+
+json_t *path_status(struct path *p)
+{
+	return json_pack("{s:[{s:s, s:s, s:s}], s:{s:i}}", "brokers", "name", "default", "url",
+			 "tcp://127.0.0.1:1883", "state", p->bindings ? "connected" : "connecting",
+			 "sandbox", "pid", 0);
+}
+
+json_t *path_function_counts(struct path *p, const char *name)
+{
+	(void)p;
+	(void)name;
+	return json_pack("{s:s, s:s, s:{s:i}}", "state", "active", "reason", "", "counts",
+			 "invoked", 3);
+}
+
+json_t *path_binding_counts(struct path *p, uint64_t id)
+{
+	(void)p;
+	(void)id;
+	return NULL;
+}
+
+/* ---- a gateway on a thread of its own ---- */
+
+struct server {
+	void *dir;
+	struct gateway g;
+	uv_async_t quit;
+	pthread_t thread;
+	struct sig_secret sk;
+	struct sig_public pk;
+};
+
+static int load(void *arg, const struct path_function *f, path_loaded *done, void *done_arg,
+		struct why *why)
+{
+	return path_function_put(arg, f, done, done_arg, why);
+}
+
+static int unload(void *arg, const char *name)
+{
+	return path_function_remove(arg, name);
+}
+
+static void on_quit(uv_async_t *a)
+{
+	uv_stop(a->loop);
+}
+
+static void *serve(void *arg)
+{
+	struct server *s = arg;
+	(void)uv_run(&s->g.loop, UV_RUN_DEFAULT);
+	return NULL;
+}
+
+#define MUST(call)                                                                                 \
+	do {                                                                                       \
+		struct why why = { 0 };                                                            \
+		int err_ = (call);                                                                 \
+		if (err_ < 0) {                                                                    \
+			fprintf(stderr, "%s: %d %s\n", #call, err_, why.text);                     \
+			return -1;                                                                 \
+		}                                                                                  \
+	} while (0)
+
+static int server_start(void **state)
+{
+	struct server *s = calloc(1, sizeof(*s));
+	struct gateway *g = &s->g;
+	if (!s || scratch_new(&s->dir) != 0 || sig_init() != 0)
+		return -1;
+	MUST(config_load(NULL, &g->config, &why));
+	g->config.state_dir = g->config.runtime_dir = s->dir;
+	g->config.module_bytes = 1 << 20;
+	g->config.payload_bytes = 4096;
+	g->started_ns = uv_hrtime();
+	g->started_wall_ms = wall_ms();
+	MUST(logs_new(1 << 16, &g->logs, &why));
+	log_set_sink(logs_sink, g->logs);
+	MUST(registry_open(s->dir, &g->registry, &why));
+	MUST(store_open(s->dir, &g->store, &why));
+	MUST(seal_open(s->dir, &g->seal, &why));
+	MUST(uv_loop_init(&g->loop));
+	MUST(path_new(&g->config, &g->loop, &g->path, &why));
+	const struct deploy_env env = { .config = &g->config,	  .loop = &g->loop,
+					.registry = g->registry, .seal = g->seal,
+					.store = g->store,	  .load = load,
+					.unload = unload,	  .load_arg = g->path };
+	MUST(deployer_new(&env, &g->deployer, &why));
+	MUST(api_new(g, &g->api, &why));
+	MUST(sig_keygen(&s->sk, &s->pk));
+	MUST(uv_async_init(&g->loop, &s->quit, on_quit));
+	MUST(pthread_create(&s->thread, NULL, serve, s));
+	*state = s;
+	return 0;
+}
+
+static int server_stop(void **state)
+{
+	struct server *s = *state;
+	struct gateway *g = &s->g;
+	(void)uv_async_send(&s->quit);
+	(void)pthread_join(s->thread, NULL);
+	uv_close((uv_handle_t *)&s->quit, NULL);
+	deployer_stop(g->deployer);
+	api_stop(g->api);
+	(void)uv_run(&g->loop, UV_RUN_DEFAULT);
+	deployer_free(g->deployer);
+	api_free(g->api);
+	path_free(g->path);
+	if (uv_loop_close(&g->loop) != 0)
+		return -1;
+	seal_close(g->seal);
+	store_close(g->store);
+	registry_close(g->registry);
+	log_set_sink(NULL, NULL);
+	logs_free(g->logs);
+	config_fini(&g->config);
+	(void)scratch_free(&s->dir);
+	free(s);
+	return 0;
+}
+
+/* ---- a client that says what it is told ---- */
+
+static int dial(const struct server *s)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	(void)snprintf(un.sun_path, sizeof(un.sun_path), "%s/penstock.sock", (char *)s->dir);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	return fd;
+}
+
+struct answer {
+	int status; /* 0: closed without one */
+	char head[1024], body[65536];
+	json_t *json;
+};
+
+static void send_all(int fd, const void *bytes, size_t len)
+{
+	const char *at = bytes;
+	while (len > 0) {
+		ssize_t n = send(fd, at, len, MSG_NOSIGNAL);
+		if (n <= 0)
+			return; /* what counts is what comes back */
+		at += n;
+		len -= (size_t)n;
+	}
+}
+
+/* One answer, by its Content-Length. */
+static void receive(int fd, struct answer *a)
+{
+	size_t n = 0, want = 0;
+	char *end;
+	a->status = 0;
+	a->head[0] = a->body[0] = '\0';
+	a->json = NULL;
+	while (n < sizeof(a->head) - 1 && !strstr(a->head, "\r\n\r\n")) {
+		if (recv(fd, a->head + n, 1, 0) != 1)
+			return;
+		a->head[++n] = '\0';
+	}
+	a->status = (int)strtol(a->head + strlen("HTTP/1.1 "), NULL, 10);
+	char *length = strstr(a->head, "content-length: ");
+	want = length ? strtoul(length + strlen("content-length: "), &end, 10) : 0;
+	assert_true(want < sizeof(a->body));
+	for (n = 0; n < want;) {
+		ssize_t got = recv(fd, a->body + n, want - n, 0);
+		if (got <= 0)
+			break;
+		n += (size_t)got;
+	}
+	a->body[n] = '\0';
+	a->json = json_loads(a->body, 0, NULL);
+}
+
+static struct answer *answer_new(void)
+{
+	struct answer *a = calloc(1, sizeof(*a));
+	assert_non_null(a);
+	return a;
+}
+
+static void answer_free(struct answer *a)
+{
+	json_decref(a->json);
+	free(a);
+}
+
+static struct answer *ask(const struct server *s, const char *line, const void *body, size_t len)
+{
+	char head[1024];
+	struct answer *a = answer_new();
+	int fd = dial(s);
+	int n = snprintf(head, sizeof(head),
+			 "%s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", line, len);
+	assert_true(n > 0 && n < (int)sizeof(head));
+	send_all(fd, head, (size_t)n);
+	send_all(fd, body, len);
+	receive(fd, a);
+	(void)close(fd);
+	return a;
+}
+
+static const char *text_at(const struct answer *a, const char *object, const char *key)
+{
+	const json_t *j = object ? json_object_get(a->json, object) : a->json;
+	const char *text = json_string_value(json_object_get(j, key));
+	return text ? text : "";
+}
+
+/* Asks, expects a status and a word in the body. */
+static void expect(const struct server *s, const char *line, const char *body, int status,
+		   const char *word)
+{
+	struct answer *a = ask(s, line, body, strlen(body));
+	if (a->status != status || !strstr(a->body, word))
+		fail_msg("%s: %d %s (want %d, \"%s\")", line, a->status, a->body, status, word);
+	if (status >= 400) {
+		assert_true(strlen(text_at(a, "error", "code")) > 0);
+		assert_true(strlen(text_at(a, "error", "message")) > 0);
+	}
+	answer_free(a);
+}
+
+static void trust(const struct server *s)
+{
+	char base64[64], body[128];
+	sodium_bin2base64(base64, sizeof(base64), s->pk.key, sizeof(s->pk.key),
+			  sodium_base64_VARIANT_ORIGINAL);
+	(void)snprintf(body, sizeof(body), "{\"public\":\"%s\",\"comment\":\"test\"}", base64);
+	expect(s, "POST /api/v1/keys", body, 201, "\"comment\":\"test\"");
+	expect(s, "POST /api/v1/keys", body, 200, "\"comment\":\"test\"");
+}
+
+static void deploy(const struct server *s, const char *line, const char *manifest, int status,
+		   const char *word)
+{
+	uint8_t *wasm;
+	size_t len;
+	fake_module(&s->sk, manifest, "x", &wasm, &len);
+	struct answer *a = ask(s, line, wasm, len);
+	if (a->status != status || !strstr(a->body, word))
+		fail_msg("%s: %d %s (want %d, \"%s\")", line, a->status, a->body, status, word);
+	answer_free(a);
+	free(wasm);
+}
+
+#define NAMED_F "{\"name\":\"f\",\"version\":\"1.0.0\",\"abi\":1}"
+#define WANTS                                                                                      \
+	"{\"name\":\"f\",\"version\":\"1.1.0\",\"abi\":1,\"capabilities\":{\"publish\":[\"a/#\"]}}"
+
+static void what_is_wrong_with_a_request_is_said(void **state)
+{
+	static const struct {
+		const char *line, *body;
+		int status;
+		const char *word;
+	} rows[] = {
+		{ "GET /", "", 404, "nothing at /" },
+		{ "GET /api/v1/nothing", "", 404, "E_UNKNOWN" },
+		{ "PUT /api/v1/keys", "", 405, "GET, POST" },
+		{ "DELETE /api/v1/status", "", 405, "GET" },
+		{ "GET /api/v1/status?x=1", "", 400, "unknown query parameter" },
+		{ "GET /api/v1/logs?limit=0", "", 400, "limit=0" },
+		{ "GET /api/v1/logs?level=loud", "", 400, "level=loud" },
+		{ "GET /api/v1/logs?limit=1&limit=2", "", 400, "twice" },
+		{ "POST /api/v1/keys", "", 400, "empty" },
+		{ "POST /api/v1/keys", "{", 400, "line 1" },
+		{ "POST /api/v1/keys", "[]", 400, "object" },
+		{ "POST /api/v1/keys", "{\"public\":1}", 400, "does not fit" },
+		{ "POST /api/v1/keys", "{\"public\":\"aGFsbG8=\"}", 400, "32 bytes" },
+		{ "POST /api/v1/keys", "{\"public\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"}",
+		  400, "Ed25519" },
+		{ "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a\",\"qos\":3}", 400,
+		  "0, 1 or 2" },
+		{ "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a\",\"qos\":4294967297}",
+		  400, "0, 1 or 2" },
+		{ "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a\",\"kind\":\"gpio\"}",
+		  422, "mqtt" },
+		{ "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a\",\"x\":1}", 400, "x" },
+		{ "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a\"}", 404, "deployed" },
+		{ "DELETE /api/v1/bindings/1", "", 404, "no binding 1" },
+		{ "DELETE /api/v1/bindings/-1", "", 400, "number" },
+		{ "DELETE /api/v1/keys/zz", "", 404, "zz" },
+		{ "DELETE /api/v1/functions/f", "", 404, "deployed" },
+		{ "GET /api/v1/functions/f", "", 404, "deployed" },
+		{ "POST /api/v1/functions/f/invoke", "", 404, "deployed" },
+		{ "POST /api/v1/functions/f/invoke?topic=a%2Bb", "", 400, "a+b" },
+		{ "POST /api/v1/functions/f/invoke?timeout_ms=0", "", 400, "timeout_ms" },
+		{ "POST /api/v1/functions", "", 400, "empty" },
+		{ "POST /api/v1/functions?granted=maybe", "x", 400, "maybe" },
+		{ "POST /api/v1/functions?name=A", "x", 422, "function name" },
+		{ "POST /api/v1/functions?name=f", "no wasm", 422, "WebAssembly" },
+		{ "GET /api/v1/status", "a body", 400, "no body" },
+	};
+	const struct server *s = *state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		expect(s, rows[i].line, rows[i].body, rows[i].status, rows[i].word);
+}
+
+static void a_body_over_its_limit_is_413_also_while_it_is_being_sent(void **state)
+{
+	static const char *const lines[] = { "POST /api/v1/functions", "POST /api/v1/keys",
+					     "POST /api/v1/functions/f/invoke" };
+	const struct server *s = *state;
+	const size_t len = 4 << 20;
+	char *big = calloc(1, len);
+	assert_non_null(big);
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		struct answer *a = ask(s, lines[i], big, len);
+		assert_int_equal(a->status, 413);
+		assert_string_equal(text_at(a, "error", "code"), "E_LIMIT");
+		answer_free(a);
+	}
+	free(big);
+}
+
+static void garbage_costs_its_connection_and_nothing_else(void **state)
+{
+	static const char *const rows[] = {
+		"",
+		"\r\n\r\n",
+		"garbage\r\n\r\n",
+		"GET\r\n\r\n",
+		"GET /api/v1/functions/a%00b HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /../../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n",
+		"POST /api/v1/keys HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\nabcde",
+		"POST /api/v1/keys HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\nab",
+		"POST /api/v1/keys HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 9\r\n\r\n"
+		"abcd",
+		"POST /api/v1/keys HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"5\r\nabcde\r\n0\r\n\r\n",
+		"POST /api/v1/keys HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\ncut short",
+		"GET /api/v1/status HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+	};
+	const struct server *s = *state;
+	uint8_t noise[4096];
+	struct answer *a = answer_new();
+	for (size_t i = 0; i < ARRAY_LEN(rows) + 50; i++) {
+		int fd = dial(s);
+		if (i < ARRAY_LEN(rows)) {
+			send_all(fd, rows[i], strlen(rows[i]));
+		} else {
+			randombytes_buf_deterministic(noise, sizeof(noise),
+						      (const uint8_t[32]){ (uint8_t)i });
+			send_all(fd, noise, sizeof(noise));
+		}
+		(void)shutdown(fd, SHUT_WR);
+		receive(fd, a);
+		if (a->status == 101 || (a->status >= 200 && a->status < 300))
+			fail_msg("row %zu: %d %s", i, a->status, a->body);
+		json_decref(a->json);
+		(void)close(fd);
+	}
+	a->json = NULL;
+	answer_free(a);
+	expect(s, "GET /api/v1/status", "", 200, "\"version\"");
+}
+
+static void many_idle_connections_are_refused_before_they_cost(void **state)
+{
+	const struct server *s = *state;
+	int fd[API_CONNECTIONS_MAX + 40];
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
+		fd[i] = dial(s);
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
+		(void)close(fd[i]);
+	(void)usleep(100000);
+	expect(s, "GET /api/v1/status", "", 200, "\"version\"");
+}
+
+static void a_connection_serves_one_request_after_the_other(void **state)
+{
+	static const char twice[] = "GET /api/v1/keys HTTP/1.1\r\nHost: x\r\n\r\n";
+	const struct server *s = *state;
+	struct answer *a = answer_new();
+	int fd = dial(s);
+	for (int i = 0; i < 50; i++) {
+		send_all(fd, twice, strlen(twice));
+		receive(fd, a);
+		assert_int_equal(a->status, 200);
+		json_decref(a->json);
+	}
+	a->json = NULL;
+	(void)close(fd);
+	answer_free(a);
+}
+
+static void a_function_goes_through_its_whole_life(void **state)
+{
+	const struct server *s = *state;
+	trust(s);
+	deploy(s, "POST /api/v1/functions", WANTS, 409, "E_GRANT");
+	deploy(s, "POST /api/v1/functions", WANTS, 409, "\"publish\":[\"a/#\"]");
+	deploy(s, "POST /api/v1/functions?granted=1", WANTS, 201, "\"revision\":1");
+	deploy(s, "POST /api/v1/functions", NAMED_F, 201, "\"previous\":{\"revision\":1");
+	expect(s, "GET /api/v1/functions", "", 200, "\"counts\":{\"invoked\":3}");
+	expect(s, "GET /api/v1/functions/f", "", 200, "\"active\":false");
+	expect(s, "GET /api/v1/functions/f", "", 200, "\"limits\":{\"memory_bytes\"");
+	expect(s, "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a/+\",\"publish\":\"b\"}",
+	       201, "\"publish_qos\":1");
+	expect(s, "POST /api/v1/bindings",
+	       "{\"function\":\"f\",\"filter\":\"a\",\"broker\":\"nix\"}", 404, "nix");
+	expect(s, "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a#\"}", 422, "a#");
+	expect(s, "GET /api/v1/bindings", "", 200, "\"id\":1");
+	expect(s, "GET /api/v1/status", "", 200, "\"ready\":true");
+	expect(s, "DELETE /api/v1/functions/f", "", 409, "E_BOUND");
+	expect(s, "DELETE /api/v1/functions/f?bindings=1", "", 204, "");
+	expect(s, "GET /api/v1/bindings", "", 200, "{\"items\":[]}");
+	expect(s, "GET /api/v1/functions", "", 200, "{\"items\":[]}");
+}
+
+static void an_invocation_shows_everything_that_came_of_it(void **state)
+{
+	const struct server *s = *state;
+	trust(s);
+	deploy(s, "POST /api/v1/functions", NAMED_F, 201, "");
+	expect(s, "POST /api/v1/functions/f/invoke", "hello", 200, "\"reply\":\"hello\"");
+	expect(s, "POST /api/v1/functions/f/invoke", "hello", 200, "\"payload_base64\":\"//4=\"");
+	expect(s, "POST /api/v1/functions/f/invoke", "hello", 200,
+	       "\"log\":[{\"level\":\"warning\",\"text\":\"careful\"}");
+	expect(s, "POST /api/v1/functions/f/invoke", "trap", 200, "\"trap\":\"divide-by-zero\"");
+	expect(s, "POST /api/v1/functions/f/invoke?topic=a%2Fb+%2F%C3%A4&attr.unit=C", "", 200,
+	       "\"reply\":\"a/b /\xc3\xa4\"");
+	expect(s, "POST /api/v1/functions/f/invoke?timeout_ms=50", "slow", 504, "timeout_ms");
+	(void)usleep(350000); /* its result comes now, to nobody */
+	expect(s, "GET /api/v1/status", "", 200, "\"version\"");
+}
+
+static void a_client_that_leaves_early_harms_nobody(void **state)
+{
+	static const char *const rows[] = {
+		"POST /api/v1/functions/f/invoke HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nslow",
+		"GET /api/v1/logs?wait_ms=60000&after=9000000000000000 HTTP/1.1\r\nHost: x\r\n\r\n",
+		"POST /api/v1/functions HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\nfew",
+	};
+	const struct server *s = *state;
+	trust(s);
+	deploy(s, "POST /api/v1/functions", NAMED_F, 201, "");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int fd = dial(s);
+		send_all(fd, rows[i], strlen(rows[i]));
+		(void)usleep(30000);
+		(void)close(fd);
+	}
+	(void)usleep(350000);
+	expect(s, "GET /api/v1/status", "", 200, "\"version\"");
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void waiting_for_log_lines_ends_with_a_line_or_its_time(void **state)
+{
+	const struct server *s = *state;
+	struct answer *a = ask(s, "GET /api/v1/logs", NULL, 0);
+	char line[256];
+	json_int_t next = json_integer_value(json_object_get(a->json, "next"));
+	answer_free(a);
+
+	uint64_t begun = now_ms();
+	(void)snprintf(line, sizeof(line), "GET /api/v1/logs?wait_ms=200&after=%lld",
+		       (long long)next);
+	expect(s, line, "", 200, "\"items\":[]");
+	assert_true(now_ms() - begun >= 190);
+
+	(void)snprintf(line, sizeof(line),
+		       "GET /api/v1/logs?wait_ms=20000&level=warning&after=%lld HTTP/1.1\r\n"
+		       "Host: x\r\n\r\n",
+		       (long long)next);
+	begun = now_ms();
+	int fd = dial(s);
+	send_all(fd, line, strlen(line));
+	(void)usleep(50000);
+	LOG(LOG_INFO, "not this one");
+	LOG(LOG_WARN, "this one");
+	a = answer_new();
+	receive(fd, a);
+	assert_int_equal(a->status, 200);
+	assert_non_null(strstr(a->body, "this one"));
+	assert_null(strstr(a->body, "not this one"));
+	assert_true(now_ms() - begun < 5000);
+	(void)close(fd);
+	answer_free(a);
+}
+
+static void waiting_clients_have_a_limit(void **state)
+{
+	const struct server *s = *state;
+	static const char wait[] =
+		"GET /api/v1/logs?wait_ms=60000&after=9000000000000000 HTTP/1.1\r\nHost: x\r\n\r\n";
+	int fd[API_WAITERS_MAX];
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
+		fd[i] = dial(s);
+		send_all(fd[i], wait, strlen(wait));
+	}
+	(void)usleep(100000);
+	expect(s, "GET /api/v1/logs?wait_ms=60000&after=9000000000000000", "", 503, "E_BUSY");
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
+		(void)close(fd[i]);
+}
+
+static void a_second_gateway_on_the_socket_is_refused(void **state)
+{
+	struct server *s = *state;
+	struct gateway second = { .config = s->g.config };
+	struct api *a = NULL;
+	struct why why = { 0 };
+	struct stat st;
+	assert_int_equal(api_new(&second, &a, &why), -EADDRINUSE);
+	assert_non_null(strstr(why.text, "another gateway"));
+	assert_int_equal(stat(scratch_path(s->dir, "penstock.sock"), &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0660);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, server_start, server_stop)
+	const struct CMUnitTest tests[] = {
+		TEST(what_is_wrong_with_a_request_is_said),
+		TEST(a_body_over_its_limit_is_413_also_while_it_is_being_sent),
+		TEST(garbage_costs_its_connection_and_nothing_else),
+		TEST(many_idle_connections_are_refused_before_they_cost),
+		TEST(a_connection_serves_one_request_after_the_other),
+		TEST(a_function_goes_through_its_whole_life),
+		TEST(an_invocation_shows_everything_that_came_of_it),
+		TEST(a_client_that_leaves_early_harms_nobody),
+		TEST(waiting_for_log_lines_ends_with_a_line_or_its_time),
+		TEST(waiting_clients_have_a_limit),
+		TEST(a_second_gateway_on_the_socket_is_refused),
+	};
+	return cmocka_run_group_tests(tests, fake_compiler, NULL);
+}
