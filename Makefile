@@ -43,7 +43,7 @@ LIBS_proto := -lsodium -ljansson
 LIBS_runtime := -lseccomp -lck -ldl
 LIBS_compiler = $(shell $(LLVM_CONFIG) --ldflags --libs core analysis passes target x86 aarch64 --link-shared) -lseccomp
 # Paho's socket calls go through triggers/nodelay.c.
-WRAPS := connect recv writev poll close
+WRAPS := connect recv writev poll close MQTTTime_sleep
 LIBS_triggers = $(WRAPS:%=-Wl,--wrap=%) $(shell $(CC) -print-file-name=libpaho-mqtt3cs.a) -lssl -lcrypto
 LIBS_gateway := -lwebsockets -luv -lsqlite3 -linih -lsystemd
 LIBS_cli := -lcurl
@@ -143,7 +143,8 @@ WASM_CC := clang-19 --target=wasm32-wasi -O2 -fno-unroll-loops -Wall -Wextra -Is
 WASM_CXX := clang++-19 --target=wasm32-wasi -O2 -fno-unroll-loops -fno-exceptions -fno-rtti -std=c++20 -Wall -Wextra -Isdk/include
 # Linked without -O: with it the driver runs wasm-opt where that is installed, and that removes the names of functions.
 wasm_build = $(Q)$(1) -c -o $@.o $< && $(filter-out -O% -W%,$(1)) $(2) -Wl,--strip-debug -o $@ $@.o && rm $@.o
-RUSTC := /usr/bin/rustc
+# Debian has no rust-lld; wasm-ld of lld-19 does the same.
+RUSTC := /usr/bin/rustc -C linker=wasm-ld-19 -C linker-flavor=wasm-ld
 example = $(B)/examples/$(1).wasm
 example_bins := $(foreach e,overheat overheat-command overheat-cpp overheat-rust overheat-assemblyscript,$(call example,$(e)))
 examples: $(example_bins) ## the example functions, into build/examples

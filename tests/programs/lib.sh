@@ -5,7 +5,7 @@
 B=${B:-build}
 case $B in /*) ;; *) B=$PWD/$B ;; esac
 SRC=tests/programs/src
-P=$B/penstock
+P=${PENSTOCK:-$B/penstock}
 T=$(mktemp -d "${TMPDIR:-/tmp}/penstock-programs.XXXXXX")
 trap 'rm -rf "$T"' EXIT
 

@@ -107,4 +107,4 @@ expect "usage: no file named" 64 "" 'usage|penstock run' "$P" run
 expect "usage: an option that is not there" 64 "" '--rocket' "$P" run --rocket "$T/exit.wasm"
 expect "usage: wrong number of arguments" 64 "" 'add' "$P" run --invoke add "$T/calls.wasm" 1
 expect "usage: an argument that is no number" 64 "" 'pump' "$P" run --invoke add "$T/calls.wasm" 1 pump
-expect "a file that is not there is named" 1 "" 'nowhere.wasm' "$P" run "$T/nowhere.wasm"
+expect "a file that is not there is named" 66 "" 'nowhere.wasm' "$P" run "$T/nowhere.wasm"
