@@ -143,8 +143,7 @@ WASM_CC := clang-19 --target=wasm32-wasi -O2 -fno-unroll-loops -Wall -Wextra -Is
 WASM_CXX := clang++-19 --target=wasm32-wasi -O2 -fno-unroll-loops -fno-exceptions -fno-rtti -std=c++20 -Wall -Wextra -Isdk/include
 # Linked without -O: with it the driver runs wasm-opt where that is installed, and that removes the names of functions.
 wasm_build = $(Q)$(1) -c -o $@.o $< && $(filter-out -O% -W%,$(1)) $(2) -Wl,--strip-debug -o $@ $@.o && rm $@.o
-# Debian has no rust-lld; wasm-ld of lld-19 does the same.
-RUSTC := /usr/bin/rustc -C linker=wasm-ld-19 -C linker-flavor=wasm-ld
+RUSTC := /usr/bin/rustc
 example = $(B)/examples/$(1).wasm
 example_bins := $(foreach e,overheat overheat-command overheat-cpp overheat-rust overheat-assemblyscript,$(call example,$(e)))
 examples: $(example_bins) ## the example functions, into build/examples

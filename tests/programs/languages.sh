@@ -33,7 +33,7 @@ fi
 
 if [ -x /usr/bin/rustc ]; then
 	rust() { /usr/bin/rustc --edition 2021 -O "$@" $SRC/collections.rs; }
-	if rust -o "$T/collections" && rust --target wasm32-wasi -C linker=wasm-ld-19 -C linker-flavor=wasm-ld -o "$T/collections.wasm"; then
+	if rust -o "$T/collections" && rust --target wasm32-wasi -o "$T/collections.wasm"; then
 		compare collections $SRC/collections.in PUMP=on "a b" ü
 	else
 		not_ok "collections: as natively" "does not compile"
