@@ -16,10 +16,9 @@
 /* Exit codes. CODE(name, number, text): text is in --help. */
 #define CLI_CODES(CODE)                                                                            \
 	CODE(OK, 0, "done; penstock run: the program's own exit code")                             \
-	CODE(FAILED, 1, "the gateway or the operation refused")                                    \
+	CODE(FAILED, 1, "the gateway refused, or the operation failed")                            \
 	CODE(USAGE, 64, "wrong usage")                                                             \
 	CODE(REFUSED, 65, "the module was refused")                                                \
-	CODE(NOFILE, 66, "a file cannot be read")                                                  \
 	CODE(AWAY, 69, "the gateway cannot be reached")                                            \
 	CODE(TRAP, 134, "the program trapped")
 
