@@ -76,7 +76,8 @@ $(call lib,$(1)): $(call objs,$(1))
 endef
 $(foreach p,$(parts),$(eval $(call lib_rule,$(p))))
 
-$(B)/sandbox/compiler/%.c.o: CPPFLAGS += $(shell $(LLVM_CONFIG) --cppflags 2>/dev/null)
+$(B)/sandbox/compiler/%.c.o $(B)/tests/unit/compiler/%.c.o $(B)/tests/fuzz/compiler/%.c.o: \
+	CPPFLAGS += $(shell $(LLVM_CONFIG) --cppflags 2>/dev/null)
 $(B)/%.c.o: %.c | deps-build
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -129,6 +130,7 @@ $(B)/tests/fuzz/$(1)/%.fuzz: $(B)/tests/fuzz/$(1)/%.c.o $(foreach p,$(need_$(1))
 	$$(Q)$(CC) $$(ALL_LDFLAGS) -fsanitize=fuzzer -o $$@ $$^ $$(foreach p,$(need_$(1)),$$(LIBS_$$(p)))
 endef
 $(foreach p,$(parts),$(eval $(call fuzz_rule,$(p))))
+$(B)/tests/fuzz/%: WARN += -Wno-missing-prototypes
 replay-bins: $(fuzz_srcs:%.c=$(B)/%.replay)
 fuzz-bins: $(fuzz_srcs:%.c=$(B)/%.fuzz)
 
