@@ -23,6 +23,7 @@ while [ $# -gt 0 ]; do
 	shift
 done
 
+# shellcheck source=bench/path/lib.sh
 . "$(dirname "$0")/lib.sh"
 local_begin
 

@@ -27,6 +27,7 @@ while [ $# -gt 0 ]; do
 	shift
 done
 
+# shellcheck source=bench/path/lib.sh
 . "$(dirname "$0")/lib.sh"
 local_begin
 results=$bench/path
