@@ -66,8 +66,8 @@ static void on_exited(uv_poll_t *p, int status, int events)
 	c->done(c->arg, &r);
 }
 
-int compile_start(uv_loop_t *loop, int wasm_fd, compile_done *done, void *arg,
-		  struct compile **ret, struct why *why)
+int compile_start(uv_loop_t *loop, int wasm_fd, compile_done *done, void *arg, struct compile **ret,
+		  struct why *why)
 {
 	struct compile *c = calloc(1, sizeof(*c));
 	if (!c)

@@ -15,10 +15,10 @@
 struct compile;
 
 struct compile_result {
-	int err;		/* 0, or as aot_job_finish() and -E_TIME */
-	const struct why *why;	/* of err */
-	int so_fd;		/* sealed; the receiver's; -1 on error */
-	char *report;		/* malloc'd JSON; the receiver's; NULL on error */
+	int err;               /* 0, or as aot_job_finish() and -E_TIME */
+	const struct why *why; /* of err */
+	int so_fd;             /* sealed; the receiver's; -1 on error */
+	char *report;          /* malloc'd JSON; the receiver's; NULL on error */
 	uint64_t wall_ms;
 };
 
@@ -26,8 +26,8 @@ struct compile_result {
 typedef void compile_done(void *arg, const struct compile_result *r);
 
 /* wasm_fd is borrowed until done. */
-int compile_start(uv_loop_t *loop, int wasm_fd, compile_done *done, void *arg,
-		  struct compile **ret, struct why *why) MUST_USE;
+int compile_start(uv_loop_t *loop, int wasm_fd, compile_done *done, void *arg, struct compile **ret,
+		  struct why *why) MUST_USE;
 /* Kills it; done is not called any more. NULL is fine. */
 void compile_cancel(struct compile *c);
 

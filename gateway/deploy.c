@@ -12,16 +12,6 @@
 #include "gateway/deploy_job.h"
 #include "gateway/wall.h"
 
-struct deployer {
-	struct deploy_env env;
-	char compiler[SEAL_TEXT_MAX], cpu[SEAL_TEXT_MAX];
-	TAILQ_HEAD(deploy_list, deploy_job) jobs; /* in order of arrival */
-	struct deploy_list owed; /* over, but the sandbox still owes them a call */
-	unsigned compiling, uploads;
-	bool stopping;
-	uv_timer_t tick; /* runs while a job waits for the sandbox */
-};
-
 static void advance(struct deployer *d);
 static void on_checked(uv_work_t *w, int status);
 static void on_kept(uv_work_t *w, int status);
@@ -29,108 +19,6 @@ static void on_kept(uv_work_t *w, int status);
 static struct seal_id seal_id_of(const struct deploy_job *j)
 {
 	return (struct seal_id){ j->hash, j->d->compiler, j->d->cpu };
-}
-
-/* ---- jobs ---- */
-
-static struct deploy_job *job_new(struct deployer *d)
-{
-	struct deploy_job *j = calloc(1, sizeof(*j));
-	if (!j)
-		return NULL;
-	j->d = d;
-	j->wasm_fd = j->so_fd = -1;
-	j->work.data = j;
-	j->manifest_json = (char *)"";
-	arena_init(&j->arena, 16 * MANIFEST_BYTES_MAX);
-	return j;
-}
-
-static void job_free(struct deploy_job *j)
-{
-	if (!j)
-		return;
-	own_fd_close(&j->wasm_fd);
-	own_fd_close(&j->so_fd);
-	json_decref(j->previous);
-	arena_fini(&j->arena);
-	free(j->report);
-	free(j->keys);
-	free(j->wasm);
-	free(j);
-}
-
-static void note_restored(struct deploy_job *j)
-{
-	struct deployer *d = j->d;
-	if (j->err == 0) {
-		LOG(LOG_INFO, "function restored", F_STR("function", j->name),
-		    F_U64("revision", j->revision), F_STR("from", j->is_cached ? "cache" : "wasm"),
-		    F_U64("compile_ms", j->compile_ms));
-		if (j->report)
-			(void)registry_function_report(d->env.registry, j->name, j->revision,
-						       j->report, NULL);
-	} else if (!d->stopping) {
-		LOG(LOG_ERR, "function cannot be restored", F_STR("function", j->name),
-		    F_STR("reason", why_text(&j->why, j->err)), F_ERR(j->err));
-	}
-	if (!d->stopping)
-		(void)registry_function_state(d->env.registry, j->name,
-					      j->err == 0 ? "active" : "failed",
-					      j->err == 0 ? "" : why_text(&j->why, j->err), NULL);
-}
-
-static void tell(struct deploy_job *j)
-{
-	OWN_FREE char *named = NULL;
-	const char *text = j->err == 0 ? "" : why_text(&j->why, j->err);
-	if (j->name[0] != '\0' && j->err < 0 &&
-	    asprintf(&named, "function \"%s\": %s", j->name, text) >= 0)
-		text = named;
-	json_t *sheet = j->err == 0 || j->err == -EPERM ? deploy_sheet(&j->manifest) : NULL;
-	json_t *report = j->report ? json_loads(j->report, 0, NULL) : NULL;
-	const struct deploy_outcome o = {
-		.err = j->err,
-		.why = text,
-		.name = j->name,
-		.manifest = sheet,
-		.previous = j->previous,
-		.report = report,
-		.version = j->manifest.version,
-		.hash = j->hash,
-		.key_id = j->key_id,
-		.revision = j->revision,
-		.compile_ms = j->compile_ms,
-	};
-	if (j->err == 0)
-		LOG(LOG_NOTE, "function deployed", F_STR("function", j->name),
-		    F_U64("revision", j->revision), F_STR("version", j->manifest.version),
-		    F_STR("key", j->key_id), F_U64("compile_ms", j->compile_ms));
-	else if (j->err != -EPERM)
-		LOG(LOG_WARN, "deploy refused", F_STR("function", j->name), F_STR("reason", text),
-		    F_ERR(j->err));
-	j->done(j->arg, &o);
-	json_decref(sheet);
-	json_decref(report);
-}
-
-/* The only end of a job. Whoever calls it calls advance() afterwards, and touches j no more. */
-static void job_over(struct deploy_job *j, int err)
-{
-	struct deployer *d = j->d;
-	j->err = err;
-	j->stage = DEPLOY_OVER;
-	TAILQ_REMOVE(&d->jobs, j, link);
-	if (j->is_restore) {
-		note_restored(j);
-	} else {
-		d->uploads--;
-		tell(j);
-	}
-	if (j->is_loading)
-		TAILQ_INSERT_TAIL(&d->owed, j, link);
-	else
-		job_free(j);
 }
 
 /* ---- worker threads ---- */
@@ -165,7 +53,7 @@ static bool worked(struct deploy_job *j)
 		j->err = why_set(&j->why, -E_GONE, "the gateway is stopping");
 	if (j->err == 0)
 		return true;
-	job_over(j, j->err);
+	deploy_job_over(j, j->err);
 	return false;
 }
 
@@ -203,7 +91,7 @@ static void on_checked(uv_work_t *w, int status)
 		j->stage = DEPLOY_TURN;
 		int err = name_take(j);
 		if (err < 0)
-			job_over(j, err);
+			deploy_job_over(j, err);
 	}
 	advance(d);
 }
@@ -268,7 +156,7 @@ static void turn(struct deploy_job *j)
 {
 	int err = j->is_restore ? 0 : grant(j);
 	if (err < 0)
-		job_over(j, err);
+		deploy_job_over(j, err);
 	else if (j->is_cached)
 		load(j);
 	else
@@ -287,7 +175,7 @@ static void on_compiled(void *arg, const struct compile_result *r)
 	j->report = r->report;
 	j->compile_ms = r->wall_ms;
 	if (r->err < 0) {
-		job_over(j, why_set(&j->why, r->err, "%s", why_text(r->why, r->err)));
+		deploy_job_over(j, why_set(&j->why, r->err, "%s", why_text(r->why, r->err)));
 	} else {
 		json_t *report = json_loads(r->report, 0, NULL);
 		j->is_reactor = json_is_true(json_object_get(report, "is_reactor"));
@@ -302,7 +190,7 @@ static void compile(struct deploy_job *j)
 	struct deployer *d = j->d;
 	int err = compile_start(d->env.loop, j->wasm_fd, on_compiled, j, &j->compile, &j->why);
 	if (err < 0) {
-		job_over(j, err);
+		deploy_job_over(j, err);
 		return;
 	}
 	j->stage = DEPLOY_COMPILE;
@@ -382,7 +270,7 @@ static void on_loaded(void *arg, int err, const char *why)
 	j->is_loading = false;
 	if (j->stage == DEPLOY_OVER) {
 		TAILQ_REMOVE(&d->owed, j, link);
-		job_free(j);
+		deploy_job_free(j);
 		return;
 	}
 	if (err < 0) {
@@ -392,7 +280,7 @@ static void on_loaded(void *arg, int err, const char *why)
 		if (err < 0)
 			take_back(j);
 	}
-	job_over(j, err);
+	deploy_job_over(j, err);
 	advance(d);
 }
 
@@ -407,9 +295,9 @@ static void on_tick(uv_timer_t *t)
 			continue;
 		waiting = true;
 		if (uv_now(d->env.loop) >= j->load_by_ms)
-			job_over(j, why_set(&j->why, -E_GONE,
-					    "the sandbox did not answer within %d s",
-					    DEPLOY_LOAD_MS / 1000));
+			deploy_job_over(j, why_set(&j->why, -E_GONE,
+						   "the sandbox did not answer within %d s",
+						   DEPLOY_LOAD_MS / 1000));
 	}
 	if (!waiting)
 		(void)uv_timer_stop(t);
@@ -430,7 +318,7 @@ static void load(struct deploy_job *j)
 	};
 	j->stage = DEPLOY_LOAD;
 	if (!is_wanted(j)) {
-		job_over(j, j->err);
+		deploy_job_over(j, j->err);
 		return;
 	}
 	j->load_by_ms = uv_now(d->env.loop) + DEPLOY_LOAD_MS;
@@ -438,7 +326,7 @@ static void load(struct deploy_job *j)
 	int err = d->env.load(d->env.load_arg, &f, on_loaded, j, &j->why);
 	if (err < 0) {
 		j->is_loading = false;
-		job_over(j, err);
+		deploy_job_over(j, err);
 	} else if (!uv_is_active((uv_handle_t *)&d->tick)) {
 		(void)uv_timer_start(&d->tick, on_tick, 1000, 1000);
 	}
@@ -508,7 +396,7 @@ void deployer_stop(struct deployer *d)
 			compile_cancel(j->compile);
 			j->compile = NULL;
 		}
-		job_over(j, why_set(&j->why, -E_GONE, "the gateway is stopping"));
+		deploy_job_over(j, why_set(&j->why, -E_GONE, "the gateway is stopping"));
 	}
 }
 
@@ -520,7 +408,7 @@ void deployer_free(struct deployer *d)
 	deployer_stop(d);
 	while ((j = TAILQ_FIRST(&d->owed)) != NULL) {
 		TAILQ_REMOVE(&d->owed, j, link);
-		job_free(j);
+		deploy_job_free(j);
 	}
 	free(d);
 }
@@ -528,7 +416,7 @@ void deployer_free(struct deployer *d)
 static int restore_row(void *arg, const struct registry_function *f)
 {
 	struct deployer *d = arg;
-	struct deploy_job *j = job_new(d);
+	struct deploy_job *j = deploy_job_new(d);
 	if (!j)
 		return -ENOMEM;
 	j->is_restore = true;
@@ -539,7 +427,7 @@ static int restore_row(void *arg, const struct registry_function *f)
 	(void)snprintf(j->key_id, sizeof(j->key_id), "%s", f->key_id);
 	j->manifest_json = arena_strndup(&j->arena, f->manifest, strlen(f->manifest));
 	if (!j->manifest_json) {
-		job_free(j);
+		deploy_job_free(j);
 		return -ENOMEM;
 	}
 	TAILQ_INSERT_TAIL(&d->jobs, j, link);
@@ -567,7 +455,7 @@ static int take_key(void *arg, const struct registry_key *k)
 int deploy_start(struct deployer *d, const struct deploy_request *r, deploy_done *done, void *arg,
 		 struct why *why)
 {
-	struct deploy_job *j = job_new(d);
+	struct deploy_job *j = deploy_job_new(d);
 	if (!j) {
 		free(r->wasm);
 		return why_set(why, -ENOMEM, "out of memory");
@@ -587,7 +475,7 @@ int deploy_start(struct deployer *d, const struct deploy_request *r, deploy_done
 	else
 		err = registry_keys(d->env.registry, NULL, take_key, j, why);
 	if (err < 0) {
-		job_free(j);
+		deploy_job_free(j);
 		return err;
 	}
 	(void)snprintf(j->name, sizeof(j->name), "%s", r->name ? r->name : "");

@@ -37,7 +37,7 @@
 enum {
 	DEPLOY_COMPILES_MAX = 2, /* each may take AOT_JOB_MEMORY_MB */
 	DEPLOY_WAITING_MAX = 64, /* uploads under way, restores not counted */
-	DEPLOY_LOAD_MS = 30000,	 /* until the sandbox must have answered */
+	DEPLOY_LOAD_MS = 30000,  /* until the sandbox must have answered */
 };
 
 struct deployer;
@@ -69,16 +69,16 @@ struct deploy_request {
 	uint8_t *wasm; /* malloc'd; taken, also on an error */
 	size_t len;
 	const char *name; /* overrides the manifest's; NULL or "" = the manifest's; copied */
-	bool granted;	  /* the operator has seen the manifest */
+	bool granted;     /* the operator has seen the manifest */
 };
 
 struct deploy_outcome {
-	int err;	   /* 0; -EPERM: the manifest must be granted; else the reason's */
-	const char *why;   /* names the function, what and where */
-	const char *name;  /* "" when it is not known */
-	json_t *manifest;  /* borrowed; with 0 and -EPERM */
-	json_t *previous;  /* borrowed; NULL or {revision, version, hash, manifest} */
-	json_t *report;	   /* borrowed; with 0 */
+	int err;          /* 0; -EPERM: the manifest must be granted; else the reason's */
+	const char *why;  /* names the function, what and where */
+	const char *name; /* "" when it is not known */
+	json_t *manifest; /* borrowed; with 0 and -EPERM */
+	json_t *previous; /* borrowed; NULL or {revision, version, hash, manifest} */
+	json_t *report;   /* borrowed; with 0 */
 	const char *version, *hash, *key_id; /* with 0 */
 	unsigned revision;
 	uint64_t compile_ms;

@@ -39,7 +39,7 @@ struct deploy_job {
 	char key_id[SIG_KEY_ID_TEXT];
 	struct arena arena;
 	struct manifest manifest; /* strings in the arena */
-	char *manifest_json;	  /* as stored; "" without the section; in the arena */
+	char *manifest_json;      /* as stored; "" without the section; in the arena */
 	unsigned revision;
 	bool is_reactor;
 
@@ -50,16 +50,31 @@ struct deploy_job {
 	json_t *previous;
 	struct compile *compile;
 	uv_work_t work;
-	bool is_working;	/* work is with the thread pool */
-	bool is_loading;	/* the sandbox owes us an answer */
-	uint64_t load_by_ms;	/* uv_now() */
+	bool is_working;     /* work is with the thread pool */
+	bool is_loading;     /* the sandbox owes us an answer */
+	uint64_t load_by_ms; /* uv_now() */
 	int err;
 	struct why why;
 };
 
+struct deployer {
+	struct deploy_env env;
+	char compiler[SEAL_TEXT_MAX], cpu[SEAL_TEXT_MAX];
+	TAILQ_HEAD(deploy_list, deploy_job) jobs; /* in order of arrival */
+	struct deploy_list owed;                  /* over, but the sandbox still owes them a call */
+	unsigned compiling, uploads;
+	bool stopping;
+	uv_timer_t tick; /* runs while a job waits for the sandbox */
+};
+
+struct deploy_job *deploy_job_new(struct deployer *d) MUST_USE; /* NULL: out of memory */
+void deploy_job_free(struct deploy_job *j);
+/* The only end of a job: tells who asked, or the log. Whoever calls it lets the next ones advance
+ * afterwards, and touches j no more. */
+void deploy_job_over(struct deploy_job *j, int err);
+
 /* Worker threads: touch only the job, and of the deployer only what never changes. */
-void deploy_check(struct deploy_job *j, const struct deploy_env *env,
-		  const struct seal_id *id);
+void deploy_check(struct deploy_job *j, const struct deploy_env *env, const struct seal_id *id);
 void deploy_keep(struct deploy_job *j, const struct deploy_env *env, const struct seal_id *id);
 
 #endif

@@ -259,8 +259,9 @@ static json_t *entry_json(const struct entry *e)
 		(void)json_object_setn_new_nocheck(fields, (const char *)f.key.at, f.key.len,
 						   field_json(&f));
 	return json_pack("{s:I, s:s, s:s, s:o, s:o}", "seq", (json_int_t)e->seq, "at",
-			 wall_text(e->at_wall_ms, at), "level", logs_level_name(e->level), "message",
-			 text_json((struct span){ e->packed, e->message_len }), "fields", fields);
+			 wall_text(e->at_wall_ms, at), "level", logs_level_name(e->level),
+			 "message", text_json((struct span){ e->packed, e->message_len }), "fields",
+			 fields);
 }
 
 /* Where the newest `limit` wanted lines begin. */

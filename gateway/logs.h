@@ -36,8 +36,8 @@ int logs_watch(struct logs *l, uv_loop_t *loop, logs_wake *wake, void *arg,
 void logs_unwatch(struct logs *l);
 
 struct logs_filter {
-	uint64_t after;	      /* only lines with a greater sequence number; 0: the newest ones */
-	unsigned limit;	      /* at most LOGS_READ_MAX */
+	uint64_t after;       /* only lines with a greater sequence number; 0: the newest ones */
+	unsigned limit;       /* at most LOGS_READ_MAX */
 	const char *function; /* NULL, or the name in the field "function" */
 	enum log_level most_verbose;
 };

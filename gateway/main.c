@@ -32,8 +32,7 @@ static int state_open(struct gateway *g, struct why *why)
 {
 	const char *dir = g->config.state_dir;
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return why_set(why, -errno, "cannot create state_dir %s: %s", dir,
-			       strerror(errno));
+		return why_set(why, -errno, "cannot create state_dir %s: %s", dir, strerror(errno));
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return why_set(why, -errno, "cannot open state_dir %s: %s", dir, strerror(errno));
@@ -71,8 +70,10 @@ static int logs_open(struct gateway *g, struct why *why)
 {
 	enum log_level level;
 	if (!log_level_parse(g->config.log_level, &level))
-		return why_set(why, -E_CONFIG, "log_level \"%s\" is none of error, warning, "
-			       "notice, info, debug", g->config.log_level);
+		return why_set(why, -E_CONFIG,
+			       "log_level \"%s\" is none of error, warning, "
+			       "notice, info, debug",
+			       g->config.log_level);
 	int err = logs_new(LOGS_BYTES, &g->logs, why);
 	if (err < 0)
 		return err;
@@ -287,18 +288,19 @@ static int run(struct gateway *g)
 
 static void print_usage(FILE *to)
 {
-	(void)fputs("usage: penstockd [--config FILE] [--check-config]\n"
-		    "The Penstock gateway: runs signed WebAssembly functions on events.\n"
-		    "\n"
-		    "  --config FILE    read FILE and conf.d/*.conf beside it\n"
-		    "                   (default " PENSTOCK_ETC "/penstock.conf, where it exists)\n"
-		    "  --check-config   read the configuration, say what is wrong with it, and exit\n"
-		    "  --help-config    every key of the configuration with its default\n"
-		    "  --version\n"
-		    "  --help\n"
-		    "\n"
-		    "It stays in the foreground and logs to stderr; SIGTERM stops it.\n",
-		    to);
+	(void)fputs(
+		"usage: penstockd [--config FILE] [--check-config]\n"
+		"The Penstock gateway: runs signed WebAssembly functions on events.\n"
+		"\n"
+		"  --config FILE    read FILE and conf.d/*.conf beside it\n"
+		"                   (default " PENSTOCK_ETC "/penstock.conf, where it exists)\n"
+		"  --check-config   read the configuration, say what is wrong with it, and exit\n"
+		"  --help-config    every key of the configuration with its default\n"
+		"  --version\n"
+		"  --help\n"
+		"\n"
+		"It stays in the foreground and logs to stderr; SIGTERM stops it.\n",
+		to);
 }
 
 /* Returns the exit code when there is nothing to start, else -1. */

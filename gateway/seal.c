@@ -33,8 +33,8 @@ struct seal {
 static int key_create(int state_fd, struct seal *s, struct why *why)
 {
 	randombytes_buf(s->key, KEY_BYTES);
-	return file_put(state_fd, "device.key",
-			&(struct span){ .at = s->key, .len = KEY_BYTES }, 1, why);
+	return file_put(state_fd, "device.key", &(struct span){ .at = s->key, .len = KEY_BYTES }, 1,
+			why);
 }
 
 static int key_read(int fd, const char *state_dir, struct seal *s, struct why *why)
@@ -233,9 +233,9 @@ void seal_remove(const struct seal *s, const char *hash)
 /* ---- identities ---- */
 
 /* Lines of /proc/cpuinfo that say which instructions there are (x86, then arm). */
-static const char *const cpu_lines[] = { "vendor_id",	    "cpu family",   "model\t",
-					 "flags",	    "CPU implementer", "CPU architecture",
-					 "CPU variant", "CPU part",     "Features" };
+static const char *const cpu_lines[] = { "vendor_id",   "cpu family",      "model\t",
+					 "flags",       "CPU implementer", "CPU architecture",
+					 "CPU variant", "CPU part",        "Features" };
 
 static bool is_cpu_line(const char *line)
 {

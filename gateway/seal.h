@@ -41,8 +41,7 @@ int seal_put(const struct seal *s, const struct seal_id *id, int so_fd, struct w
 /* A sealed memfd with exactly the code, close-on-exec, the caller's.
  * -ENOENT: nothing cached; -ESTALE: made by another compiler or for another CPU or ABI;
  * -E_SIGNATURE: not sealed by this device, or changed since. */
-int seal_get(const struct seal *s, const struct seal_id *id, int *ret_fd,
-	     struct why *why) MUST_USE;
+int seal_get(const struct seal *s, const struct seal_id *id, int *ret_fd, struct why *why) MUST_USE;
 /* What is not there is fine. */
 void seal_remove(const struct seal *s, const char *hash);
 

@@ -14,8 +14,8 @@ enum {
 	API_CONNECTIONS_MAX = 128,
 	API_JSON_BYTES_MAX = 64 << 10,
 	API_DRAIN_BYTES_MAX = 64 << 20, /* a refused body is read to its end up to here */
-	API_BODY_SECONDS = 120,		/* in which a body must have come */
-	API_WAITERS_MAX = 32,		/* GET /logs?wait_ms */
+	API_BODY_SECONDS = 120,         /* in which a body must have come */
+	API_WAITERS_MAX = 32,           /* GET /logs?wait_ms */
 	API_WAIT_MS_MAX = 60000,
 };
 

@@ -62,9 +62,9 @@ int api_binding_read(struct span body, json_t **ret_body, struct registry_bindin
 		.kind = "mqtt", .broker = "default", .publish = "", .created_wall_ms = wall_ms()
 	};
 	int err = body_json(body, ret_body, why, "{s:s, s?s, s:s, s?I, s?s, s?I, s?b, s?s}",
-			    "function", &b->function, "kind", &b->kind, "filter", &b->filter,
-			    "qos", &qos, "publish", &b->publish, "publish_qos", &publish_qos,
-			    "retain", &retain, "broker", &b->broker);
+			    "function", &b->function, "kind", &b->kind, "filter", &b->filter, "qos",
+			    &qos, "publish", &b->publish, "publish_qos", &publish_qos, "retain",
+			    &retain, "broker", &b->broker);
 	if (err == 0 && strcmp(b->kind, "mqtt") != 0)
 		err = why_set(why, -E_UNSUPPORTED, "`kind` is \"%.40s\", only \"mqtt\" is offered",
 			      b->kind);

@@ -59,11 +59,11 @@ void api_functions_list(struct api_request *q)
 static int version_append(void *arg, const struct registry_function *f)
 {
 	char at[WALL_TEXT];
-	return json_array_append_new(
-		arg, json_pack("{s:i, s:s, s:s, s:s, s:b}", "revision", (int)f->revision,
-			       "version", f->version, "hash", f->hash, "deployed_at",
-			       wall_text(f->deployed_wall_ms, at), "active",
-			       strcmp(f->state, "active") == 0));
+	return json_array_append_new(arg, json_pack("{s:i, s:s, s:s, s:s, s:b}", "revision",
+						    (int)f->revision, "version", f->version, "hash",
+						    f->hash, "deployed_at",
+						    wall_text(f->deployed_wall_ms, at), "active",
+						    strcmp(f->state, "active") == 0));
 }
 
 void api_functions_get(struct api_request *q)

@@ -70,9 +70,9 @@ static json_t *log_json(struct span log)
 		bool has_level = len > 0 && log.at[0] >= '3' && log.at[0] <= '7';
 		enum log_level level = has_level ? (enum log_level)(log.at[0] - '0') : LOG_INFO;
 		const struct span text = { log.at + has_level, len - has_level };
-		(void)json_array_append_new(list, json_pack("{s:s, s:o}", "level",
-							    logs_level_name(level), "text",
-							    text_json(text)));
+		(void)json_array_append_new(list,
+					    json_pack("{s:s, s:o}", "level", logs_level_name(level),
+						      "text", text_json(text)));
 		log.at += len + (end != NULL);
 		log.len -= len + (end != NULL);
 	}

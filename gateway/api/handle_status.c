@@ -49,7 +49,8 @@ static bool is_ready(const json_t *brokers)
 {
 	size_t i;
 	json_t *b;
-	json_array_foreach((json_t *)brokers, i, b) {
+	json_array_foreach((json_t *)brokers, i, b)
+	{
 		const char *url = json_string_value(json_object_get(b, "url"));
 		const char *state = json_string_value(json_object_get(b, "state"));
 		if (url && *url && (!state || strcmp(state, "connected") != 0))
@@ -78,9 +79,9 @@ void api_status(struct api_request *q)
 	(void)json_object_update_missing(status, path);
 	json_decref(path);
 	if (!json_object_get(status, "ready"))
-		(void)json_object_set_new(status, "ready",
-					  json_boolean(is_ready(
-						  json_object_get(status, "brokers"))));
+		(void)json_object_set_new(
+			status, "ready",
+			json_boolean(is_ready(json_object_get(status, "brokers"))));
 	(void)json_object_set_new(status, "memory", memory(json_object_get(status, "sandbox")));
 	request_reply(q, 200, status);
 }

@@ -68,8 +68,8 @@ static int object_read(struct span text, json_t **ret, struct why *why)
 		return why_set(why, -EINVAL, "the body is empty, a JSON object is expected");
 	json_t *j = json_loadb((const char *)text.at, text.len, JSON_REJECT_DUPLICATES, &e);
 	if (!j)
-		return why_set(why, -EINVAL, "the body is no JSON: line %d, column %d: %s",
-			       e.line, e.column, e.text);
+		return why_set(why, -EINVAL, "the body is no JSON: line %d, column %d: %s", e.line,
+			       e.column, e.text);
 	if (!json_is_object(j)) {
 		json_decref(j);
 		return why_set(why, -EINVAL, "the body is no JSON object");

@@ -19,28 +19,28 @@ struct lws;
 struct api_request {
 	struct api *api;
 	struct gateway *g;
-	struct lws *wsi;	     /* NULL: the client is gone */
-	const struct route *route;   /* NULL: refused before a handler saw it */
-	char arg[256];		     /* what "*" in the pattern matched; NUL-terminated UTF-8 */
+	struct lws *wsi;           /* NULL: the client is gone */
+	const struct route *route; /* NULL: refused before a handler saw it */
+	char arg[256];             /* what "*" in the pattern matched; NUL-terminated UTF-8 */
 	struct query query;
-	struct span body;	     /* complete when the handler is called */
+	struct span body; /* complete when the handler is called */
 
 	/* A handler that waits (GET /logs). */
 	TAILQ_ENTRY(api_request) waiter;
 	bool is_waiting;
 	void (*on_line)(struct api_request *q);
-	void *handler;		     /* the handler's own */
+	void *handler;                           /* the handler's own */
 	void (*on_timer)(struct api_request *q); /* armed by request_timer() */
 
 	/* server.c's own */
-	uint8_t *buffer;	     /* of body */
+	uint8_t *buffer; /* of body */
 	size_t buffer_cap, body_most, declared;
 	uint64_t body_by_ns;
-	bool is_handled;	     /* a handler has it */
-	bool is_closing;	     /* no keep-alive after this */
-	unsigned status;	     /* 0: not answered yet */
+	bool is_handled; /* a handler has it */
+	bool is_closing; /* no keep-alive after this */
+	unsigned status; /* 0: not answered yet */
 	char allow[32];
-	uint8_t *out;		     /* LWS_PRE bytes, then the body */
+	uint8_t *out; /* LWS_PRE bytes, then the body */
 	size_t out_len, out_sent;
 	bool head_sent;
 	TAILQ_ENTRY(api_request) link;

@@ -123,8 +123,8 @@ const char *query_get(const struct query *q, const char *name)
 	return NULL;
 }
 
-int query_u64(const struct query *q, const char *name, uint64_t least, uint64_t most,
-	      uint64_t *ret, struct why *why)
+int query_u64(const struct query *q, const char *name, uint64_t least, uint64_t most, uint64_t *ret,
+	      struct why *why)
 {
 	const char *text = query_get(q, name);
 	if (!text)
@@ -133,8 +133,8 @@ int query_u64(const struct query *q, const char *name, uint64_t least, uint64_t 
 	errno = 0;
 	unsigned long long v = strtoull(text, NULL, 10);
 	if (digits == 0 || text[digits] != '\0' || errno != 0 || v < least || v > most)
-		return why_set(why, -EINVAL, "%s=%.40s is no number from %llu to %llu", name,
-			       text, (unsigned long long)least, (unsigned long long)most);
+		return why_set(why, -EINVAL, "%s=%.40s is no number from %llu to %llu", name, text,
+			       (unsigned long long)least, (unsigned long long)most);
 	*ret = v;
 	return 0;
 }

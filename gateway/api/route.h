@@ -16,7 +16,7 @@ enum api_body { API_BODY_NONE, API_BODY_JSON, API_BODY_MODULE, API_BODY_PAYLOAD 
 
 enum {
 	API_PATH_MAX = 1024,
-	API_QUERY_MAX = 64,	     /* parameters */
+	API_QUERY_MAX = 64,          /* parameters */
 	API_QUERY_BYTES_MAX = 16384, /* all of them */
 };
 
@@ -31,9 +31,9 @@ struct route {
 };
 
 struct route_found {
-	const struct route *route;  /* NULL: see allow */
-	struct span arg;	    /* what "*" matched, in the path */
-	char allow[32];		    /* methods of this path: "GET, POST"; "" = no such path */
+	const struct route *route; /* NULL: see allow */
+	struct span arg;           /* what "*" matched, in the path */
+	char allow[32];            /* methods of this path: "GET, POST"; "" = no such path */
 };
 
 /* path: decoded, with /api/v1. */
@@ -54,8 +54,8 @@ int query_add(struct query *q, const struct route *route, struct span pair,
 /* NULL when it was not given. */
 const char *query_get(const struct query *q, const char *name);
 /* Decimal in [least, most]; *ret stays as it is when it was not given. -EINVAL. */
-int query_u64(const struct query *q, const char *name, uint64_t least, uint64_t most,
-	      uint64_t *ret, struct why *why) MUST_USE;
+int query_u64(const struct query *q, const char *name, uint64_t least, uint64_t most, uint64_t *ret,
+	      struct why *why) MUST_USE;
 /* "1", "true", "yes" and "" (as in ?granted) are true; "0", "false", "no" false. -EINVAL. */
 int query_bool(const struct query *q, const char *name, bool *ret, struct why *why) MUST_USE;
 

@@ -97,7 +97,8 @@ uint8_t *request_body_steal(struct api_request *q)
 
 void request_reply(struct api_request *q, unsigned status, json_t *body)
 {
-	OWN_FREE char *text = body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
+	OWN_FREE char *text =
+		body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
 	json_decref(body);
 	ENSURE(q->status == 0);
 	wait_end(q);
@@ -174,8 +175,8 @@ static int query_read(struct api_request *q, struct why *why)
 	char pair[API_QUERY_BYTES_MAX];
 	int err = 0;
 	for (int i = 0; err == 0; i++) {
-		int len = lws_hdr_copy_fragment(q->wsi, pair, sizeof(pair),
-						WSI_TOKEN_HTTP_URI_ARGS, i);
+		int len = lws_hdr_copy_fragment(q->wsi, pair, sizeof(pair), WSI_TOKEN_HTTP_URI_ARGS,
+						i);
 		if (len < 0)
 			break;
 		if (len > 0)
@@ -336,9 +337,9 @@ static int send_head(struct api_request *q, struct lws *wsi)
 					q->out_len, &p, end) != 0 ||
 	    lws_add_http_header_by_name(wsi, (const uint8_t *)"cache-control:",
 					(const uint8_t *)"no-store", 8, &p, end) != 0 ||
-	    (*allow && lws_add_http_header_by_name(wsi, (const uint8_t *)"allow:",
-						   (const uint8_t *)allow, (int)strlen(allow), &p,
-						   end) != 0))
+	    (*allow &&
+	     lws_add_http_header_by_name(wsi, (const uint8_t *)"allow:", (const uint8_t *)allow,
+					 (int)strlen(allow), &p, end) != 0))
 		return -1;
 	q->head_sent = true;
 	return lws_finalize_write_http_header(wsi, head + LWS_PRE, &p, end);
@@ -424,7 +425,9 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 /* ---- the socket ---- */
 
 static const struct lws_protocols protocols[] = {
-	{ .name = "rest", .callback = on_event, .per_session_data_size = sizeof(struct connection) },
+	{ .name = "rest",
+	  .callback = on_event,
+	  .per_session_data_size = sizeof(struct connection) },
 	{ 0 },
 };
 

@@ -2,6 +2,7 @@
 /* A JSON body, read as POST /bindings reads it. */
 #include "gateway/api/request.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct registry_binding b;

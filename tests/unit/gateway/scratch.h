@@ -19,7 +19,8 @@
 
 static inline int scratch_new(void **state)
 {
-	char *dir = strdup(access("/dev/shm", W_OK) == 0 ? "/dev/shm/penstock-test-XXXXXX" : "/tmp/penstock-test-XXXXXX");
+	char *dir = strdup(access("/dev/shm", W_OK) == 0 ? "/dev/shm/penstock-test-XXXXXX"
+							 : "/tmp/penstock-test-XXXXXX");
 	*state = dir;
 	return dir && mkdtemp(dir) ? 0 : -1;
 }

@@ -1,268 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The whole API through a real socket; behind it a path that only remembers. */
-#include "tests/unit/gateway/fake_compiler.h"
+/* The whole API through a real socket. */
+#include "tests/unit/gateway/api_server.h"
 
-#include <pthread.h>
 #include <sodium.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
-
-#include "gateway/api/api.h"
-#include "gateway/wall.h"
-#include "proto/aot_abi.h"
-
-/* ---- the path that only remembers (runs on the server's thread) ---- */
-
-struct path {
-	uv_loop_t *loop;
-	unsigned functions, bindings;
-};
-
-struct pending {
-	uv_timer_t timer;
-	path_loaded *loaded;
-	path_result *result;
-	void *arg;
-	struct event event;
-	char payload[64];
-};
-
-static void pending_free(uv_handle_t *h)
-{
-	free(h->data);
-}
-
-static void on_pending(uv_timer_t *t)
-{
-	struct pending *p = t->data;
-	static uint8_t effects[256];
-	struct wr w = wr_into(effects, sizeof(effects));
-	if (p->loaded) {
-		p->loaded(p->arg, 0, NULL);
-	} else {
-		ipc_effect_put(&w, &(struct ipc_effect){
-					   .qos = 1,
-					   .topic = { (const uint8_t *)"alerts/1", 8 },
-					   .payload = { (const uint8_t *)"\xff\xfe", 2 } });
-		struct ipc_result r = {
-			.event = p->event.id,
-			.status = IPC_OK,
-			.reply = { (const uint8_t *)p->payload, strlen(p->payload) },
-			.log = { (const uint8_t *)"4careful\n6fine\n", 15 },
-			.effects = { effects, w.len },
-			.neffects = 1,
-			.run_ns = 5000,
-		};
-		if (strcmp(p->payload, "trap") == 0)
-			r = (struct ipc_result){ .status = IPC_TRAPPED,
-						 .trap = AOT_TRAP_DIVIDE,
-						 .why = { (const uint8_t *)"at f+0x1", 8 } };
-		p->result(p->arg, &p->event, &r);
-	}
-	uv_close((uv_handle_t *)t, pending_free);
-}
-
-static struct pending *pending_new(struct path *p, uint64_t ms)
-{
-	struct pending *n = calloc(1, sizeof(*n));
-	if (!n || uv_timer_init(p->loop, &n->timer) != 0)
-		abort();
-	n->timer.data = n;
-	(void)uv_timer_start(&n->timer, on_pending, ms, 0);
-	return n;
-}
-
-int path_new(const struct config *config, uv_loop_t *loop, struct path **ret, struct why *why)
-{
-	(void)config;
-	(void)why;
-	*ret = calloc(1, sizeof(**ret));
-	(*ret)->loop = loop;
-	return 0;
-}
-
-void path_free(struct path *p)
-{
-	free(p);
-}
-
-int path_function_put(struct path *p, const struct path_function *f, path_loaded *done, void *arg,
-		      struct why *why)
-{
-	(void)f;
-	(void)why;
-	struct pending *n = pending_new(p, 1);
-	n->loaded = done;
-	n->arg = arg;
-	p->functions++;
-	return 0;
-}
-
-int path_function_remove(struct path *p, const char *name)
-{
-	(void)name;
-	p->functions--;
-	return 0;
-}
-
-int path_binding_put(struct path *p, const struct path_binding *b, struct why *why)
-{
-	if (strcmp(b->broker, "default") != 0)
-		return why_set(why, -E_UNKNOWN, "there is no broker \"%s\"", b->broker);
-	if (strchr(b->filter, '#') && !strstr(b->filter, "/#"))
-		return why_set(why, -E_INVALID, "\"%s\" is no filter", b->filter);
-	p->bindings++;
-	return 0;
-}
-
-int path_binding_remove(struct path *p, uint64_t id)
-{
-	(void)id;
-	p->bindings--;
-	return 0;
-}
-
-int path_invoke(struct path *p, const char *function, const struct event *e, path_result *done,
-		void *arg, struct why *why)
-{
-	(void)function;
-	if (e->payload.len >= sizeof(((struct pending *)0)->payload))
-		return why_set(why, -E_LIMIT, "too large for this test");
-	struct pending *n = pending_new(p, span_eq(e->payload, "slow") ? 300 : 1);
-	n->result = done;
-	n->arg = arg;
-	n->event = (struct event){ .id = 4711 };
-	if (e->payload.len > 0)
-		memcpy(n->payload, e->payload.at, e->payload.len);
-	else if (e->topic.len > 0 && e->topic.len < sizeof(n->payload))
-		memcpy(n->payload, e->topic.at, e->topic.len);
-	return 0;
-}
-
-json_t *path_status(struct path *p)
-{
-	return json_pack("{s:[{s:s, s:s, s:s}], s:{s:i}}", "brokers", "name", "default", "url",
-			 "tcp://127.0.0.1:1883", "state", p->bindings ? "connected" : "connecting",
-			 "sandbox", "pid", 0);
-}
-
-json_t *path_function_counts(struct path *p, const char *name)
-{
-	(void)p;
-	(void)name;
-	return json_pack("{s:s, s:s, s:{s:i}}", "state", "active", "reason", "", "counts",
-			 "invoked", 3);
-}
-
-json_t *path_binding_counts(struct path *p, uint64_t id)
-{
-	(void)p;
-	(void)id;
-	return NULL;
-}
-
-/* ---- a gateway on a thread of its own ---- */
-
-struct server {
-	void *dir;
-	struct gateway g;
-	uv_async_t quit;
-	pthread_t thread;
-	struct sig_secret sk;
-	struct sig_public pk;
-};
-
-static int load(void *arg, const struct path_function *f, path_loaded *done, void *done_arg,
-		struct why *why)
-{
-	return path_function_put(arg, f, done, done_arg, why);
-}
-
-static int unload(void *arg, const char *name)
-{
-	return path_function_remove(arg, name);
-}
-
-static void on_quit(uv_async_t *a)
-{
-	uv_stop(a->loop);
-}
-
-static void *serve(void *arg)
-{
-	struct server *s = arg;
-	(void)uv_run(&s->g.loop, UV_RUN_DEFAULT);
-	return NULL;
-}
-
-#define MUST(call)                                                                                 \
-	do {                                                                                       \
-		struct why why = { 0 };                                                            \
-		int err_ = (call);                                                                 \
-		if (err_ < 0) {                                                                    \
-			fprintf(stderr, "%s: %d %s\n", #call, err_, why.text);                     \
-			return -1;                                                                 \
-		}                                                                                  \
-	} while (0)
-
-static int server_start(void **state)
-{
-	struct server *s = calloc(1, sizeof(*s));
-	struct gateway *g = &s->g;
-	if (!s || scratch_new(&s->dir) != 0 || sig_init() != 0)
-		return -1;
-	MUST(config_load(NULL, &g->config, &why));
-	g->config.state_dir = g->config.runtime_dir = s->dir;
-	g->config.module_bytes = 1 << 20;
-	g->config.payload_bytes = 4096;
-	g->started_ns = uv_hrtime();
-	g->started_wall_ms = wall_ms();
-	MUST(logs_new(1 << 16, &g->logs, &why));
-	log_set_sink(logs_sink, g->logs);
-	MUST(registry_open(s->dir, &g->registry, &why));
-	MUST(store_open(s->dir, &g->store, &why));
-	MUST(seal_open(s->dir, &g->seal, &why));
-	MUST(uv_loop_init(&g->loop));
-	MUST(path_new(&g->config, &g->loop, &g->path, &why));
-	const struct deploy_env env = { .config = &g->config,	  .loop = &g->loop,
-					.registry = g->registry, .seal = g->seal,
-					.store = g->store,	  .load = load,
-					.unload = unload,	  .load_arg = g->path };
-	MUST(deployer_new(&env, &g->deployer, &why));
-	MUST(api_new(g, &g->api, &why));
-	MUST(sig_keygen(&s->sk, &s->pk));
-	MUST(uv_async_init(&g->loop, &s->quit, on_quit));
-	MUST(pthread_create(&s->thread, NULL, serve, s));
-	*state = s;
-	return 0;
-}
-
-static int server_stop(void **state)
-{
-	struct server *s = *state;
-	struct gateway *g = &s->g;
-	(void)uv_async_send(&s->quit);
-	(void)pthread_join(s->thread, NULL);
-	uv_close((uv_handle_t *)&s->quit, NULL);
-	deployer_stop(g->deployer);
-	api_stop(g->api);
-	(void)uv_run(&g->loop, UV_RUN_DEFAULT);
-	deployer_free(g->deployer);
-	api_free(g->api);
-	path_free(g->path);
-	if (uv_loop_close(&g->loop) != 0)
-		return -1;
-	seal_close(g->seal);
-	store_close(g->store);
-	registry_close(g->registry);
-	log_set_sink(NULL, NULL);
-	logs_free(g->logs);
-	config_fini(&g->config);
-	(void)scratch_free(&s->dir);
-	free(s);
-	return 0;
-}
 
 /* ---- a client that says what it is told ---- */
 
@@ -395,7 +138,8 @@ static void deploy(const struct server *s, const char *line, const char *manifes
 
 #define NAMED_F "{\"name\":\"f\",\"version\":\"1.0.0\",\"abi\":1}"
 #define WANTS                                                                                      \
-	"{\"name\":\"f\",\"version\":\"1.1.0\",\"abi\":1,\"capabilities\":{\"publish\":[\"a/#\"]}}"
+	"{\"name\":\"f\",\"version\":\"1.1.0\",\"abi\":1,\"capabilities\":{\"publish\":[\"a/"      \
+	"#\"]}}"
 
 static void what_is_wrong_with_a_request_is_said(void **state)
 {
@@ -417,16 +161,18 @@ static void what_is_wrong_with_a_request_is_said(void **state)
 		{ "POST /api/v1/keys", "[]", 400, "object" },
 		{ "POST /api/v1/keys", "{\"public\":1}", 400, "does not fit" },
 		{ "POST /api/v1/keys", "{\"public\":\"aGFsbG8=\"}", 400, "32 bytes" },
-		{ "POST /api/v1/keys", "{\"public\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"}",
-		  400, "Ed25519" },
+		{ "POST /api/v1/keys",
+		  "{\"public\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"}", 400, "Ed25519" },
 		{ "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a\",\"qos\":3}", 400,
 		  "0, 1 or 2" },
-		{ "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a\",\"qos\":4294967297}",
-		  400, "0, 1 or 2" },
-		{ "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a\",\"kind\":\"gpio\"}",
-		  422, "mqtt" },
-		{ "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a\",\"x\":1}", 400, "x" },
-		{ "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a\"}", 404, "deployed" },
+		{ "POST /api/v1/bindings",
+		  "{\"function\":\"f\",\"filter\":\"a\",\"qos\":4294967297}", 400, "0, 1 or 2" },
+		{ "POST /api/v1/bindings",
+		  "{\"function\":\"f\",\"filter\":\"a\",\"kind\":\"gpio\"}", 422, "mqtt" },
+		{ "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a\",\"x\":1}", 400,
+		  "x" },
+		{ "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a\"}", 404,
+		  "deployed" },
 		{ "DELETE /api/v1/bindings/1", "", 404, "no binding 1" },
 		{ "DELETE /api/v1/bindings/-1", "", 400, "number" },
 		{ "DELETE /api/v1/keys/zz", "", 404, "zz" },
@@ -474,13 +220,16 @@ static void garbage_costs_its_connection_and_nothing_else(void **state)
 		"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n",
 		"GET /../../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n",
 		"POST /api/v1/keys HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\nabcde",
-		"POST /api/v1/keys HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\nab",
-		"POST /api/v1/keys HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 9\r\n\r\n"
+		"POST /api/v1/keys HTTP/1.1\r\nHost: x\r\nContent-Length: "
+		"99999999999999999999\r\n\r\nab",
+		"POST /api/v1/keys HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: "
+		"9\r\n\r\n"
 		"abcd",
 		"POST /api/v1/keys HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 		"5\r\nabcde\r\n0\r\n\r\n",
 		"POST /api/v1/keys HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\ncut short",
-		"GET /api/v1/status HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+		"GET /api/v1/status HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: "
+		"Upgrade\r\n"
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
 		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -549,8 +298,9 @@ static void a_function_goes_through_its_whole_life(void **state)
 	expect(s, "GET /api/v1/functions", "", 200, "\"counts\":{\"invoked\":3}");
 	expect(s, "GET /api/v1/functions/f", "", 200, "\"active\":false");
 	expect(s, "GET /api/v1/functions/f", "", 200, "\"limits\":{\"memory_bytes\"");
-	expect(s, "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a/+\",\"publish\":\"b\"}",
-	       201, "\"publish_qos\":1");
+	expect(s, "POST /api/v1/bindings",
+	       "{\"function\":\"f\",\"filter\":\"a/+\",\"publish\":\"b\"}", 201,
+	       "\"publish_qos\":1");
 	expect(s, "POST /api/v1/bindings",
 	       "{\"function\":\"f\",\"filter\":\"a\",\"broker\":\"nix\"}", 404, "nix");
 	expect(s, "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a#\"}", 422, "a#");
@@ -582,7 +332,7 @@ static void an_invocation_shows_everything_that_came_of_it(void **state)
 static void a_client_that_leaves_early_harms_nobody(void **state)
 {
 	static const char *const rows[] = {
-		"POST /api/v1/functions/f/invoke HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nslow",
+		"POST /api/v1/functions/f/invoke HTTP/1.1\r\nContent-Length: 4\r\n\r\nslow",
 		"GET /api/v1/logs?wait_ms=60000&after=9000000000000000 HTTP/1.1\r\nHost: x\r\n\r\n",
 		"POST /api/v1/functions HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\nfew",
 	};

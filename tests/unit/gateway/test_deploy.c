@@ -213,8 +213,10 @@ static void what_is_not_signed_by_a_trusted_key_is_refused(void **state)
 static void a_manifest_that_wants_something_is_shown_before_it_is_granted(void **state)
 {
 	static const char *const wants[] = {
-		"{\"name\":\"f\",\"version\":\"1.0.0\",\"abi\":1,\"capabilities\":{\"publish\":[\"a/#\"]}}",
-		"{\"name\":\"f\",\"version\":\"1.0.0\",\"abi\":1,\"capabilities\":{\"state\":true}}",
+		"{\"name\":\"f\",\"version\":\"1.0.0\",\"abi\":1,\"capabilities\":{\"publish\":["
+		"\"a/#\"]}}",
+		"{\"name\":\"f\",\"version\":\"1.0.0\",\"abi\":1,\"capabilities\":{\"state\":true}"
+		"}",
 		"{\"name\":\"f\",\"version\":\"1.0.0\",\"abi\":1,\"limits\":{\"cpu_ms\":101}}",
 	};
 	struct bench *b = *state;
@@ -246,8 +248,9 @@ static void what_fails_names_the_function_and_the_reason_and_changes_nothing(voi
 		{ NAMED_F, "WORD-REFUSE", -E_INVALID, "bad opcode at 0x10" },
 		{ NAMED_F, "WORD-CRASH", -E_GONE, "function \"f\"" },
 		{ NULL, "x", -E_INVALID, "manifest" },
-		{ "{\"name\":\"f\",\"version\":\"1.0.0\",\"abi\":1,\"limits\":{\"memory\":\"4GiB\"}}", "x",
-		  -E_LIMIT, "memory" },
+		{ "{\"name\":\"f\",\"version\":\"1.0.0\",\"abi\":1,\"limits\":{\"memory\":\"4GiB\"}"
+		  "}",
+		  "x", -E_LIMIT, "memory" },
 	};
 	struct bench *b = *state;
 	struct result r;

@@ -16,8 +16,9 @@ static void say(struct logs *l, enum log_level level, const char *msg, const cha
 {
 	const struct log_field fields[] = { F_STR("function", function), F_U64("event", 7),
 					    F_ERR(-1000), F_BYTES("raw", "a\xff\"", 3) };
-	const struct log_line line = { .level = level, .msg = msg, .fields = fields,
-				       .nfields = ARRAY_LEN(fields) };
+	const struct log_line line = {
+		.level = level, .msg = msg, .fields = fields, .nfields = ARRAY_LEN(fields)
+	};
 	logs_sink(l, &line);
 }
 
@@ -28,8 +29,7 @@ static json_t *items_of(json_t *found)
 
 static const char *message_of(json_t *found, size_t i)
 {
-	return json_string_value(
-		json_object_get(json_array_get(items_of(found), i), "message"));
+	return json_string_value(json_object_get(json_array_get(items_of(found), i), "message"));
 }
 
 static void lines_come_back_with_their_fields(void **state)
@@ -37,8 +37,8 @@ static void lines_come_back_with_their_fields(void **state)
 	(void)state;
 	struct logs *l = logs_of(1 << 16);
 	say(l, LOG_WARN, "hello", "overheat@3");
-	json_t *found = logs_read(l, &(struct logs_filter){ .limit = 10,
-							    .most_verbose = LOG_DEBUG });
+	json_t *found =
+		logs_read(l, &(struct logs_filter){ .limit = 10, .most_verbose = LOG_DEBUG });
 	json_t *item = json_array_get(items_of(found), 0);
 	json_t *fields = json_object_get(item, "fields");
 	assert_string_equal(message_of(found, 0), "hello");
@@ -110,8 +110,8 @@ static void the_ring_stays_within_its_bytes_and_lines(void **state)
 	struct logs *l = logs_of(4096);
 	for (unsigned i = 0; i < 3 * LOGS_LINES_MAX; i++)
 		say(l, LOG_INFO, i == 3 * LOGS_LINES_MAX - 1 ? "last" : "x", "f");
-	json_t *found = logs_read(l, &(struct logs_filter){ .limit = LOGS_READ_MAX,
-							    .most_verbose = LOG_DEBUG });
+	json_t *found = logs_read(
+		l, &(struct logs_filter){ .limit = LOGS_READ_MAX, .most_verbose = LOG_DEBUG });
 	size_t n = json_array_size(items_of(found));
 	assert_true(n > 10 && n < 100);
 	assert_string_equal(message_of(found, n - 1), "last");
@@ -129,11 +129,12 @@ static void oversized_fields_do_not_break_a_line(void **state)
 	const struct log_field fields[] = { F_BYTES("a", big, 100000), F_BYTES("b", big, 100000),
 					    F_BYTES("c", big, 100000), F_BYTES("d", big, 100000),
 					    F_BYTES("e", big, 100000), F_STR("null", NULL) };
-	const struct log_line line = { .level = LOG_INFO, .msg = "m", .fields = fields,
-				       .nfields = ARRAY_LEN(fields) };
+	const struct log_line line = {
+		.level = LOG_INFO, .msg = "m", .fields = fields, .nfields = ARRAY_LEN(fields)
+	};
 	logs_sink(l, &line);
-	json_t *found = logs_read(l, &(struct logs_filter){ .limit = 1,
-							    .most_verbose = LOG_DEBUG });
+	json_t *found =
+		logs_read(l, &(struct logs_filter){ .limit = 1, .most_verbose = LOG_DEBUG });
 	assert_string_equal(message_of(found, 0), "m");
 	json_decref(found);
 	free(big);
@@ -180,8 +181,8 @@ static void lines_of_other_threads_wake_the_loop(void **state)
 	logs_unwatch(l);
 	(void)uv_run(&loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&loop), 0);
-	json_t *found = logs_read(l, &(struct logs_filter){ .limit = LOGS_READ_MAX,
-							    .most_verbose = LOG_DEBUG });
+	json_t *found = logs_read(
+		l, &(struct logs_filter){ .limit = LOGS_READ_MAX, .most_verbose = LOG_DEBUG });
 	assert_int_equal(json_array_size(items_of(found)), LOGS_READ_MAX);
 	json_decref(found);
 	logs_free(l);

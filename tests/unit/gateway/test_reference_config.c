@@ -32,7 +32,7 @@ static char *setting_next(char **text, bool whole)
 		if (line[0] != '[' && !is_key)
 			continue;
 		char *end = line[0] == '[' ? strchr(line, ']') + 1
-			    : whole	   ? line + strlen(line)
+			    : whole        ? line + strlen(line)
 					   : strchr(line, '=');
 		while (end > line && end[-1] == ' ')
 			end--;
@@ -92,8 +92,8 @@ static void every_default_can_be_written_out(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(
-			it_has_every_key_with_its_default_in_the_order_of_the_help, read_both),
+		cmocka_unit_test_setup(it_has_every_key_with_its_default_in_the_order_of_the_help,
+				       read_both),
 		cmocka_unit_test(it_is_accepted_and_gives_the_defaults),
 		cmocka_unit_test_setup_teardown(every_default_can_be_written_out, scratch_new,
 						scratch_free),

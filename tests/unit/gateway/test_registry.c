@@ -93,9 +93,14 @@ static void a_reopened_registry_has_everything(void **state)
 {
 	struct registry_key k = { .id = "k1", .comment = "it's \"mine\"", .trusted_wall_ms = 5 };
 	struct registry_function f = function("overheat", 1);
-	struct registry_binding b = { .function = "overheat", .kind = "mqtt", .broker = "default",
-				      .filter = "a/+/b",      .publish = "c/{1}", .qos = 2,
-				      .publish_qos = 1,	      .retain = true };
+	struct registry_binding b = { .function = "overheat",
+				      .kind = "mqtt",
+				      .broker = "default",
+				      .filter = "a/+/b",
+				      .publish = "c/{1}",
+				      .qos = 2,
+				      .publish_qos = 1,
+				      .retain = true };
 	struct registry_counts counts;
 	struct registry *r = open_ok(*state);
 	memset(&k.public, 0xa5, sizeof(k.public));
@@ -117,8 +122,9 @@ static void a_reopened_registry_has_everything(void **state)
 static void a_name_that_nothing_has_is_unknown(void **state)
 {
 	struct registry *r = open_ok(*state);
-	struct registry_binding b = { .function = "no", .kind = "mqtt", .broker = "", .filter = "",
-				      .publish = "" };
+	struct registry_binding b = {
+		.function = "no", .kind = "mqtt", .broker = "", .filter = "", .publish = ""
+	};
 	int n = 0;
 	assert_int_equal(registry_functions(r, "no", count, &n, NULL), -E_UNKNOWN);
 	assert_int_equal(registry_function_remove(r, "no", true, NULL), -E_UNKNOWN);
@@ -151,8 +157,9 @@ static void a_bound_function_is_removed_only_with_its_bindings(void **state)
 {
 	struct registry *r = open_ok(*state);
 	struct registry_function f = function("f", 1);
-	struct registry_binding b = { .function = "f", .kind = "mqtt", .broker = "default",
-				      .filter = "a",   .publish = "" };
+	struct registry_binding b = {
+		.function = "f", .kind = "mqtt", .broker = "default", .filter = "a", .publish = ""
+	};
 	struct registry_counts counts;
 	uint64_t first;
 	assert_int_equal(registry_function_put(r, &f, NULL), 0);

@@ -92,11 +92,16 @@ static void values_are_read_as_what_they_are(void **state)
 		int want;
 		uint64_t value;
 	} numbers[] = {
-		{ "limit=1", 0, 1 },		{ "limit=1000", 0, 1000 },
-		{ "limit=0", -EINVAL, 77 },	{ "limit=1001", -EINVAL, 77 },
-		{ "limit=", -EINVAL, 77 },	{ "limit=-1", -EINVAL, 77 },
-		{ "limit=+1", -EINVAL, 77 },	{ "limit= 1", -EINVAL, 77 },
-		{ "limit=0x10", -EINVAL, 77 },	{ "limit=1e3", -EINVAL, 77 },
+		{ "limit=1", 0, 1 },
+		{ "limit=1000", 0, 1000 },
+		{ "limit=0", -EINVAL, 77 },
+		{ "limit=1001", -EINVAL, 77 },
+		{ "limit=", -EINVAL, 77 },
+		{ "limit=-1", -EINVAL, 77 },
+		{ "limit=+1", -EINVAL, 77 },
+		{ "limit= 1", -EINVAL, 77 },
+		{ "limit=0x10", -EINVAL, 77 },
+		{ "limit=1e3", -EINVAL, 77 },
 		{ "limit=99999999999999999999999", -EINVAL, 77 },
 		{ "after=1", 0, 77 }, /* not given */
 	};
@@ -105,9 +110,8 @@ static void values_are_read_as_what_they_are(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
 		uint64_t v = 77;
 		memset(&q, 0, sizeof(q));
-		assert_int_equal(query_add(&q, route_of("/api/v1/logs"), text(numbers[i].pair),
-					   NULL),
-				 0);
+		assert_int_equal(
+			query_add(&q, route_of("/api/v1/logs"), text(numbers[i].pair), NULL), 0);
 		assert_int_equal(query_u64(&q, "limit", 1, 1000, &v, NULL), numbers[i].want);
 		assert_true(v == numbers[i].value);
 	}
@@ -116,16 +120,15 @@ static void values_are_read_as_what_they_are(void **state)
 		int want;
 		bool value;
 	} bools[] = {
-		{ "granted=1", 0, true },   { "granted=true", 0, true }, { "granted", 0, true },
-		{ "granted=0", 0, false },  { "granted=no", 0, false },
-		{ "granted=maybe", -EINVAL, false },
+		{ "granted=1", 0, true },   { "granted=true", 0, true },
+		{ "granted", 0, true },     { "granted=0", 0, false },
+		{ "granted=no", 0, false }, { "granted=maybe", -EINVAL, false },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(bools); i++) {
 		bool b = false;
 		memset(&q, 0, sizeof(q));
-		assert_int_equal(query_add(&q, route_of("/api/v1/functions"), text(bools[i].pair),
-					   NULL),
-				 0);
+		assert_int_equal(
+			query_add(&q, route_of("/api/v1/functions"), text(bools[i].pair), NULL), 0);
 		assert_int_equal(query_bool(&q, "granted", &b, NULL), bools[i].want);
 		assert_int_equal(b, bools[i].value);
 	}

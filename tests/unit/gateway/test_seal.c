@@ -12,7 +12,8 @@ static const struct seal_id id = {
 	.compiler = "penstock 0.1.0 aot 1.2.3",
 	.cpu = "x86_64-0011223344556677",
 };
-static const char code[] = "\x7f" "ELF and so on, the native code of a function";
+static const char code[] = "\x7f"
+			   "ELF and so on, the native code of a function";
 static const char code_file[] =
 	"code/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.code";
 

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The beginning and the end of a deploy, and who is told. */
+#include "gateway/deploy_job.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/own.h"
+
+struct deploy_job *deploy_job_new(struct deployer *d)
+{
+	struct deploy_job *j = calloc(1, sizeof(*j));
+	if (!j)
+		return NULL;
+	j->d = d;
+	j->wasm_fd = j->so_fd = -1;
+	j->work.data = j;
+	j->manifest_json = (char *)"";
+	arena_init(&j->arena, 16 * MANIFEST_BYTES_MAX);
+	return j;
+}
+
+void deploy_job_free(struct deploy_job *j)
+{
+	if (!j)
+		return;
+	own_fd_close(&j->wasm_fd);
+	own_fd_close(&j->so_fd);
+	json_decref(j->previous);
+	arena_fini(&j->arena);
+	free(j->report);
+	free(j->keys);
+	free(j->wasm);
+	free(j);
+}
+
+static void note_restored(struct deploy_job *j)
+{
+	struct deployer *d = j->d;
+	if (j->err == 0) {
+		LOG(LOG_INFO, "function restored", F_STR("function", j->name),
+		    F_U64("revision", j->revision), F_STR("from", j->is_cached ? "cache" : "wasm"),
+		    F_U64("compile_ms", j->compile_ms));
+		if (j->report)
+			(void)registry_function_report(d->env.registry, j->name, j->revision,
+						       j->report, NULL);
+	} else if (!d->stopping) {
+		LOG(LOG_ERR, "function cannot be restored", F_STR("function", j->name),
+		    F_STR("reason", why_text(&j->why, j->err)), F_ERR(j->err));
+	}
+	if (!d->stopping)
+		(void)registry_function_state(d->env.registry, j->name,
+					      j->err == 0 ? "active" : "failed",
+					      j->err == 0 ? "" : why_text(&j->why, j->err), NULL);
+}
+
+static void tell(struct deploy_job *j)
+{
+	OWN_FREE char *named = NULL;
+	const char *text = j->err == 0 ? "" : why_text(&j->why, j->err);
+	if (j->name[0] != '\0' && j->err < 0 &&
+	    asprintf(&named, "function \"%s\": %s", j->name, text) >= 0)
+		text = named;
+	json_t *sheet = j->err == 0 || j->err == -EPERM ? deploy_sheet(&j->manifest) : NULL;
+	json_t *report = j->report ? json_loads(j->report, 0, NULL) : NULL;
+	const struct deploy_outcome o = {
+		.err = j->err,
+		.why = text,
+		.name = j->name,
+		.manifest = sheet,
+		.previous = j->previous,
+		.report = report,
+		.version = j->manifest.version,
+		.hash = j->hash,
+		.key_id = j->key_id,
+		.revision = j->revision,
+		.compile_ms = j->compile_ms,
+	};
+	if (j->err == 0)
+		LOG(LOG_NOTE, "function deployed", F_STR("function", j->name),
+		    F_U64("revision", j->revision), F_STR("version", j->manifest.version),
+		    F_STR("key", j->key_id), F_U64("compile_ms", j->compile_ms));
+	else if (j->err != -EPERM)
+		LOG(LOG_WARN, "deploy refused", F_STR("function", j->name), F_STR("reason", text),
+		    F_ERR(j->err));
+	j->done(j->arg, &o);
+	json_decref(sheet);
+	json_decref(report);
+}
+
+void deploy_job_over(struct deploy_job *j, int err)
+{
+	struct deployer *d = j->d;
+	j->err = err;
+	j->stage = DEPLOY_OVER;
+	TAILQ_REMOVE(&d->jobs, j, link);
+	if (j->is_restore) {
+		note_restored(j);
+	} else {
+		d->uploads--;
+		tell(j);
+	}
+	if (j->is_loading)
+		TAILQ_INSERT_TAIL(&d->owed, j, link);
+	else
+		deploy_job_free(j);
+}
