@@ -111,6 +111,12 @@ $(B)/tests/unit/$(1)/%: $(B)/tests/unit/$(1)/%.c.o $(foreach p,$(need_$(1)),$(ca
 	$$(Q)$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(foreach p,$(need_$(1)),$$(LIBS_$$(p))) -lcmocka
 endef
 $(foreach p,$(parts),$(eval $(call unit_rule,$(p))))
+# A compiled module written by hand, for the tests of the runtime.
+$(B)/tests/unit/runtime/guest.so: tests/unit/runtime/guest.c proto/aot_abi.h | deps-build
+	$(call say,SO,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -I. -O1 -fPIC -shared -nostdlib -fuse-ld=lld -o $@ $<
+$(B)/tests/unit/runtime/test_serve $(B)/tests/unit/runtime/test_jail: | $(B)/tests/unit/runtime/guest.so
 .SECONDARY:
 unit-bins: $(unit_bins)
 
@@ -197,7 +203,9 @@ install: all ## into DESTDIR and PREFIX=/usr/local
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(B)/penstockd
 	install -D -m 755 -t $(DESTDIR)$(LIBEXEC) $(B)/penstock-aot $(B)/penstock-sandbox
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include sdk/include/penstock.h
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/penstock.service
+	install -D -m 644 systemd/penstock.service $(DESTDIR)$(PREFIX)/lib/systemd/system/penstock.service
+	sed -i 's|/usr/local|$(PREFIX)|g; s|/etc/penstock|$(ETC)|g' $(DESTDIR)$(PREFIX)/lib/systemd/system/penstock.service
+	[ -e $(DESTDIR)$(ETC)/penstock.conf ] || install -D -m 644 -t $(DESTDIR)$(ETC) etc/penstock.conf
 clean: ## removes what was built
 	rm -rf $(B)
 deps-build deps-demo deps-check deps-bench: deps-%:

@@ -57,6 +57,7 @@ if [ "${KEEP:-0}" = 1 ]; then
 
 	  Ctrl-C ends the gateway and the broker and removes $D.
 	END
+	trap 'echo; exit 0' INT
 	while kill -0 "$GATEWAY_PID" 2>/dev/null && kill -0 "$BROKER_PID" 2>/dev/null; do
 		wait -n "$GATEWAY_PID" "$BROKER_PID"
 	done
