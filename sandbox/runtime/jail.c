@@ -113,6 +113,8 @@ static int filter_rules(scmp_filter_ctx f)
 		err = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, only_read);
 	if (err == 0) /* isatty() */
 		err = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, arg_is(1, TCGETS));
+	if (err == 0) /* asking only, which AddressSanitizer does */
+		err = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(sigaltstack), 1, arg_is(0, 0));
 	if (err == 0) /* abort() and raise() */
 		err = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
 				       arg_is(0, (scmp_datum_t)getpid()));
