@@ -56,7 +56,8 @@ PENSTOCK_IMPORT("event_payload") int32_t penstock_payload(void *buf, uint32_t ca
 PENSTOCK_IMPORT("event_attr")
 int32_t penstock_attr_n(const char *name, uint32_t name_len, char *buf, uint32_t cap);
 
-/* A message to be published when the event is done. topic_len 0: the binding's own topic.
+/* A message to be published when the event is done. topic_len 0: the binding's own topic, with at
+ * least its QoS.
  * flags: PENSTOCK_QOS0..2 | PENSTOCK_RETAIN. */
 PENSTOCK_IMPORT("emit")
 int32_t penstock_emit_n(const char *topic, uint32_t topic_len, const void *data, uint32_t len,
@@ -71,9 +72,11 @@ static inline int32_t penstock_attr(const char *name, char *buf, uint32_t cap)
 	return penstock_attr_n(name, (uint32_t)__builtin_strlen(name), buf, cap);
 }
 
+/* To a topic with QoS 1; to the binding's own ("") with the binding's QoS. */
 static inline int32_t penstock_emit(const char *topic, const void *data, uint32_t len)
 {
-	return penstock_emit_n(topic, (uint32_t)__builtin_strlen(topic), data, len, PENSTOCK_QOS1);
+	uint32_t topic_len = (uint32_t)__builtin_strlen(topic);
+	return penstock_emit_n(topic, topic_len, data, len, topic_len ? PENSTOCK_QOS1 : PENSTOCK_QOS0);
 }
 
 static inline int32_t penstock_log(uint32_t level, const char *text)
