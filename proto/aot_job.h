@@ -38,10 +38,10 @@ enum {
 };
 
 struct aot_job_options {
-	const char *target; /* NULL = this machine */
-	const char *cpu;    /* NULL = this CPU ("native"); "generic" ... */
-	bool bounds_check;  /* --bounds=check */
-	int opt;	    /* -1 = default (2) */
+	const char *target;              /* NULL = this machine */
+	const char *cpu;                 /* NULL = this CPU ("native"); "generic" ... */
+	bool bounds_check;               /* --bounds=check */
+	int opt;                         /* -1 = default (2) */
 	unsigned cpu_seconds, memory_mb; /* 0 = defaults above; wall clock limit = 2 * cpu + 10 s */
 };
 

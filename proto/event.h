@@ -12,12 +12,12 @@ struct event_attr { /* beyond the fields of struct event: MQTT 5 user properties
 };
 
 struct event {
-	uint64_t id;	     /* unique on this gateway, also over restarts; 0 = not given yet */
+	uint64_t id;         /* unique on this gateway, also over restarts; 0 = not given yet */
 	uint64_t arrived_ns; /* CLOCK_MONOTONIC */
 	uint64_t time_wall_ms;
-	struct span source;  /* "mqtt:default", "timer:NAME", "http", "invoke" */
-	struct span type;    /* CloudEvents type: "io.penstock.mqtt.message" */
-	struct span topic;   /* MQTT topic, or what stands for it; may be empty */
+	struct span source; /* "mqtt:default", "timer:NAME", "http", "invoke" */
+	struct span type;   /* CloudEvents type: "io.penstock.mqtt.message" */
+	struct span topic;  /* MQTT topic, or what stands for it; may be empty */
 	struct span payload;
 	struct span content_type; /* may be empty */
 	uint8_t qos, retain, dup;

@@ -32,7 +32,7 @@ enum {
 	IPC_EFFECTS_MAX = 4096,       /* per result */
 	IPC_ATTRS_MAX = 64,           /* per event */
 	IPC_TOPIC_BYTES = 65535,
-	IPC_LOG_BYTES = 16384,        /* of a guest's stderr and log calls, per event; then "..." */
+	IPC_LOG_BYTES = 16384, /* of a guest's stderr and log calls, per event; then "..." */
 };
 
 struct ipc_hello {
@@ -41,66 +41,67 @@ struct ipc_hello {
 };
 
 struct ipc_load {
-	uint32_t function;	/* handle, chosen by the gateway; must be free */
-	uint32_t memory_pages;	/* most that the guest may have */
-	uint32_t stack_bytes;	/* guest stack; rounded up to pages */
-	uint32_t output_bytes;	/* most that one event may emit, reply and effects together */
-	uint64_t cpu_ns;	/* CPU budget of one event, start function included */
-	uint64_t wall_ns;	/* time from INVOKE to RESULT, sleep included; 0 = none */
-	struct span name;	/* for messages: "overheat@3" */
-	struct span env;	/* NUL-separated NAME=VALUE, for environ_get */
-	struct span args;	/* NUL-separated, for args_get; first = name */
-	struct span pad;	/* reserved; empty */
+	uint32_t function;     /* handle, chosen by the gateway; must be free */
+	uint32_t memory_pages; /* most that the guest may have */
+	uint32_t stack_bytes;  /* guest stack; rounded up to pages */
+	uint32_t output_bytes; /* most that one event may emit, reply and effects together */
+	uint64_t cpu_ns;       /* CPU budget of one event, start function included */
+	uint64_t wall_ns;      /* time from INVOKE to RESULT, sleep included; 0 = none */
+	struct span name;      /* for messages: "overheat@3" */
+	struct span env;       /* NUL-separated NAME=VALUE, for environ_get */
+	struct span args;      /* NUL-separated, for args_get; first = name */
+	struct span pad;       /* reserved; empty */
 };
 
 struct ipc_loaded {
 	uint32_t function;
-	int32_t err;	  /* 0 or negative */
-	struct span why;  /* reason when err < 0 */
+	int32_t err;     /* 0 or negative */
+	struct span why; /* reason when err < 0 */
 	uint8_t is_reactor;
 };
 
 struct ipc_attr {
-	struct span name, value; /* CloudEvents names: "id", "source", "type", "time", "topic", ... */
+	struct span name,
+		value; /* CloudEvents names: "id", "source", "type", "time", "topic", ... */
 };
 
 struct ipc_invoke {
-	uint64_t event;	      /* unique while in flight */
+	uint64_t event;       /* unique while in flight */
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0 = none */
 	uint32_t function;
 	uint32_t nattrs;
-	struct span attrs;    /* encoded list; walk it with ipc_attr_next() */
-	struct span payload;  /* empty when it travels by memfd: see payload_fd_bytes */
+	struct span attrs;         /* encoded list; walk it with ipc_attr_next() */
+	struct span payload;       /* empty when it travels by memfd: see payload_fd_bytes */
 	uint32_t payload_fd_bytes; /* 0, or the size of the payload in the memfd */
 };
 
 enum ipc_status {
-	IPC_OK,		/* the guest finished; effects and reply are to be committed */
-	IPC_FAILED,	/* finished and refused the event: exit code or on_event result != 0 */
-	IPC_TRAPPED,	/* see trap, why: "memory at check_limit+0x1a" */
-	IPC_REFUSED,	/* did not start: unknown handle, no slot, queue full, deadline over */
+	IPC_OK,      /* the guest finished; effects and reply are to be committed */
+	IPC_FAILED,  /* finished and refused the event: exit code or on_event result != 0 */
+	IPC_TRAPPED, /* see trap, why: "memory at check_limit+0x1a" */
+	IPC_REFUSED, /* did not start: unknown handle, no slot, queue full, deadline over */
 	IPC_STATUS_COUNT
 };
 
 struct ipc_effect {
 	uint8_t qos, retain;
-	struct span topic;   /* empty = the binding's own */
+	struct span topic; /* empty = the binding's own */
 	struct span payload;
 };
 
 struct ipc_result {
 	uint64_t event;
-	uint32_t status;    /* enum ipc_status */
-	uint32_t trap;	    /* enum aot_trap */
-	int32_t code;	    /* exit code, or what on_event returned */
+	uint32_t status; /* enum ipc_status */
+	uint32_t trap;   /* enum aot_trap */
+	int32_t code;    /* exit code, or what on_event returned */
 	uint32_t neffects;
 	uint64_t queue_ns, run_ns, cpu_ns;
 	uint32_t memory_bytes; /* high-water mark of linear memory */
 	struct span why;
-	struct span log;	/* lines: level byte '3'..'7', text, '\n' */
-	struct span reply;	/* stdout of a command */
-	struct span effects;	/* encoded list; walk it with ipc_effect_next() */
-	uint32_t fd_bytes;	/* 0; else reply and effects are empty here and lie in the memfd, as
+	struct span log;     /* lines: level byte '3'..'7', text, '\n' */
+	struct span reply;   /* stdout of a command */
+	struct span effects; /* encoded list; walk it with ipc_effect_next() */
+	uint32_t fd_bytes;   /* 0; else reply and effects are empty here and lie in the memfd, as
 				 * u32 reply_len, reply, effects */
 };
 
@@ -140,7 +141,8 @@ int ipc_parse(enum ipc_side from, const void *packet, size_t len, struct ipc_msg
 	      struct why *why) MUST_USE;
 
 /* A result's reply and effects when they came by memfd: same checks on the mapped bytes. */
-int ipc_result_unpack(struct ipc_result *m, const void *bytes, size_t len, struct why *why) MUST_USE;
+int ipc_result_unpack(struct ipc_result *m, const void *bytes, size_t len,
+		      struct why *why) MUST_USE;
 
 const char *ipc_name(enum ipc_type type);     /* "INVOKE"; "unknown" */
 const char *ipc_status_name(uint32_t status); /* "ok", "failed", "trapped", "refused" */

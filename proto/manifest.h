@@ -25,7 +25,7 @@
 
 enum {
 	MANIFEST_BYTES_MAX = 64 * 1024,
-	MANIFEST_NAME_MAX = 63,	 /* [a-z0-9][a-z0-9_-]* */
+	MANIFEST_NAME_MAX = 63,    /* [a-z0-9][a-z0-9_-]* */
 	MANIFEST_VERSION_MAX = 63, /* semantic version */
 	MANIFEST_LIST_MAX = 256,
 	MANIFEST_ABI = 1,

@@ -16,8 +16,8 @@
 
 enum {
 	SIG_PUBLIC_BYTES = 32,
-	SIG_SECRET_BYTES = 64,	  /* seed || public key, as in libsodium */
-	SIG_KEY_ID_BYTES = 12,	  /* HMAC-SHA256(key = public key, "key_id"), cut */
+	SIG_SECRET_BYTES = 64,    /* seed || public key, as in libsodium */
+	SIG_KEY_ID_BYTES = 12,    /* HMAC-SHA256(key = public key, "key_id"), cut */
 	SIG_KEY_ID_TEXT = 24 + 1, /* in hex, with NUL */
 	SIG_HASHES_MAX = 64,
 	SIG_SIGNATURES_MAX = 256,
@@ -57,7 +57,7 @@ int sig_verify(struct span module, const struct sig_public *keys, size_t n, size
  * as of sig_verify. */
 struct sig_seen {
 	struct span key_id; /* in the module; may be empty */
-	bool covers;	    /* it speaks of all of the module's bytes */
+	bool covers;        /* it speaks of all of the module's bytes */
 };
 int sig_list(struct span module, struct sig_seen *ret, size_t cap, size_t *ret_n,
 	     struct why *why) MUST_USE;

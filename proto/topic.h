@@ -10,8 +10,8 @@
 #include <stdbool.h>
 
 #include "base/rd.h"
-#include "base/wr.h"
 #include "base/why.h"
+#include "base/wr.h"
 
 enum { TOPIC_BYTES_MAX = 65535, TOPIC_LEVELS_MAX = 128 };
 
