@@ -28,7 +28,8 @@ struct node {
 struct binding_table {
 	pthread_mutex_t lock;
 	struct node *root;
-	uint32_t last_route;
+	uint32_t *ids; /* of the routes, in no order */
+	unsigned nids, cap;
 };
 
 /* ---- one binding ---- */
@@ -205,6 +206,49 @@ static uint8_t highest_qos(const struct route *r)
 	return qos;
 }
 
+/* ---- the numbers of routes ---- */
+
+static bool id_taken(const struct binding_table *t, uint32_t id)
+{
+	for (unsigned i = 0; i < t->nids; i++) {
+		if (t->ids[i] == id)
+			return true;
+	}
+	return false;
+}
+
+/* Made from the filter, not counted up: a broker that kept our session over a restart of ours goes on
+ * naming subscriptions by the numbers of then. 28 bits, not 0 (MQTT 5.0, 3.8.2.1.2). 0 = no memory. */
+static uint32_t id_new(struct binding_table *t, struct span filter)
+{
+	uint32_t h = 2166136261u; /* FNV-1a */
+	for (size_t i = 0; i < filter.len; i++)
+		h = (h ^ filter.at[i]) * 16777619u;
+	uint32_t id = (h ^ h >> 28) & 0xfffffff;
+	while (id == 0 || id_taken(t, id))
+		id = (id + 1) & 0xfffffff;
+	if (t->nids == t->cap) {
+		unsigned cap = t->cap ? 2 * t->cap : 16;
+		uint32_t *grown = realloc(t->ids, cap * sizeof(*grown));
+		if (!grown)
+			return 0;
+		t->ids = grown;
+		t->cap = cap;
+	}
+	t->ids[t->nids++] = id;
+	return id;
+}
+
+static void id_drop(struct binding_table *t, uint32_t id)
+{
+	for (unsigned i = 0; i < t->nids; i++) {
+		if (t->ids[i] == id) {
+			t->ids[i] = t->ids[--t->nids];
+			return;
+		}
+	}
+}
+
 /* ---- the table ---- */
 
 struct binding_table *binding_table_new(void)
@@ -252,6 +296,7 @@ void binding_table_free(struct binding_table *t)
 		n = up;
 	}
 	(void)pthread_mutex_destroy(&t->lock);
+	free(t->ids);
 	free(t);
 }
 
@@ -261,9 +306,12 @@ int binding_table_add(struct binding_table *t, struct binding *b, struct binding
 	(void)pthread_mutex_lock(&t->lock);
 	struct route **slot = route_slot(t, b->filter, true, &n);
 	if (slot && !*slot) {
-		*slot = calloc(1, sizeof(**slot));
-		if (*slot)
-			(*slot)->id = ++t->last_route;
+		struct route *made = calloc(1, sizeof(*made));
+		if (made && (made->id = id_new(t, b->filter)) == 0) {
+			free(made);
+			made = NULL;
+		}
+		*slot = made;
 	}
 	if (!slot || !*slot) {
 		prune(t, n);
@@ -308,6 +356,7 @@ void binding_table_remove(struct binding_table *t, struct binding *b,
 			ret_route->filter = r->bindings->filter;
 		} else {
 			*slot = NULL;
+			id_drop(t, r->id);
 			free(r);
 			prune(t, n);
 		}

@@ -14,7 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { FDS_MAX = 1024, AHEAD_BYTES = 16 * 1024, PENDING_POLL_MS = 5 };
+enum { FDS_MAX = 1024, AHEAD_BYTES = 16 * 1024, PENDING_POLL_MS = 5, HURRY_MS = 2 };
 
 struct ahead {
 	atomic_bool open;	 /* went through our connect() and was not closed since */
@@ -29,6 +29,7 @@ struct ahead {
  * made once and kept for the number's next use, so that no reader can meet a freed one. */
 static _Atomic(struct ahead *) table[FDS_MAX];
 static _Thread_local int last_connected = -1, last_error;
+static _Thread_local bool hurry;
 
 int __real_connect(int fd, const struct sockaddr *addr, socklen_t len);
 int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len);
@@ -40,6 +41,8 @@ int __real_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
 int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
 int __real_close(int fd);
 int __wrap_close(int fd);
+void __real_MQTTTime_sleep(uint64_t ms);
+void __wrap_MQTTTime_sleep(uint64_t ms);
 
 static struct ahead *ahead_of(int fd)
 {
@@ -219,6 +222,16 @@ bool nodelay_writable(int fd)
 		return false;
 	struct pollfd p = { .fd = fd, .events = POLLOUT };
 	return __real_poll(&p, 1, 0) == 1 && p.revents == POLLOUT;
+}
+
+void __wrap_MQTTTime_sleep(uint64_t ms)
+{
+	__real_MQTTTime_sleep(hurry && ms > HURRY_MS ? HURRY_MS : ms);
+}
+
+void nodelay_hurry(bool on)
+{
+	hurry = on;
 }
 
 int nodelay_last_connected(void)

@@ -27,6 +27,9 @@
 bool nodelay_writable(int fd);
 /* The descriptor that this thread connected last; -1. */
 int nodelay_last_connected(void);
+/* While on, Paho's pauses on this thread are short: it sleeps 100 ms when it starts its receiving
+ * thread, and between looks at a write that was cut. */
+void nodelay_hurry(bool on);
 /* errno of this thread's last connect() that failed at once; 0. */
 int nodelay_last_error(void);
 

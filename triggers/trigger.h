@@ -53,7 +53,9 @@ struct trigger_ops {
 	int (*publish)(struct trigger *t, const struct trigger_message *m);
 	void (*status)(struct trigger *t, struct trigger_status *ret);
 	void (*start)(struct trigger *t);
-	/* No call of the sink begins or runs after stop has returned. What is queued gets up to
+	/* No call of the sink begins or runs after this has returned. */
+	void (*deafen)(struct trigger *t);
+	/* Deafens and ends. What is queued gets up to
 	 * grace_ms to go out; the rest is counted and logged. */
 	void (*stop)(struct trigger *t, unsigned grace_ms);
 	void (*free)(struct trigger *t);

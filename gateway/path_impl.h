@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside the event path: path.c (wiring), path_status.c (what it tells). */
+#ifndef GATEWAY_PATH_IMPL_H
+#define GATEWAY_PATH_IMPL_H
+
+#include <stdatomic.h>
+
+#include "gateway/binding.h"
+#include "gateway/dispatch.h"
+#include "gateway/path.h"
+#include "triggers/trigger.h"
+
+struct path_broker {
+	struct path *path;
+	const struct config_broker *config;
+	struct trigger *trigger;
+	struct binding_table *table;
+};
+
+struct binding_entry { /* the loop thread's list of all bindings */
+	struct binding_entry *next;
+	struct binding *binding;
+	struct path_broker *broker;
+};
+
+struct path {
+	const struct config *config;
+	struct config path_config; /* the same, with workers worked out; owns nothing */
+	struct dispatch *dispatch;
+	struct path_broker brokers[CONFIG_BROKERS_MAX];
+	unsigned nbrokers;
+	struct binding_entry *bindings;
+	unsigned nbindings;
+	uv_timer_t first_turn;
+	_Atomic uint64_t received;
+	_Atomic uint64_t unbound; /* received, and no binding matched */
+};
+
+/* path_new with another sandbox program. */
+int path_new_with(const struct config *config, uv_loop_t *loop, const char *program,
+		  struct path **ret_path, struct why *why) MUST_USE;
+struct path_broker *path_broker_find(struct path *p, const char *name);
+/* The place in the list where it is, or the end. */
+struct binding_entry **path_binding_find(struct path *p, uint64_t id);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the event path tells about itself (doc/API.md). */
+#include <string.h>
+
+#include "gateway/path_impl.h"
+
+static json_t *brokers_status(struct path *p, uint64_t *ret_dropped)
+{
+	json_t *list = json_array();
+	for (unsigned i = 0; i < p->nbrokers; i++) {
+		struct path_broker *b = &p->brokers[i];
+		struct trigger_status s;
+		b->trigger->ops->status(b->trigger, &s);
+		*ret_dropped += s.dropped;
+		json_t *one = json_pack("{s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:I}", "name",
+					b->config->name, "url", b->config->url, "state", s.state,
+					"detail", s.detail, "subscriptions", (int)s.subscriptions,
+					"received", (json_int_t)s.received, "published",
+					(json_int_t)s.published, "dropped", (json_int_t)s.dropped,
+					"queued", (json_int_t)s.queued);
+		if (one)
+			(void)json_array_append_new(list, one);
+	}
+	return list;
+}
+
+static json_t *events_status(struct path *p, const struct dispatch_status *d, uint64_t dropped)
+{
+	static const char *const name[EVENTS_COUNTS] = {
+		[EVENTS_INVOKED] = "invoked", [EVENTS_OK] = "ok",
+		[EVENTS_FAILED] = "failed",   [EVENTS_TRAPPED] = "trapped",
+		[EVENTS_REFUSED] = "refused", [EVENTS_RETRIED] = "retried",
+	};
+	json_t *o = json_object();
+	(void)json_object_set_new(o, "received", json_integer((json_int_t)atomic_load(&p->received)));
+	for (unsigned i = 0; i < EVENTS_COUNTS; i++)
+		(void)json_object_set_new(o, name[i], json_integer((json_int_t)d->counts[i]));
+	(void)json_object_set_new(o, "dropped", json_integer((json_int_t)dropped));
+	(void)json_object_set_new(o, "in_flight", json_integer((json_int_t)d->in_flight));
+	return o;
+}
+
+json_t *path_status(struct path *p)
+{
+	struct dispatch_status d;
+	uint64_t dropped = atomic_load(&p->unbound);
+	dispatch_status(p->dispatch, &d);
+	json_t *brokers = brokers_status(p, &dropped);
+	return json_pack("{s:o, s:{s:i, s:s, s:i, s:i, s:s}, s:i, s:i, s:o}", "brokers", brokers,
+			 "sandbox", "pid", (int)d.sandbox.pid, "state", d.sandbox.state, "restarts",
+			 (int)d.sandbox.restarts, "workers", (int)d.workers, "last_death",
+			 d.sandbox.last_death, "functions", (int)d.functions, "bindings",
+			 (int)p->nbindings, "events", events_status(p, &d, dropped));
+}
+
+static json_t *counts_json(const uint64_t *counts)
+{
+	/* The same order for functions and bindings. */
+	_Static_assert(FUNCTION_COUNTS == 5 && BINDING_COUNTS == 5, "invoked ok failed ...");
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "invoked", (json_int_t)counts[0], "ok",
+			 (json_int_t)counts[1], "failed", (json_int_t)counts[2], "trapped",
+			 (json_int_t)counts[3], "refused", (json_int_t)counts[4]);
+}
+
+json_t *path_function_counts(struct path *p, const char *name)
+{
+	struct dispatch_function f;
+	if (dispatch_function_status(p->dispatch, name, &f) < 0)
+		return NULL;
+	json_t *last = json_null();
+	if (f.last_error_wall_ms) {
+		char at[TIME_TEXT_BYTES];
+		time_text(f.last_error_wall_ms, at);
+		last = json_pack("{s:s, s:o}", "at", at, "reason",
+				 json_stringn_nocheck(f.last_error,
+						      strnlen(f.last_error, sizeof(f.last_error))));
+	}
+	return json_pack("{s:s, s:s, s:o, s:f, s:o}", "state", f.state, "reason", f.reason, "counts",
+			 counts_json(f.counts), "cpu_us_mean", f.cpu_us_mean, "last_error", last);
+}
+
+json_t *path_binding_counts(struct path *p, uint64_t id)
+{
+	const struct binding_entry *e = *path_binding_find(p, id);
+	if (!e)
+		return NULL;
+	uint64_t counts[BINDING_COUNTS];
+	for (unsigned i = 0; i < BINDING_COUNTS; i++)
+		counts[i] = atomic_load(&e->binding->counts[i]);
+	return counts_json(counts);
+}

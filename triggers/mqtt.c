@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "triggers/mqtt.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "proto/topic.h"
+#include "triggers/mqtt_impl.h"
+
+enum { DISCONNECT_MS = 200 };
+
+uint64_t mqtt_now_ns(void)
+{
+	struct timespec t;
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static struct mqtt *mqtt_of(struct trigger *t)
+{
+	return (struct mqtt *)t;
+}
+
+/* ---- Paho's news about the connection ---- */
+
+static void look_again(struct mqtt *m)
+{
+	(void)pthread_mutex_lock(&m->lock);
+	m->look = true;
+	(void)pthread_cond_signal(&m->wake);
+	(void)pthread_mutex_unlock(&m->lock);
+}
+
+static void on_lost(void *arg, char *cause)
+{
+	struct mqtt *m = arg;
+	(void)cause;
+	atomic_store(&m->connected, false);
+	look_again(m);
+}
+
+static void on_disconnect(void *arg, MQTTProperties *props, enum MQTTReasonCodes reason)
+{
+	struct mqtt *m = arg;
+	const char *text = MQTTReasonCode_toString(reason);
+	(void)props;
+	atomic_store(&m->connected, false);
+	(void)pthread_mutex_lock(&m->lock);
+	(void)snprintf(m->farewell, sizeof(m->farewell), "%s", text ? text : "no reason given");
+	(void)pthread_mutex_unlock(&m->lock);
+	look_again(m);
+}
+
+/* ---- the broker's thread ---- */
+
+/* Doubles from the least to the most, less up to a quarter by chance, so that a hundred gateways do
+ * not come back in step. */
+static uint64_t pause_ms(const struct mqtt *m)
+{
+	uint64_t ms = m->o.backoff_min_ms;
+	for (unsigned i = 1; i < m->failures && ms < m->o.backoff_max_ms; i++)
+		ms *= 2;
+	if (ms > m->o.backoff_max_ms)
+		ms = m->o.backoff_max_ms;
+	uint32_t chance = 0;
+	(void)!getrandom(&chance, sizeof(chance), GRND_NONBLOCK);
+	return ms - chance % (ms / 4 + 1);
+}
+
+static void enter(struct mqtt *m, enum mqtt_state s, const char *detail)
+{
+	(void)pthread_mutex_lock(&m->lock);
+	m->state = s;
+	if (detail) /* NULL: what was wrong last time stays */
+		(void)snprintf(m->detail, sizeof(m->detail), "%s", detail);
+	(void)pthread_mutex_unlock(&m->lock);
+}
+
+/* Sleeps until there is something to do, or end_ns (0: none). lock held. */
+static void sleep_until(struct mqtt *m, uint64_t end_ns)
+{
+	if (end_ns == 0) {
+		(void)pthread_cond_wait(&m->wake, &m->lock);
+		return;
+	}
+	struct timespec t = { (time_t)(end_ns / 1000000000u), (long)(end_ns % 1000000000u) };
+	(void)pthread_cond_timedwait(&m->wake, &m->lock, &t);
+}
+
+/* False: stop. */
+static bool try_connect(struct mqtt *m)
+{
+	struct why why = { 0 };
+	enter(m, MQTT_CONNECTING, NULL);
+	int err = mqtt_connect(m, &why);
+	if (err == 0) {
+		LOG(LOG_NOTE, "connected to the broker", F_STR("broker", m->base.name),
+		    F_STR("url", m->o.url), F_STR("client_id", m->o.client_id));
+		m->failures = 0;
+		enter(m, MQTT_CONNECTED, "");
+		atomic_store(&m->connected, true);
+		return true;
+	}
+	m->failures++;
+	uint64_t ms = pause_ms(m), end = mqtt_now_ns() + ms * 1000000u;
+	if ((m->failures & (m->failures - 1)) == 0) /* the 1st, 2nd, 4th, 8th ... */
+		LOG(LOG_WARN, "cannot connect to the broker, trying again",
+		    F_STR("broker", m->base.name), F_STR("reason", why_text(&why, err)),
+		    F_U64("attempt", m->failures), F_U64("pause_ms", ms));
+	enter(m, MQTT_WAITING, why_text(&why, err));
+	(void)pthread_mutex_lock(&m->lock);
+	while (!m->stop && mqtt_now_ns() < end)
+		sleep_until(m, end);
+	bool go_on = !m->stop;
+	(void)pthread_mutex_unlock(&m->lock);
+	return go_on;
+}
+
+static void lost(struct mqtt *m)
+{
+	char text[200];
+	atomic_store(&m->connected, false);
+	(void)pthread_mutex_lock(&m->lock);
+	bool told = m->farewell[0] != '\0';
+	(void)snprintf(text, sizeof(text), "%s%s",
+		       told ? "the broker ended the connection: " : "the connection was lost",
+		       m->farewell);
+	m->farewell[0] = '\0';
+	(void)pthread_mutex_unlock(&m->lock);
+	LOG(LOG_WARN, "the broker is away", F_STR("broker", m->base.name), F_STR("reason", text));
+	enter(m, MQTT_WAITING, text);
+}
+
+/* While connected: subscriptions and the queue. Returns when the connection is gone or at the end.
+ * False: stop. */
+static bool serve(struct mqtt *m)
+{
+	(void)pthread_mutex_lock(&m->lock);
+	m->routes_dirty = true;
+	for (;;) {
+		while (!m->stop && !m->look && !m->routes_dirty && !mqtt_may_flush(m))
+			sleep_until(m, 0);
+		bool stop = m->stop, look = m->look, dirty = m->routes_dirty;
+		m->look = false;
+		(void)pthread_mutex_unlock(&m->lock);
+		bool ok = !look || MQTTClient_isConnected(m->client);
+		if (ok && dirty && !stop)
+			ok = mqtt_renew(m);
+		if (ok)
+			ok = mqtt_flush(m);
+		if (!ok && !MQTTClient_isConnected(m->client)) {
+			lost(m);
+			return !stop;
+		}
+		if (ok && look)
+			atomic_store(&m->connected, true); /* a late report of an earlier loss */
+		(void)pthread_mutex_lock(&m->lock);
+		bool waiting = m->outbox || atomic_load(&m->inflight) > 0;
+		if (stop && (!waiting || mqtt_now_ns() >= m->stop_ns)) {
+			(void)pthread_mutex_unlock(&m->lock);
+			return false;
+		}
+		if (stop)
+			sleep_until(m, mqtt_now_ns() + 10000000u);
+	}
+}
+
+static void *run(void *arg)
+{
+	struct mqtt *m = arg;
+	for (;;) {
+		bool go_on = try_connect(m);
+		if (go_on && atomic_load(&m->connected))
+			go_on = serve(m);
+		if (!go_on)
+			break;
+	}
+	atomic_store(&m->connected, false);
+	if (MQTTClient_isConnected(m->client)) {
+		if (m->o.version == 5)
+			MQTTClient_disconnect5(m->client, DISCONNECT_MS, MQTTREASONCODE_SUCCESS, NULL);
+		else
+			MQTTClient_disconnect(m->client, DISCONNECT_MS);
+	}
+	enter(m, MQTT_STOPPED, "");
+	return NULL;
+}
+
+/* ---- the trigger ---- */
+
+static int op_subscribe(struct trigger *t, uint32_t route, struct span filter, unsigned qos,
+			struct why *why)
+{
+	struct mqtt *m = mqtt_of(t);
+	if (!topic_filter_ok(filter) || qos > 2)
+		return why_set(why, -E_INVALID, "not a topic filter, or a QoS above 2");
+	struct mqtt_route *made = calloc(1, sizeof(*made) + filter.len + 1);
+	if (!made)
+		return -ENOMEM;
+	(void)pthread_mutex_lock(&m->lock);
+	struct mqtt_route *r = m->routes;
+	while (r && (r->id != route || r->gone))
+		r = r->next;
+	if (!r) {
+		r = made;
+		made = NULL;
+		r->id = route;
+		r->filter = (char *)(r + 1);
+		memcpy(r->filter, filter.at, filter.len);
+		struct mqtt_route **at = &m->routes; /* behind the others: asked for in order */
+		while (*at)
+			at = &(*at)->next;
+		*at = r;
+	}
+	r->qos = (uint8_t)qos;
+	r->refused = false;
+	m->routes_dirty = true;
+	(void)pthread_cond_signal(&m->wake);
+	(void)pthread_mutex_unlock(&m->lock);
+	free(made);
+	return 0;
+}
+
+static void op_unsubscribe(struct trigger *t, uint32_t route)
+{
+	struct mqtt *m = mqtt_of(t);
+	(void)pthread_mutex_lock(&m->lock);
+	for (struct mqtt_route *r = m->routes; r; r = r->next)
+		r->gone |= r->id == route;
+	m->routes_dirty = true;
+	(void)pthread_cond_signal(&m->wake);
+	(void)pthread_mutex_unlock(&m->lock);
+}
+
+static void op_status(struct trigger *t, struct trigger_status *ret)
+{
+	static const char *const state[] = { "stopped", "connecting", "connected", "waiting" };
+	struct mqtt *m = mqtt_of(t);
+	(void)pthread_mutex_lock(&m->lock);
+	*ret = (struct trigger_status){ .state = state[m->state],
+					.subscriptions = m->subscriptions,
+					.queued = m->outbox_n };
+	unsigned refused = 0;
+	for (const struct mqtt_route *r = m->routes; r; r = r->next)
+		refused += r->refused;
+	if (refused > 0)
+		(void)snprintf(ret->detail, sizeof(ret->detail),
+			       "the broker refused %u subscriptions; see the log", refused);
+	else
+		(void)snprintf(ret->detail, sizeof(ret->detail), "%s", m->detail);
+	(void)pthread_mutex_unlock(&m->lock);
+	ret->received = atomic_load(&m->received);
+	ret->published = atomic_load(&m->published);
+	ret->dropped = atomic_load(&m->dropped);
+}
+
+static void op_start(struct trigger *t)
+{
+	struct mqtt *m = mqtt_of(t);
+	if (*m->o.url == '\0' || m->has_thread)
+		return;
+	int err = pthread_create(&m->thread, NULL, run, m);
+	m->has_thread = err == 0;
+	if (err != 0) {
+		LOG(LOG_ERR, "cannot start the broker's thread", F_STR("broker", m->base.name),
+		    F_ERR(-err));
+		enter(m, MQTT_STOPPED, "its thread could not be started");
+		return;
+	}
+	(void)pthread_setname_np(m->thread, "mqtt");
+}
+
+static void op_deafen(struct trigger *t)
+{
+	struct mqtt *m = mqtt_of(t);
+	(void)pthread_mutex_lock(&m->sink_lock);
+	m->deaf = true;
+	(void)pthread_mutex_unlock(&m->sink_lock);
+}
+
+static void op_stop(struct trigger *t, unsigned grace_ms)
+{
+	struct mqtt *m = mqtt_of(t);
+	op_deafen(t);
+	(void)pthread_mutex_lock(&m->lock);
+	m->stop = true;
+	m->stop_ns = mqtt_now_ns() + (uint64_t)grace_ms * 1000000u;
+	(void)pthread_cond_signal(&m->wake);
+	(void)pthread_mutex_unlock(&m->lock);
+	if (m->has_thread)
+		(void)pthread_join(m->thread, NULL);
+	m->has_thread = false;
+	if (m->outbox_n > 0)
+		LOG(LOG_WARN, "messages to the broker are lost at stop",
+		    F_STR("broker", m->base.name), F_U64("messages", m->outbox_n));
+}
+
+static void op_free(struct trigger *t)
+{
+	struct mqtt *m = t ? mqtt_of(t) : NULL;
+	if (!m)
+		return;
+	if (m->client)
+		MQTTClient_destroy(&m->client);
+	for (struct mqtt_route *r; (r = m->routes);) {
+		m->routes = r->next;
+		free(r);
+	}
+	for (struct mqtt_out *o; (o = m->outbox);) {
+		m->outbox = o->next;
+		free(o);
+	}
+	(void)pthread_cond_destroy(&m->wake);
+	(void)pthread_mutex_destroy(&m->sink_lock);
+	(void)pthread_mutex_destroy(&m->out_lock);
+	(void)pthread_mutex_destroy(&m->lock);
+	free(m);
+}
+
+static const struct trigger_ops mqtt_ops = {
+	.kind = "mqtt",
+	.subscribe = op_subscribe,
+	.unsubscribe = op_unsubscribe,
+	.publish = mqtt_publish,
+	.status = op_status,
+	.start = op_start,
+	.deafen = op_deafen,
+	.stop = op_stop,
+	.free = op_free,
+};
+
+static void tls_init(void)
+{
+	MQTTClient_init_options init = MQTTClient_init_options_initializer;
+	init.do_openssl_init = 1;
+	MQTTClient_global_init(&init);
+}
+
+static int create(struct mqtt *m, struct why *why)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	MQTTClient_createOptions opts = MQTTClient_createOptions_initializer;
+	opts.MQTTVersion = m->o.version == 5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1;
+	if (m->tls)
+		(void)pthread_once(&once, tls_init);
+	int rc = MQTTClient_createWithOptions(&m->client, m->o.url, m->o.client_id,
+					      MQTTCLIENT_PERSISTENCE_NONE, NULL, &opts);
+	if (rc == MQTTCLIENT_SUCCESS)
+		rc = MQTTClient_setCallbacks(m->client, m, on_lost, mqtt_arrived, mqtt_delivered);
+	if (rc == MQTTCLIENT_SUCCESS && m->o.version == 5) {
+		(void)MQTTClient_setDisconnected(m->client, m, on_disconnect);
+		(void)MQTTClient_setPublished(m->client, m, mqtt_published);
+	}
+	if (rc != MQTTCLIENT_SUCCESS)
+		return why_set(why, -E_CONFIG, "broker %s: url or client_id refused: %s",
+			       m->base.name, MQTTClient_strerror(rc));
+	return 0;
+}
+
+int mqtt_new(const struct mqtt_options *o, const struct trigger_sink *sink, struct trigger **ret,
+	     struct why *why)
+{
+	struct mqtt *m = calloc(1, sizeof(*m));
+	pthread_condattr_t attr;
+	if (!m)
+		return -ENOMEM;
+	m->base = (struct trigger){ .ops = &mqtt_ops, .name = o->name, .sink = *sink };
+	m->o = *o;
+	m->tls = strncmp(o->url, "ssl://", 6) == 0;
+	m->fd = -1;
+	atomic_init(&m->route_ids, o->version == 5);
+	m->outbox_last = &m->outbox;
+	(void)snprintf(m->source, sizeof(m->source), "mqtt:%s", o->name);
+	(void)pthread_mutex_init(&m->lock, NULL);
+	(void)pthread_mutex_init(&m->out_lock, NULL);
+	(void)pthread_mutex_init(&m->sink_lock, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&m->wake, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	if (*o->url == '\0') { /* configured without a broker: stays away */
+		(void)snprintf(m->detail, sizeof(m->detail), "no url is configured");
+	} else {
+		int err = create(m, why);
+		if (err < 0) {
+			op_free(&m->base);
+			return err;
+		}
+	}
+	*ret = &m->base;
+	return 0;
+}

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "base/own.h"
+#include "proto/topic.h"
+#include "triggers/mqtt_impl.h"
+#include "triggers/nodelay.h"
+
+enum {
+	SESSION_EXPIRY_S = 24 * 3600,
+	PACKET_BYTES_MAX = 32 << 20, /* a broker shall not make us allocate more (MQTT 5) */
+	PASSWORD_BYTES_MAX = 4096,
+};
+
+/* ---- where it goes ---- */
+
+struct address {
+	char host[256], port[6];
+};
+
+static struct address address_of(const char *url)
+{
+	struct address a = { 0 };
+	const char *host = url + 6, *end; /* behind tcp:// or ssl:// */
+	bool v6 = *host == '[';
+	host += v6;
+	end = v6 ? strchr(host, ']') : strchr(host, ':');
+	int n = end ? (int)(end - host) : (int)strlen(host);
+	(void)snprintf(a.host, sizeof(a.host), "%.*s", n, host);
+	const char *colon = end ? strchr(end, ':') : NULL;
+	(void)snprintf(a.port, sizeof(a.port), "%s",
+		       colon ? colon + 1 : strncmp(url, "ssl", 3) == 0 ? "8883" : "1883");
+	return a;
+}
+
+/* Paho resolves names while it holds the lock that all its connections share. Asking here first
+ * makes its own question quick, and says what is wrong. */
+static int resolve(const struct address *a, struct addrinfo **ret, struct why *why)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	int rc = getaddrinfo(a->host, a->port, &hints, ret);
+	if (rc != 0)
+		return why_set(why, -EHOSTUNREACH,
+			       "cannot find the address of \"%s\": %s; check url and the name server",
+			       a->host, gai_strerror(rc));
+	return 0;
+}
+
+/* A plain TCP connect, to learn from the system what Paho does not tell. 0: it can be reached. */
+static int probe(const struct addrinfo *to, unsigned timeout_s)
+{
+	OWN_FD fd = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return errno;
+	if (connect(fd, to->ai_addr, to->ai_addrlen) == 0)
+		return 0;
+	if (errno != EINPROGRESS)
+		return errno;
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	int err = ETIMEDOUT;
+	socklen_t len = sizeof(err);
+	if (poll(&p, 1, (int)timeout_s * 1000) == 1)
+		(void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len);
+	return err;
+}
+
+static int explain(struct mqtt *m, int rc, struct why *why)
+{
+	struct address a = address_of(m->o.url);
+	struct addrinfo *list = NULL;
+	if (m->ssl_error[0] != '\0')
+		return why_set(why, -EPROTO,
+			       "TLS with %s:%s failed: %s; check ca_file, cert_file and the "
+			       "broker's certificate",
+			       a.host, a.port, m->ssl_error);
+	if (resolve(&a, &list, why) < 0)
+		return -EHOSTUNREACH;
+	int err = probe(list, m->o.connect_timeout_s);
+	freeaddrinfo(list);
+	if (err == ECONNREFUSED)
+		return why_set(why, -err,
+			       "connection refused by %s:%s; is the broker running, and is that its "
+			       "port?",
+			       a.host, a.port);
+	if (err != 0)
+		return why_set(why, -err, "cannot reach %s:%s: %s; check the network and url",
+			       a.host, a.port, strerrordesc_np(err));
+	if (rc == MQTTCLIENT_SSL_NOT_SUPPORTED)
+		return why_set(why, -EPROTO, "this Paho library was built without TLS");
+	return why_set(why, -EPROTO,
+		       "%s:%s takes connections but does not answer as an MQTT %s broker; check url, or "
+		       "set version = %s",
+		       a.host, a.port, m->o.version == 5 ? "5" : "3.1.1",
+		       m->o.version == 5 ? "3" : "5");
+}
+
+/* What a broker's CONNACK means: 3.1.1 return codes are below 0x80, MQTT 5 reason codes are not. */
+static int refused(struct mqtt *m, int rc, struct why *why)
+{
+	static const struct {
+		int v3, v5;
+		const char *text;
+	} code[] = {
+		{ 1, 0x84, "it does not speak this version of MQTT; set version = 3 (or 5)" },
+		{ 2, 0x85, "it does not accept the client id; set client_id" },
+		{ 3, 0x88, "it is not available now" },
+		{ 4, 0x86, "wrong username or password; check username and password_file" },
+		{ 5, 0x87, "not authorized; check username, password_file and the broker's rules" },
+		{ -1, 0x8a, "this client is banned" },
+		{ -1, 0x97, "its quota is exceeded" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(code); i++) {
+		if (rc == code[i].v3 || rc == code[i].v5)
+			return why_set(why, -EACCES, "the broker refused the connection: %s",
+				       code[i].text);
+	}
+	const char *text = m->o.version == 5 ? MQTTReasonCode_toString(rc) : NULL;
+	return why_set(why, -EACCES, "the broker refused the connection: code %d%s%s", rc,
+		       text ? ", " : "", text ? text : "");
+}
+
+/* ---- connecting ---- */
+
+static int ssl_said(const char *text, size_t len, void *arg)
+{
+	struct mqtt *m = arg;
+	if (m->ssl_error[0] != '\0')
+		return 0; /* the first is the cause */
+	while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\0'))
+		len--;
+	(void)snprintf(m->ssl_error, sizeof(m->ssl_error), "%.*s", (int)len, text);
+	return 0;
+}
+
+/* The first line of the file. "" when none is configured. */
+static int password_read(const struct mqtt *m, char buf[PASSWORD_BYTES_MAX], struct why *why)
+{
+	buf[0] = '\0';
+	if (*m->o.password_file == '\0')
+		return 0;
+	FILE *f = fopen(m->o.password_file, "re");
+	if (!f)
+		return why_set(why, -errno, "password_file %s: %s", m->o.password_file,
+			       strerrordesc_np(errno));
+	bool ok = fgets(buf, PASSWORD_BYTES_MAX, f) != NULL;
+	(void)fclose(f);
+	buf[strcspn(buf, "\r\n")] = '\0';
+	return ok ? 0 : why_set(why, -E_CONFIG, "password_file %s is empty", m->o.password_file);
+}
+
+static MQTTClient_SSLOptions ssl_options(struct mqtt *m)
+{
+	MQTTClient_SSLOptions s = MQTTClient_SSLOptions_initializer;
+	s.trustStore = *m->o.ca_file ? m->o.ca_file : NULL;
+	s.keyStore = *m->o.cert_file ? m->o.cert_file : NULL;
+	s.privateKey = *m->o.key_file ? m->o.key_file : NULL;
+	s.enableServerCertAuth = m->o.verify;
+	s.verify = m->o.verify;
+	s.disableDefaultTrustStore = *m->o.ca_file != '\0';
+	s.ssl_error_cb = ssl_said;
+	s.ssl_error_context = m;
+	return s;
+}
+
+static int property(MQTTProperties *props, enum MQTTPropertyCodes id, int otherwise)
+{
+	return props && MQTTProperties_hasProperty(props, id)
+		       ? MQTTProperties_getNumericValue(props, id)
+		       : otherwise;
+}
+
+static int connect5(struct mqtt *m, MQTTClient_connectOptions *opts)
+{
+	MQTTProperties props = MQTTProperties_initializer;
+	const MQTTProperty set[] = {
+		{ .identifier = MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL,
+		  .value.integer4 = SESSION_EXPIRY_S },
+		{ .identifier = MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE,
+		  .value.integer4 = PACKET_BYTES_MAX },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(set); i++)
+		(void)MQTTProperties_add(&props, &set[i]);
+	MQTTResponse r = MQTTClient_connect5(m->client, opts, &props, NULL);
+	int rc = (int)r.reasonCode;
+	if (rc == MQTTCLIENT_SUCCESS) {
+		int most = property(r.properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, 65535);
+		m->inflight_max = most < (int)m->o.inflight ? most : (int)m->o.inflight;
+		m->route_ids = property(r.properties,
+					MQTTPROPERTY_CODE_SUBSCRIPTION_IDENTIFIERS_AVAILABLE, 1);
+	}
+	MQTTResponse_free(r);
+	MQTTProperties_free(&props);
+	return rc;
+}
+
+static int connect3(struct mqtt *m, MQTTClient_connectOptions *opts)
+{
+	m->inflight_max = (int)m->o.inflight;
+	m->route_ids = false;
+	return MQTTClient_connect(m->client, opts);
+}
+
+int mqtt_connect(struct mqtt *m, struct why *why)
+{
+	char password[PASSWORD_BYTES_MAX];
+	const MQTTClient_connectOptions v3 = MQTTClient_connectOptions_initializer;
+	const MQTTClient_connectOptions v5 = MQTTClient_connectOptions_initializer5;
+	MQTTClient_connectOptions opts = m->o.version == 5 ? v5 : v3;
+	MQTTClient_SSLOptions ssl = ssl_options(m);
+	struct addrinfo *list = NULL;
+	struct address a = address_of(m->o.url);
+	int err = resolve(&a, &list, why);
+	if (err == 0)
+		err = password_read(m, password, why);
+	freeaddrinfo(list);
+	if (err < 0)
+		return err;
+	opts.keepAliveInterval = (int)m->o.keepalive_s;
+	opts.connectTimeout = (int)m->o.connect_timeout_s;
+	opts.cleansession = opts.cleanstart = 0;
+	opts.reliable = 0;
+	/* Paho would wait for room in its caller's thread; the bound is kept here instead. */
+	opts.maxInflightMessages = 65535;
+	opts.MQTTVersion = m->o.version == 5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1;
+	opts.username = *m->o.username ? m->o.username : NULL;
+	opts.password = *password ? password : NULL;
+	opts.ssl = m->tls ? &ssl : NULL;
+	m->ssl_error[0] = '\0';
+	nodelay_hurry(true);
+	int rc = m->o.version == 5 ? connect5(m, &opts) : connect3(m, &opts);
+	nodelay_hurry(false);
+	explicit_bzero(password, sizeof(password));
+	if (rc != MQTTCLIENT_SUCCESS)
+		return rc > 0 ? refused(m, rc, why) : explain(m, rc, why);
+	m->fd = nodelay_last_connected();
+	mqtt_renew_all(m, m->o.version != 5 && opts.returned.sessionPresent);
+	return 0;
+}
+
+/* ---- subscriptions ---- */
+
+/* Without route ids every message is offered to all routes, so a filter that another one covers
+ * need not be (and must not be, or there would be copies) subscribed as well; the one that covers
+ * needs the higher QoS of both. lock held. */
+static void plan(struct mqtt *m)
+{
+	for (struct mqtt_route *r = m->routes; r; r = r->next) {
+		struct span mine = { (uint8_t *)r->filter, strlen(r->filter) };
+		r->want = !r->gone;
+		r->want_qos = r->qos;
+		for (struct mqtt_route *o = m->routes; o && !r->gone && !m->route_ids; o = o->next) {
+			struct span other = { (uint8_t *)o->filter, strlen(o->filter) };
+			if (o == r || o->gone)
+				continue;
+			r->want &= !topic_covers(other, mine);
+			if (topic_covers(mine, other) && o->qos > r->want_qos)
+				r->want_qos = o->qos;
+		}
+	}
+}
+
+/* The first about which the broker is to be told something. lock held. */
+static struct mqtt_route *next_change(struct mqtt *m)
+{
+	for (struct mqtt_route *r = m->routes; r; r = r->next) {
+		bool change = r->want ? !r->subscribed || r->had_qos != r->want_qos : r->subscribed;
+		if (change && !r->refused)
+			return r;
+	}
+	return NULL;
+}
+
+/* lock held */
+static void free_gone(struct mqtt *m)
+{
+	m->subscriptions = 0;
+	for (struct mqtt_route **at = &m->routes; *at;) {
+		struct mqtt_route *r = *at;
+		m->subscriptions += r->subscribed && !r->gone;
+		if (!r->gone || r->subscribed) {
+			at = &r->next;
+			continue;
+		}
+		*at = r->next;
+		free(r);
+	}
+}
+
+static int subscribe(struct mqtt *m, const char *filter, uint32_t id, int qos)
+{
+	if (m->o.version != 5)
+		return MQTTClient_subscribe(m->client, filter, qos);
+	MQTTSubscribe_options opts = MQTTSubscribe_options_initializer;
+	MQTTProperties props = MQTTProperties_initializer;
+	const MQTTProperty number = { .identifier = MQTTPROPERTY_CODE_SUBSCRIPTION_IDENTIFIER,
+				      .value.integer4 = id };
+	opts.retainHandling = 1; /* a retained message once, not at each reconnect */
+	if (m->route_ids)
+		(void)MQTTProperties_add(&props, &number);
+	MQTTResponse r = MQTTClient_subscribe5(m->client, filter, qos, &opts,
+					       m->route_ids ? &props : NULL);
+	int rc = (int)r.reasonCode;
+	MQTTResponse_free(r);
+	MQTTProperties_free(&props);
+	return rc >= 0 && rc <= 2 ? MQTTCLIENT_SUCCESS : rc;
+}
+
+static int unsubscribe(struct mqtt *m, const char *filter)
+{
+	if (m->o.version != 5)
+		return MQTTClient_unsubscribe(m->client, filter);
+	MQTTResponse r = MQTTClient_unsubscribe5(m->client, filter, NULL);
+	int rc = (int)r.reasonCode;
+	MQTTResponse_free(r);
+	return rc > 0 && rc < 0x80 ? MQTTCLIENT_SUCCESS : rc; /* 0x11: it had none */
+}
+
+static void log_refused(struct mqtt *m, const char *filter, int rc)
+{
+	const char *text = m->o.version == 5 ? MQTTReasonCode_toString(rc) : NULL;
+	LOG(LOG_ERR, "broker refused a subscription; check its access rules",
+	    F_STR("broker", m->base.name), F_STR("filter", filter),
+	    F_STR("reason", text ? text : "not authorized"), F_I64("code", rc));
+}
+
+/* One SUBSCRIBE or UNSUBSCRIBE; only this thread frees routes, so r stays. False: connection gone. */
+static bool tell(struct mqtt *m, struct mqtt_route *r, bool want, uint8_t qos)
+{
+	int rc = want ? subscribe(m, r->filter, r->id, qos) : unsubscribe(m, r->filter);
+	bool no = rc > 0; /* a reason code; Paho's own errors are negative */
+	if (no && want)
+		log_refused(m, r->filter, rc);
+	(void)pthread_mutex_lock(&m->lock);
+	r->refused = no && want;
+	if (rc == MQTTCLIENT_SUCCESS || no) {
+		r->subscribed = want && !no;
+		r->had_qos = qos;
+	}
+	(void)pthread_mutex_unlock(&m->lock);
+	return rc == MQTTCLIENT_SUCCESS || no;
+}
+
+bool mqtt_renew(struct mqtt *m)
+{
+	bool ok = true;
+	(void)pthread_mutex_lock(&m->lock);
+	while (ok && !m->stop) {
+		m->routes_dirty = false;
+		plan(m);
+		free_gone(m);
+		struct mqtt_route *r = next_change(m);
+		if (!r)
+			break;
+		bool want = r->want;
+		uint8_t qos = r->want_qos;
+		(void)pthread_mutex_unlock(&m->lock);
+		ok = tell(m, r, want, qos);
+		(void)pthread_mutex_lock(&m->lock);
+	}
+	(void)pthread_mutex_unlock(&m->lock);
+	return ok;
+}
+
+/* With MQTT 5 all are asked for again, which costs nothing (retained messages come for new ones
+ * only). A 3.1.1 broker would send all retained messages again, so there only those are asked for
+ * that its session cannot have. */
+void mqtt_renew_all(struct mqtt *m, bool session_present)
+{
+	(void)pthread_mutex_lock(&m->lock);
+	for (struct mqtt_route *r = m->routes; r; r = r->next) {
+		r->refused = false;
+		if (!session_present && !r->gone)
+			r->subscribed = false;
+	}
+	(void)pthread_mutex_unlock(&m->lock);
+}
