@@ -43,14 +43,17 @@ static const struct {
 
 static int close_others(const int *keep, size_t n)
 {
-	unsigned from = STDERR_FILENO + 1;
-	for (size_t i = 0; i < n; i++) {
-		if ((unsigned)keep[i] > from &&
-		    close_range(from, (unsigned)keep[i] - 1, 0) < 0)
+	unsigned from = STDERR_FILENO + 1, next;
+	do {
+		next = ~0u; /* the lowest to keep that is left */
+		for (size_t i = 0; i < n; i++)
+			if (keep[i] >= 0 && (unsigned)keep[i] >= from && (unsigned)keep[i] < next)
+				next = (unsigned)keep[i];
+		if (next > from && close_range(from, next - 1, 0) < 0)
 			return -errno;
-		from = (unsigned)keep[i] + 1;
-	}
-	return close_range(from, ~0u, 0) < 0 ? -errno : 0;
+		from = next + 1;
+	} while (next != ~0u);
+	return 0;
 }
 
 int jail_process(const int *keep, size_t n, struct why *why)

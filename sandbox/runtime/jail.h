@@ -14,7 +14,7 @@
 #include "base/util.h"
 #include "base/why.h"
 
-/* keep[0..n) stay open besides 0, 1 and 2; sorted ascending. */
+/* keep[0..n) stay open besides 0, 1 and 2; negative ones mean nothing. */
 int jail_process(const int *keep, size_t n, struct why *why) MUST_USE;
 /* -ENOSYS only for seccomp: a kernel without Landlock is fine. */
 int jail_thread(struct why *why) MUST_USE;

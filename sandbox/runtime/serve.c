@@ -78,17 +78,21 @@ static void on_load(struct serve *s, const struct ipc_load *m, int fd)
 		return;
 	}
 	lock(s);
-	serve_add_function(s, f);
-	struct job *j = serve_new_job(s);
+	struct job *j = serve_new_job(s, JOB_INIT);
 	if (j) {
+		serve_add_function(s, f);
 		job_set_init(j, f, task_now_ns());
 		f->njobs++;
 		job_start(j, first, task_now_ns());
 		serve_make_ready(s, j);
 	}
 	unlock(s);
-	if (!j)
-		gateway_broke_protocol("LOAD while the queue is full");
+	if (!j) {
+		function_put_idle(f, first);
+		function_close(f);
+		send_or_die(serve_send_loaded(s, m->function, -E_LIMIT,
+					      "too many functions are being loaded", false));
+	}
 }
 
 static void on_invoke(struct serve *s, const struct ipc_invoke *m, int fd)
@@ -96,7 +100,7 @@ static void on_invoke(struct serve *s, const struct ipc_invoke *m, int fd)
 	const char *refused = NULL;
 	lock(s);
 	struct function *f = serve_function(s, m->function);
-	struct job *j = f && f->ready ? serve_new_job(s) : NULL;
+	struct job *j = f && f->ready ? serve_new_job(s, JOB_EVENT) : NULL;
 	if (!f || !f->ready)
 		refused = "no such function is loaded";
 	else if (!j)
@@ -411,8 +415,7 @@ int serve(const struct serve_options *o, struct why *why)
 	if (err < 0)
 		return err;
 	const int keep[] = { o->sock, s->wake_fd, s->pagemap_fd };
-	size_t nkeep = s->pagemap_fd >= 0 ? 3 : 2;
-	err = jail_process(keep, nkeep, why);
+	err = jail_process(keep, ARRAY_LEN(keep), why);
 	if (err == 0)
 		err = worker_signals(why);
 	for (unsigned i = 1; err == 0 && i < o->workers; i++) {

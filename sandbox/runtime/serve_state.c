@@ -130,10 +130,11 @@ void serve_remove_function(struct serve *s, struct function *f)
 
 /* ---- jobs ---- */
 
-struct job *serve_new_job(struct serve *s)
+struct job *serve_new_job(struct serve *s, enum job_kind kind)
 {
 	struct job *j = s->free_jobs;
-	if (s->njobs >= SERVE_JOBS_MAX)
+	unsigned most = kind == JOB_INIT ? SERVE_JOBS_MAX : SERVE_JOBS_MAX - SERVE_INITS_MAX;
+	if (s->njobs >= most)
 		return NULL;
 	if (j) {
 		s->free_jobs = j->next;
@@ -143,6 +144,8 @@ struct job *serve_new_job(struct serve *s)
 			return NULL;
 	}
 	s->njobs++;
+	j->kind = kind;
+	j->event = 0;
 	j->task.instance = NULL;
 	j->task.slices = 0;
 	j->seq = s->seq++;

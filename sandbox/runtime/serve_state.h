@@ -15,6 +15,7 @@
 
 enum {
 	SERVE_JOBS_MAX = 4096,	      /* in flight, waiting ones included */
+	SERVE_INITS_MAX = 64,	      /* of these, kept for loading functions */
 	SERVE_FUNCTION_BUCKETS = 256, /* by handle */
 	SERVE_SLOTS = 512,	      /* instances in all, each 4 GiB of address space */
 	SERVE_SLOTS_SMALL = 64,	      /* where addresses have 39 bits */
@@ -51,7 +52,7 @@ struct function *serve_function(struct serve *s, uint32_t handle); /* NULL = non
 void serve_add_function(struct serve *s, struct function *f); /* with its first instance */
 void serve_remove_function(struct serve *s, struct function *f); /* marks it dying */
 
-struct job *serve_new_job(struct serve *s); /* NULL = too many, or no memory */
+struct job *serve_new_job(struct serve *s, enum job_kind kind); /* NULL = too many, no memory */
 void serve_free_job(struct serve *s, struct job *j);
 void serve_cancel(struct serve *s, uint64_t event);
 

@@ -14,7 +14,7 @@ enum {
 	STACK_GUARD_BYTES = 256 << 10, /* a multiple of every page size (64 KiB) */
 	STACK_BYTES_MIN = 64 << 10,
 	STACK_BYTES_MAX = 64 << 20,
-	STACK_BYTES_DEFAULT = 1 << 20,
+	STACK_BYTES_DEFAULT = 8 << 20, /* of `run`: as natively */
 };
 
 struct stack {

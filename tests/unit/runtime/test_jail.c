@@ -122,6 +122,28 @@ static void unsealed_code_is_refused(void **state)
 	(void)close(fd);
 }
 
+static int unsorted(int fd)
+{
+	struct why why = { 0 };
+	int high = dup(fd), higher = dup(fd);
+	const int keep[] = { higher, -1, fd };
+	if (jail_process(keep, ARRAY_LEN(keep), &why) < 0)
+		return 1;
+	return fcntl(fd, F_GETFD) < 0 || fcntl(high, F_GETFD) >= 0 || fcntl(higher, F_GETFD) < 0;
+}
+
+static void descriptors_to_keep_come_in_any_order(void **state)
+{
+	(void)state;
+	int fd = guest_so(), status = 0;
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(unsorted(fd));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	(void)close(fd);
+}
+
 static int fds_open(int fd)
 {
 	for (int i = 3; i < 64; i++)
@@ -146,6 +168,7 @@ int main(void)
 		cmocka_unit_test(native_code_can_still_be_loaded),
 		cmocka_unit_test(unsealed_code_is_refused),
 		cmocka_unit_test(nothing_else_stays_open),
+		cmocka_unit_test(descriptors_to_keep_come_in_any_order),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -236,6 +236,36 @@ static void events_from_two_workers_all_come_back(void **state)
 	(void)gateway_stop(&g);
 }
 
+/* User and system time of the sandbox in clock ticks. */
+static unsigned long cpu_ticks(pid_t pid)
+{
+	char path[64], line[1024] = "";
+	unsigned long user = 0, sys = 0;
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0 && read(fd, line, sizeof(line) - 1) > 0);
+	(void)close(fd);
+	char *at = strrchr(line, ')');
+	for (int field = 2; field < 13 && at; field++)
+		at = strchr(at + 1, ' ');
+	assert_non_null(at);
+	assert_int_equal(sscanf(at, "%lu %lu", &user, &sys), 2);
+	return user + sys;
+}
+
+static void an_idle_sandbox_uses_no_cpu(void **state)
+{
+	struct gateway g;
+	(void)state;
+	gateway_start(&g, 2, 100);
+	assert_int_equal(gateway_load(&g, 1, &usual), 0);
+	assert_int_equal(gateway_call(&g, 1, 1, "s")->status, IPC_OK);
+	unsigned long before = cpu_ticks(g.pid);
+	usleep(300000);
+	assert_true(cpu_ticks(g.pid) - before <= 1);
+	(void)gateway_stop(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -250,6 +280,7 @@ int main(void)
 		cmocka_unit_test(a_bad_load_is_answered_with_the_reason),
 		cmocka_unit_test(a_broken_gateway_ends_the_sandbox),
 		cmocka_unit_test(events_from_two_workers_all_come_back),
+		cmocka_unit_test(an_idle_sandbox_uses_no_cpu),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
