@@ -122,7 +122,9 @@ void api_bindings_add(struct api_request *q)
 	}
 	json_decref(body);
 	request_error(q, err, why_text(&why, err),
-		      err == -E_UNKNOWN ? "penstock functions, penstock status show what there is"
+		      err == -E_INVALID ? "in a filter, + and # stand for whole levels, # only for "
+					  "the last: a/+/b, a/#; in a template, {1} is what the "
+					  "first of them matched"
 					: NULL,
 		      NULL);
 }

@@ -25,8 +25,11 @@ static json_t *function_json(struct gateway *g, const struct registry_function *
 		(void)json_object_del(counts, "state");
 		(void)json_object_del(counts, "reason");
 	}
-	if (counts)
-		(void)json_object_update(item, counts);
+	if (!counts) /* it failed, or is being compiled again after a start */
+		counts = json_pack("{s:{s:i, s:i, s:i, s:i, s:i}, s:i, s:n}", "counts", "invoked",
+				   0, "ok", 0, "failed", 0, "trapped", 0, "refused", 0,
+				   "cpu_us_mean", 0, "last_error");
+	(void)json_object_update(item, counts);
 	json_decref(counts);
 	json_decref(sheet);
 	return item;
@@ -95,7 +98,10 @@ static void on_deployed(void *arg, const struct deploy_outcome *o)
 			      json_pack("{s:s, s:O?, s:O?}", "name", o->name, "manifest",
 					o->manifest, "previous", o->previous));
 	} else if (o->err < 0) {
-		request_error(q, o->err, o->why, NULL, NULL);
+		request_error(q, o->err, o->why,
+			      o->err == -E_INVALID ? "penstock inspect FILE.wasm shows what it is"
+						   : NULL,
+			      NULL);
 	} else {
 		request_reply(q, 201,
 			      json_pack("{s:s, s:s?, s:i, s:s, s:s, s:s, s:O?, s:O?, s:I, s:O?}",

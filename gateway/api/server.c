@@ -242,7 +242,7 @@ static int length_read(struct api_request *q, struct why *why)
 		return 0;
 	if (q->body_most == 0)
 		return why_set(why, -EINVAL, "this request takes no body");
-	return why_set(why, -E_LIMIT, "the body has %llu bytes, at most %zu are taken here",
+	return why_set(why, -E2BIG, "the body has %llu bytes, at most %zu are taken here",
 		       (unsigned long long)declared, q->body_most);
 }
 
@@ -255,6 +255,17 @@ static void handle(struct api_request *q)
 	}
 	lws_set_timeout(q->wsi, NO_PENDING_TIMEOUT, 0);
 	q->route->handle(q);
+}
+
+/* curl and others ask before they send a large body, and wait a second for the answer. */
+static int expectation_meet(struct lws *wsi)
+{
+	char go_on[LWS_PRE + 32];
+	int n = snprintf(go_on + LWS_PRE, sizeof(go_on) - LWS_PRE, "HTTP/1.1 100 Continue\r\n\r\n");
+	if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_EXPECT) == 0)
+		return 0;
+	return lws_write(wsi, (unsigned char *)go_on + LWS_PRE, (size_t)n, LWS_WRITE_RAW) == n ? 0
+											       : -1;
 }
 
 /* Returns non-zero to close the connection. */
@@ -278,8 +289,9 @@ static int on_headers(struct api *a, struct connection *c, struct lws *wsi)
 		err = why_set(&why, -E_GONE, "the gateway is stopping");
 	if (err < 0)
 		request_fail(q, err, &why);
-	if (q->declared == 0 || q->is_closing)
-		handle(q);
+	if (q->declared > 0 && !q->is_closing)
+		return expectation_meet(wsi);
+	handle(q);
 	return 0;
 }
 
