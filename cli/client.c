@@ -183,16 +183,29 @@ int client_call(struct client *k, const struct client_request *q, json_t **ret_j
 
 /* ---- errors ---- */
 
-/* Only some refusals are about the module. */
-static enum cli_code code_of(const char *name)
+/* Refusals that mean more here than a failed operation, or for which there is a command. */
+static const struct meaning {
+	const char *name;
+	bool is_about_module;
+	const char *hint; /* NULL = the gateway's */
+} meanings[] = {
+	{ "E_INVALID", true, NULL },
+	{ "E_UNSUPPORTED", true, NULL },
+	{ "E_LIMIT", true, NULL },
+	{ "E_SIGNATURE", true, "sign it: penstock sign FILE.wasm --key NAME.key" },
+	{ "E_TRUST", true, "if you know whose key it is, trust it: penstock trust NAME.pub" },
+	{ "E_BOUND", false, "penstock remove NAME --bindings removes them too" },
+	{ "E_GRANT", false, "penstock deploy FILE.wasm --grant" },
+};
+
+static const struct meaning *meaning_of(const char *name)
 {
-	static const int about_module[] = { E_INVALID, E_UNSUPPORTED, E_LIMIT, E_SIGNATURE,
-					    E_TRUST };
-	for (size_t i = 0; i < ARRAY_LEN(about_module); i++) {
-		if (strcmp(name, why_name(about_module[i])) == 0)
-			return CODE_REFUSED;
+	static const struct meaning none = { 0 };
+	for (size_t i = 0; i < ARRAY_LEN(meanings); i++) {
+		if (strcmp(name, meanings[i].name) == 0)
+			return &meanings[i];
 	}
-	return CODE_FAILED;
+	return &none;
 }
 
 static int not_there(struct client *k, const struct why *why, int err)
@@ -219,11 +232,12 @@ int client_refused(struct client *k, int status, const json_t *body, const struc
 		return not_there(k, why, status);
 	const json_t *error = json_object_get(body, "error");
 	const char *message = json_text(error, "message");
-	enum cli_code code = code_of(json_text(error, "code"));
-	if (code == CODE_REFUSED && strcmp(k->cli->cmd->name, "deploy") != 0)
-		code = CODE_FAILED;
+	const struct meaning *m = meaning_of(json_text(error, "code"));
+	bool is_module = m->is_about_module && k->cli->cmd == &command_deploy;
+	const char *hint = m->hint ? m->hint : json_text(error, "hint");
 	if (message[0])
-		return cli_fail(k->cli, code, json_text(error, "hint"), "%s", message);
+		return cli_fail(k->cli, is_module ? CODE_REFUSED : CODE_FAILED, hint, "%s",
+				message);
 	return cli_fail(k->cli, CODE_FAILED, NULL, "the gateway answered with HTTP status %d",
 			status);
 }

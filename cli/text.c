@@ -126,6 +126,21 @@ static int width(const char *s)
 	return n;
 }
 
+static void row_print(const struct table *t, char *const *cells, const int *wide, FILE *out)
+{
+	unsigned n = t->columns;
+	while (n > 0 && cells[n - 1][0] == '\0') /* no blanks at the end of a line */
+		n--;
+	for (unsigned i = 0; i < n; i++) {
+		int pad = wide[i] - width(cells[i]);
+		bool right = t->right >> i & 1;
+		(void)fprintf(out, "%*s%s", right ? pad : 0, "", cells[i]);
+		if (i + 1 < n)
+			(void)fprintf(out, "%*s  ", right ? 0 : pad, "");
+	}
+	(void)fputc('\n', out);
+}
+
 void table_print(const struct table *t, FILE *out)
 {
 	int wide[TABLE_COLUMNS_MAX] = { 0 };
@@ -134,17 +149,8 @@ void table_print(const struct table *t, FILE *out)
 		if (w > wide[i % t->columns])
 			wide[i % t->columns] = w;
 	}
-	for (size_t i = 0; i < t->ncells; i++) {
-		unsigned column = (unsigned)(i % t->columns);
-		bool is_last = column == t->columns - 1;
-		int pad = wide[column] - width(t->cells[i]);
-		bool right = t->right >> column & 1;
-		(void)fprintf(out, "%*s%s", right ? pad : 0, "", t->cells[i]);
-		if (is_last)
-			(void)fputc('\n', out);
-		else
-			(void)fprintf(out, "%*s  ", right ? 0 : pad, "");
-	}
+	for (size_t i = 0; i < t->ncells; i += t->columns)
+		row_print(t, t->cells + i, wide, out);
 }
 
 /* ---- times ---- */
