@@ -164,7 +164,9 @@ static int poll_ahead(struct pollfd *fds, nfds_t n)
 	return ready;
 }
 
-/* Paho asks before each packet whether a cut write may go on. Nothing is cut: nothing to ask. */
+/* Paho asks before each packet whether its sockets can be written, to go on with cut writes, and
+ * reads only from those that can. Nothing is cut: so they can, or if not, that is no reason to stop
+ * reading. */
 static bool only_asks_for_cut_writes(const struct pollfd *fds, nfds_t n)
 {
 	for (nfds_t i = 0; i < n; i++) {
@@ -201,8 +203,8 @@ int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 		return ready;
 	if (timeout_ms == 0 && only_asks_for_cut_writes(fds, n)) {
 		for (nfds_t i = 0; i < n; i++)
-			fds[i].revents = 0;
-		return 0;
+			fds[i].revents = POLLOUT;
+		return (int)n;
 	}
 	if (timeout_ms != 0)
 		timeout_ms = before_sleep(fds, n, timeout_ms);
