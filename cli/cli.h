@@ -19,6 +19,7 @@
 	CODE(FAILED, 1, "the gateway refused, or the operation failed")                            \
 	CODE(USAGE, 64, "wrong usage")                                                             \
 	CODE(REFUSED, 65, "the module was refused")                                                \
+	CODE(NOFILE, 66, "a file cannot be read")                                                  \
 	CODE(AWAY, 69, "the gateway cannot be reached")                                            \
 	CODE(TRAP, 134, "the program trapped")
 

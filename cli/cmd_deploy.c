@@ -161,7 +161,7 @@ static int deploy_run(struct cli *c)
 	OWN_BYTES module = { 0 };
 	OWN_JSON *answer = NULL;
 	if (file_read(path, FILE_MODULE_MAX, &module, &why) < 0)
-		return cli_fail(c, CODE_FAILED, NULL, "%s", why.text);
+		return cli_fail(c, CODE_NOFILE, NULL, "%s", why.text);
 	OWN_CLIENT *k = client_new(c);
 	if (!k)
 		return CODE_FAILED;

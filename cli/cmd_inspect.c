@@ -287,7 +287,7 @@ static int inspect_run(struct cli *c)
 	if (sig_init() < 0)
 		return cli_fail(c, CODE_FAILED, NULL, "the cryptography library cannot start");
 	if (file_read(path, FILE_MODULE_MAX, &file, &why) < 0)
-		return cli_fail(c, CODE_FAILED, NULL, "%s", why.text);
+		return cli_fail(c, CODE_NOFILE, NULL, "%s", why.text);
 	arena_init(&arena, ARENA_BYTES);
 	int err = module_decode(file.at, file.len, &arena, &m, &why);
 	int code = CODE_OK;

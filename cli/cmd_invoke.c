@@ -71,7 +71,7 @@ static int payload_take(struct cli *c, struct bytes *ret)
 	if (!text && isatty(STDIN_FILENO))
 		return CODE_OK; /* nobody means to type it */
 	if (file_read("-", IPC_PAYLOAD_BYTES, ret, &why) < 0)
-		return cli_fail(c, CODE_FAILED, NULL, "%s", why.text);
+		return cli_fail(c, CODE_NOFILE, NULL, "%s", why.text);
 	return CODE_OK;
 }
 

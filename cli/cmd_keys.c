@@ -96,7 +96,7 @@ static int public_read(struct cli *c, const char *path, struct sig_public *ret)
 	if (sig_init() < 0)
 		return cli_fail(c, CODE_FAILED, NULL, "the cryptography library cannot start");
 	if (file_read(path, FILE_KEY_MAX, &file, &why) < 0)
-		return cli_fail(c, CODE_FAILED, NULL, "%s", why.text);
+		return cli_fail(c, CODE_NOFILE, NULL, "%s", why.text);
 	if (sig_public_parse(bytes_span(&file), ret, &why) < 0)
 		return cli_fail(c, CODE_FAILED, NULL, "%s: %s", path, why.text);
 	return CODE_OK;

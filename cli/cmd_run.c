@@ -40,7 +40,7 @@ static int module_open(struct cli *c, int *ret_fd)
 	if (err == -E_LIMIT)
 		return refused(c, err, &why);
 	if (err < 0)
-		return cli_fail(c, CODE_FAILED, NULL, "%s", why.text);
+		return cli_fail(c, CODE_NOFILE, NULL, "%s", why.text);
 	const struct span all = bytes_span(&module);
 	int fd = ipc_memfd("penstock-module", &all, 1);
 	if (fd < 0)

@@ -26,7 +26,7 @@ static int secret_read(struct cli *c, const char *path, struct sig_secret *ret)
 	OWN_BYTES file = { 0 };
 	struct why why = { 0 };
 	if (file_read(path, FILE_KEY_MAX, &file, &why) < 0)
-		return cli_fail(c, CODE_FAILED, "penstock keygen NAME makes a key", "%s", why.text);
+		return cli_fail(c, CODE_NOFILE, "penstock keygen NAME makes a key", "%s", why.text);
 	int err = sig_secret_parse(bytes_span(&file), ret, &why);
 	sodium_memzero(file.at, file.len);
 	return err < 0 ? cli_fail(c, CODE_FAILED, NULL, "%s: %s", path, why.text) : CODE_OK;
@@ -39,7 +39,7 @@ static int manifest_put(struct cli *c, const char *path, struct bytes *module)
 	struct why why = { 0 };
 	struct bytes with;
 	if (file_read(path, MANIFEST_BYTES_MAX, &json, &why) < 0)
-		return cli_fail(c, CODE_FAILED, NULL, "%s", why.text);
+		return cli_fail(c, CODE_NOFILE, NULL, "%s", why.text);
 	int err = manifest_embed(bytes_span(module), bytes_span(&json), &with.at, &with.len, &why);
 	if (err < 0)
 		return cli_fail(c, CODE_REFUSED, NULL, "%s: %s", path, why.text);
@@ -106,7 +106,7 @@ static int sign_run(struct cli *c)
 	struct why why = { 0 };
 	OWN_BYTES module = { 0 };
 	if (file_read(path, FILE_MODULE_MAX, &module, &why) < 0)
-		return cli_fail(c, CODE_FAILED, NULL, "%s", why.text);
+		return cli_fail(c, CODE_NOFILE, NULL, "%s", why.text);
 	int code = CODE_OK;
 	if (manifest)
 		code = manifest_put(c, manifest, &module);
@@ -154,7 +154,7 @@ static int keys_read(struct cli *c, struct sig_public keys[KEYS_MAX], size_t *re
 		if (n >= KEYS_MAX)
 			return cli_fail(c, CODE_USAGE, NULL, "more than %d keys", KEYS_MAX);
 		if (file_read(path, FILE_KEY_MAX, &file, &why) < 0)
-			return cli_fail(c, CODE_FAILED, NULL, "%s", why.text);
+			return cli_fail(c, CODE_NOFILE, NULL, "%s", why.text);
 		if (sig_public_parse(bytes_span(&file), &keys[n], &why) < 0)
 			return cli_fail(c, CODE_FAILED, NULL, "%s: %s", path, why.text);
 	}
@@ -178,7 +178,7 @@ static int verify_run(struct cli *c)
 	if (code != CODE_OK)
 		return code;
 	if (file_read(path, FILE_MODULE_MAX, &module, &why) < 0)
-		return cli_fail(c, CODE_FAILED, NULL, "%s", why.text);
+		return cli_fail(c, CODE_NOFILE, NULL, "%s", why.text);
 	int err = sig_verify(bytes_span(&module), keys, n, &index, &why);
 	if (err == -E_TRUST)
 		return cli_fail(c, CODE_REFUSED, "is it the right public key?",

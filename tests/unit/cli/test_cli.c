@@ -185,9 +185,9 @@ static void what_cannot_be_signed_is_said(void **state)
 	assert_says(err, "--key");
 	assert_int_equal(penstock("sign", "m.wasm", "--key", "k4.pub", NULL), CODE_FAILED);
 	assert_says(err, "public key");
-	assert_int_equal(penstock("sign", "m.wasm", "--key", "nokey", NULL), CODE_FAILED);
+	assert_int_equal(penstock("sign", "m.wasm", "--key", "nokey", NULL), CODE_NOFILE);
 	assert_says(err, "keygen");
-	assert_int_equal(penstock("sign", "nofile", "--key", "k4.key", NULL), CODE_FAILED);
+	assert_int_equal(penstock("sign", "nofile", "--key", "k4.key", NULL), CODE_NOFILE);
 	assert_says(err, "nofile");
 	assert_int_equal(penstock("sign", "bad.wasm", "--key", "k4.key", NULL), CODE_REFUSED);
 	assert_int_equal(
