@@ -111,7 +111,7 @@ static LLVMValueRef pop_bool(struct fn *fn)
 
 static void emit_block(struct fn *fn, const struct wasm_insn *insn)
 {
-	struct aot_functype type = { 0 };
+	struct aot_functype type = { .types = insn->at };
 	if (insn->block >= 0) {
 		type = fn->g->m->types[insn->block];
 	} else if (insn->block != WASM_BLOCK_EMPTY) {

@@ -102,6 +102,17 @@ void emit_unary(struct fn *fn, const struct wasm_insn *insn)
 	fn_push(fn, v);
 }
 
+/* x86 has no instruction for llvm.minimum, and what LLVM makes of it passes a signalling NaN on as
+ * it is. Multiplying by a 1 that the optimiser does not know makes it quiet and changes nothing
+ * else. */
+static LLVMValueRef quiet(struct fn *fn, LLVMValueRef v)
+{
+	if (!fn->g->t->is_x86)
+		return v;
+	LLVMValueRef one = LLVMConstReal(LLVMTypeOf(v), 1.0);
+	return LLVMBuildFMul(fn->g->b, v, intrinsic(fn, "llvm.arithmetic.fence", one, NULL), "");
+}
+
 /* minimum and maximum are those of IEEE 754-2019: NaN wins, -0 is less than +0. */
 void emit_binary(struct fn *fn, const struct wasm_insn *insn)
 {
@@ -109,18 +120,23 @@ void emit_binary(struct fn *fn, const struct wasm_insn *insn)
 		{ "add", LLVMAdd, 0 }, { "sub", LLVMSub, 0 }, { "mul", LLVMMul, 0 },
 		{ "and", LLVMAnd, 0 }, { "or", LLVMOr, 0 },   { "xor", LLVMXor, 0 },
 	};
+	/* as: of an intrinsic, that the result needs to be made quiet */
 	static const struct row floats[] = {
 		{ "add", LLVMFAdd, 0 },		{ "sub", LLVMFSub, 0 },
 		{ "mul", LLVMFMul, 0 },		{ "div", LLVMFDiv, 0 },
-		{ "min", 0, "llvm.minimum" },	{ "max", 0, "llvm.maximum" },
+		{ "min", 1, "llvm.minimum" },	{ "max", 1, "llvm.maximum" },
 		{ "copysign", 0, "llvm.copysign" },
 	};
 	LLVMValueRef y = fn_pop(fn), x = fn_pop(fn);
 	const struct row *row = is_float(insn) ?
 					find(floats, ARRAY_LEN(floats), operation(insn)) :
 					find(ints, ARRAY_LEN(ints), operation(insn));
-	fn_push(fn, row->intrinsic ? intrinsic(fn, row->intrinsic, x, y) :
-				     LLVMBuildBinOp(fn->g->b, (LLVMOpcode)row->as, x, y, ""));
+	if (!row->intrinsic) {
+		fn_push(fn, LLVMBuildBinOp(fn->g->b, (LLVMOpcode)row->as, x, y, ""));
+		return;
+	}
+	LLVMValueRef v = intrinsic(fn, row->intrinsic, x, y);
+	fn_push(fn, row->as ? quiet(fn, v) : v);
 }
 
 /* Wasm takes the count modulo the width, LLVM calls a larger one poison (but not for funnels). */

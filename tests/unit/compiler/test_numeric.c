@@ -147,6 +147,9 @@ static void arithmetic_makes_a_signalling_nan_quiet(void **state)
 	    { "sub0", { 0x7fa00000 }, 0, { 0x7fe00000 } },
 	    { "div1", { 0x7ff4000000000000 }, 0, { 0x7ffc000000000000 } },
 	    { "wide", { 0x7fa00000 }, 0, { 0x7fe00000 } });
+	RUN("(module" BINARY("f32", "min") BINARY("f32", "max") ")",
+	    { "min", { 0x7fa00000, 0x3f800000 }, 0, { 0x7fe00000 } },
+	    { "max", { 0x3f800000, 0x7fa00000 }, 0, { 0x7fe00000 } });
 }
 
 static void products_and_sums_are_rounded_each(void **state)
