@@ -125,6 +125,11 @@ $(B)/tests/tool/%: $(B)/tests/tool/%.c.o $(call lib,wasm) $(call lib,proto) $(ca
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_proto)
 
+# ---- tests/spec: the WebAssembly test suite; beside penstock-aot, which it runs ----
+$(B)/spec-run: $(patsubst %,$(B)/%.o,$(wildcard tests/spec/*.c)) $(call lib,runtime) $(call lib,proto) $(call lib,base)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_runtime) $(LIBS_proto)
+
 # ---- fuzz targets: tests/fuzz/PART/fuzz_*.c; `replay` links them with a driver instead of libFuzzer ----
 fuzz_srcs := $(wildcard tests/fuzz/*/fuzz_*.c)
 define fuzz_rule
@@ -190,6 +195,9 @@ demo: deps-demo ## a day of readings through a signed function, in a minute (KEE
 	@B=$(B) tools/demo.sh
 check: deps-check ## installs what the tests need and runs all of them
 	+@B=$(B) MAKE="$(MAKE)" tests/run
+check-spec: deps-check ## the WebAssembly 2.0 test suite (SPEC_DIR=../shared/spec BOUNDS=guard|check SPEC='i32 call')
+	$(sub) $(B)/penstock-aot $(B)/spec-run
+	@B=$(B) SPEC_DIR=$(SPEC_DIR) BOUNDS=$(BOUNDS) tests/spec/run.sh $(SPEC)
 check-%: deps-check
 	+@B=$(B) MAKE="$(MAKE)" tests/run $*
 lint: deps-check ## include direction, sizes, banned calls, layout
