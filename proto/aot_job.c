@@ -151,13 +151,14 @@ static char *file_text(int fd, size_t max)
 	return ptr_steal(&text);
 }
 
-/* The report as it was written, when it is one JSON object, and the object. */
+/* The report as it was written, when it is one JSON object, and the object. Names in it may hold
+ * NUL. */
 static char *report_read(int fd, json_t **ret_object)
 {
 	OWN_FREE char *text = file_text(fd, AOT_REPORT_BYTES_MAX);
 	if (!text)
 		return NULL;
-	*ret_object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	*ret_object = json_loads(text, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
 	if (!json_is_object(*ret_object))
 		return NULL;
 	return ptr_steal(&text);
