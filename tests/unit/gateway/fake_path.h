@@ -136,9 +136,9 @@ int path_invoke(struct path *p, const char *function, const struct event *e, pat
 
 json_t *path_status(struct path *p)
 {
-	return json_pack("{s:[{s:s, s:s, s:s}], s:{s:i}}", "brokers", "name", "default", "url",
+	return json_pack("{s:[{s:s, s:s, s:s, s:i}], s:{s:i}}", "brokers", "name", "default", "url",
 			 "tcp://127.0.0.1:1883", "state", p->bindings ? "connected" : "connecting",
-			 "sandbox", "pid", 0);
+			 "subscriptions", (int)p->bindings, "sandbox", "pid", 0);
 }
 
 json_t *path_function_counts(struct path *p, const char *name)
