@@ -23,15 +23,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AOT_ABI_VERSION 1
+#define AOT_ABI_VERSION   1
 #define AOT_MODULE_SYMBOL "penstock_module"
 
 #define AOT_PAGE_BYTES 65536u
-#define AOT_PAGES_MAX 65536u
+#define AOT_PAGES_MAX  65536u
 /* Address space reserved for a memory: 4 GiB that an i32 can name + what a static offset below
  * AOT_GUARD_BYTES and an access of up to 16 bytes can add. A static offset at or beyond
  * AOT_GUARD_BYTES gets an explicit check (DESIGN.md, "Memory"). */
-#define AOT_GUARD_BYTES (UINT64_C(64) << 20)
+#define AOT_GUARD_BYTES   (UINT64_C(64) << 20)
 #define AOT_RESERVE_BYTES ((UINT64_C(4) << 30) + AOT_GUARD_BYTES + AOT_PAGE_BYTES)
 
 /* The runtime keeps this much stack free below stack_limit for helpers, host calls and a signal
@@ -66,45 +66,45 @@ _Static_assert(sizeof(union aot_value) == 16, "ABI");
 #define AOT_TRAPS(TRAP)                                                                            \
 	TRAP(NONE, "none")                                                                         \
 	TRAP(UNREACHABLE, "unreachable")                                                           \
-	TRAP(MEMORY, "memory")			/* out-of-bounds linear memory access */           \
-	TRAP(TABLE, "table")			/* out-of-bounds table access */                   \
-	TRAP(INDIRECT_NULL, "indirect-call")	/* call_indirect to a null element */              \
-	TRAP(INDIRECT_TYPE, "indirect-call")	/* ... to a function of another type */            \
+	TRAP(MEMORY, "memory")               /* out-of-bounds linear memory access */              \
+	TRAP(TABLE, "table")                 /* out-of-bounds table access */                      \
+	TRAP(INDIRECT_NULL, "indirect-call") /* call_indirect to a null element */                 \
+	TRAP(INDIRECT_TYPE, "indirect-call") /* ... to a function of another type */               \
 	TRAP(DIVIDE, "divide-by-zero")                                                             \
-	TRAP(OVERFLOW, "integer-overflow")	/* INT_MIN / -1, or a conversion out of range */   \
-	TRAP(CONVERSION, "conversion")		/* NaN to integer */                               \
-	TRAP(STACK, "stack")			/* call depth or frame size */                     \
-	TRAP(TIME, "time")			/* CPU budget or deadline used up */               \
-	TRAP(LIMIT, "limit")			/* output, effects or another quota of the host */ \
-	TRAP(HOST, "host")			/* a host call was given what it must refuse */    \
-	TRAP(INIT, "init")			/* instantiation failed */
+	TRAP(OVERFLOW, "integer-overflow") /* INT_MIN / -1, or a conversion out of range */        \
+	TRAP(CONVERSION, "conversion")     /* NaN to integer */                                    \
+	TRAP(STACK, "stack")               /* call depth or frame size */                          \
+	TRAP(TIME, "time")                 /* CPU budget or deadline used up */                    \
+	TRAP(LIMIT, "limit")               /* output, effects or another quota of the host */      \
+	TRAP(HOST, "host")                 /* a host call was given what it must refuse */         \
+	TRAP(INIT, "init")                 /* instantiation failed */
 
 enum aot_trap {
 #define TRAP(name, text) AOT_TRAP_##name,
 	AOT_TRAPS(TRAP)
 #undef TRAP
-	AOT_TRAP_COUNT
+		AOT_TRAP_COUNT
 };
 
 struct aot_instance;
 
 /* A function as a first-class value: table element, ref.func, import. */
 struct aot_funcref {
-	void *code;			/* f(instance, ...) */
-	struct aot_instance *instance;	/* passed as its first argument */
-	uint32_t type;			/* process-wide id: equal ids <=> equal signatures */
+	void *code;                    /* f(instance, ...) */
+	struct aot_instance *instance; /* passed as its first argument */
+	uint32_t type;                 /* process-wide id: equal ids <=> equal signatures */
 	uint32_t pad;
 };
 _Static_assert(sizeof(struct aot_funcref) == 24, "ABI");
 
 struct aot_table {
-	void **elems;	/* references; [0, size) are valid to read */
+	void **elems; /* references; [0, size) are valid to read */
 	uint32_t size;
 	uint32_t max;
 };
 
 struct aot_memory {
-	uint8_t *base;	/* never moves while the instance lives */
+	uint8_t *base;  /* never moves while the instance lives */
 	uint64_t bytes; /* current size, a multiple of AOT_PAGE_BYTES */
 	uint32_t max_pages;
 	uint32_t pad;
@@ -115,7 +115,8 @@ struct aot_memory {
  * never return to the guest then. */
 struct aot_ops {
 	void (*trap)(struct aot_instance *self, uint32_t kind) __attribute__((noreturn));
-	uint32_t (*memory_grow)(struct aot_instance *self, uint32_t pages); /* old size or UINT32_MAX */
+	uint32_t (*memory_grow)(struct aot_instance *self,
+				uint32_t pages); /* old size or UINT32_MAX */
 	void (*memory_fill)(struct aot_instance *self, uint32_t at, uint32_t byte, uint32_t n);
 	void (*memory_copy)(struct aot_instance *self, uint32_t to, uint32_t from, uint32_t n);
 	void (*memory_init)(struct aot_instance *self, uint32_t segment, uint32_t to, uint32_t from,
@@ -137,15 +138,15 @@ struct aot_ops {
  * Constant while a guest runs, so generated code loads them once per function: mem_base, memory,
  * ops, tables, imports, imported_globals, funcs. stack_limit is constant during one activation. */
 struct aot_instance {
-	uint8_t *mem_base;		  /* memory 0, or NULL */
-	struct aot_memory *memory;	  /* memory 0, or NULL */
-	uintptr_t stack_limit;		  /* lowest address at which a frame may start */
+	uint8_t *mem_base;         /* memory 0, or NULL */
+	struct aot_memory *memory; /* memory 0, or NULL */
+	uintptr_t stack_limit;     /* lowest address at which a frame may start */
 	const struct aot_ops *ops;
-	struct aot_table *const *tables;  /* by table index, imported ones first */
+	struct aot_table *const *tables;   /* by table index, imported ones first */
 	const struct aot_funcref *imports; /* imported functions by index */
 	union aot_value *const *imported_globals;
-	struct aot_funcref *funcs;	  /* every function by index, for ref.func */
-	union aot_value globals[];	  /* the module's own: global index - number imported */
+	struct aot_funcref *funcs; /* every function by index, for ref.func */
+	union aot_value globals[]; /* the module's own: global index - number imported */
 };
 _Static_assert(offsetof(struct aot_instance, stack_limit) == 16, "ABI");
 _Static_assert(offsetof(struct aot_instance, ops) == 24, "ABI");
@@ -172,12 +173,13 @@ struct aot_globaltype {
 };
 
 struct aot_import {
-	const char *module, *name; /* UTF-8, may hold any byte but is NUL-terminated; lengths below */
+	const char *module,
+		*name; /* UTF-8, may hold any byte but is NUL-terminated; lengths below */
 	uint32_t module_len, name_len;
-	uint32_t kind;		   /* enum aot_extern */
-	uint32_t type;		   /* FUNC: index into types */
-	struct aot_limits limits;  /* TABLE, MEMORY */
-	uint8_t elem_type;	   /* TABLE */
+	uint32_t kind;            /* enum aot_extern */
+	uint32_t type;            /* FUNC: index into types */
+	struct aot_limits limits; /* TABLE, MEMORY */
+	uint8_t elem_type;        /* TABLE */
 	uint8_t pad[3];
 	struct aot_globaltype global; /* GLOBAL */
 };
@@ -185,7 +187,7 @@ struct aot_import {
 struct aot_export {
 	const char *name;
 	uint32_t name_len;
-	uint32_t kind;	/* enum aot_extern */
+	uint32_t kind;  /* enum aot_extern */
 	uint32_t index; /* in the index space of its kind, imports first */
 	uint32_t pad;
 };
@@ -224,7 +226,7 @@ struct aot_data {
 struct aot_elem {
 	uint32_t mode;
 	uint32_t table; /* ACTIVE */
-	uint32_t type;	/* enum aot_type */
+	uint32_t type;  /* enum aot_type */
 	uint32_t len;
 	const struct aot_const *items;
 	uint64_t pad;
@@ -236,29 +238,29 @@ struct aot_elem {
 typedef void aot_invoke(void *code, struct aot_instance *self, union aot_value *values);
 
 struct aot_module {
-	uint32_t abi;	      /* AOT_ABI_VERSION; anything else is refused */
-	uint32_t bounds;      /* enum aot_bounds */
+	uint32_t abi;    /* AOT_ABI_VERSION; anything else is refused */
+	uint32_t bounds; /* enum aot_bounds */
 	uint32_t ntypes, nimports, nexports;
-	uint32_t nfuncs, nimported_funcs;	/* nfuncs counts the imported ones too */
+	uint32_t nfuncs, nimported_funcs; /* nfuncs counts the imported ones too */
 	uint32_t ntables, nimported_tables;
 	uint32_t nglobals, nimported_globals;
 	uint32_t nmemories, nimported_memories; /* 0 or 1 */
 	uint32_t ndatas, nelems;
-	uint32_t start;				/* function index, UINT32_MAX = none */
-	struct aot_limits memory;		/* of memory 0, imported or not */
+	uint32_t start;           /* function index, UINT32_MAX = none */
+	struct aot_limits memory; /* of memory 0, imported or not */
 	const struct aot_functype *types;
-	uint32_t *type_ids;			/* writable; the runtime fills in process-wide ids */
-	aot_invoke *const *invoke;		/* by type index */
-	const struct aot_import *imports;	/* in the module's order */
+	uint32_t *type_ids;               /* writable; the runtime fills in process-wide ids */
+	aot_invoke *const *invoke;        /* by type index */
+	const struct aot_import *imports; /* in the module's order */
 	const struct aot_export *exports;
-	const uint32_t *func_types;		/* type index, by function index, imported too */
-	void *const *func_code;			/* by function index - nimported_funcs */
-	const char *const *func_names;		/* by function index; never NULL ("f12" if unnamed) */
-	const struct aot_tabletype *tables;	/* the module's own */
-	const struct aot_global *globals;	/* the module's own */
+	const uint32_t *func_types;         /* type index, by function index, imported too */
+	void *const *func_code;             /* by function index - nimported_funcs */
+	const char *const *func_names;      /* by function index; never NULL ("f12" if unnamed) */
+	const struct aot_tabletype *tables; /* the module's own */
+	const struct aot_global *globals;   /* the module's own */
 	const struct aot_data *datas;
 	const struct aot_elem *elems;
-	const void *code_start, *code_end;	/* every guest instruction lies in [start, end) */
+	const void *code_start, *code_end; /* every guest instruction lies in [start, end) */
 };
 
 enum aot_bounds {
