@@ -85,7 +85,8 @@ void fiber_free(void *fiber)
 
 void fiber_switch(void *fiber)
 {
-	__tsan_switch_to_fiber(fiber, 0);
+	if (__tsan_get_current_fiber() != fiber)
+		__tsan_switch_to_fiber(fiber, 0);
 }
 #else
 void *fiber_new(void)

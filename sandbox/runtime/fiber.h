@@ -5,6 +5,14 @@
 
 #include <stddef.h>
 
+/* ThreadSanitizer holds signals back until a thread calls into libc, so it cannot see a guest being
+ * preempted: its builds look at everything else. */
+#if __has_feature(thread_sanitizer)
+#define FIBER_NO_TICKS 1
+#else
+#define FIBER_NO_TICKS 0
+#endif
+
 /* Just before a switch to the stack [low, low + bytes), and just after having arrived. */
 void fiber_leaving(const void *low, size_t bytes);
 void fiber_arrived(void);

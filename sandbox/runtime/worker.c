@@ -25,7 +25,7 @@ __attribute__((noinline)) struct worker *worker_current(void)
 /* Begins a slice, unless one is under way. Safe in signal handlers. */
 static void arm(struct worker *w)
 {
-	if (w->armed || !w->has_timer)
+	if (w->armed || !w->has_timer || FIBER_NO_TICKS)
 		return;
 	w->armed = 1;
 	const struct itimerspec one = { .it_value = { .tv_nsec = WORKER_SLICE_NS } };
@@ -104,7 +104,6 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	t->trap_note = NULL;
 	t->outcome = TASK_TRAPPED;
 	fiber_leaving(w->stack_low, w->stack_bytes);
-	fiber_switch(w->fiber);
 	ucontext_leave(uc, &w->ctx);
 }
 
@@ -205,6 +204,7 @@ enum task_outcome worker_run(struct worker *w, struct task *t)
 	fiber_switch(t->fiber);
 	context_switch(&w->ctx, &t->ctx); /* from here the thread is preemptible */
 	fiber_arrived();
+	fiber_switch(w->fiber); /* a fault handler could not */
 	w->running = NULL;
 	t->run_ns += task_now_ns() - w->entered_ns;
 	t->cpu_ns += worker_cpu_since_entry_ns(w, t);
