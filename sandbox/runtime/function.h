@@ -25,14 +25,14 @@ struct function {
 	struct instance_limits limits;
 	uint32_t output_bytes;
 	uint64_t cpu_ns, wall_ns;
-	char *name; /* malloc'd, NUL-terminated */
+	char *name;       /* malloc'd, NUL-terminated */
 	uint8_t *strings; /* malloc'd: env, then args */
 	struct span env, args;
-	uint32_t entry; /* function index of _start or on_event */
+	uint32_t entry;        /* function index of _start or on_event */
 	struct instance *idle; /* most recently used first: its memory is warm */
 	unsigned ninstances;   /* idle or with a job */
 	unsigned njobs;
-	struct line waiting;   /* for an instance */
+	struct line waiting; /* for an instance */
 };
 
 struct loader {

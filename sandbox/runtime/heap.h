@@ -19,8 +19,8 @@ struct heap {
 int heap_init(struct heap *h, size_t cap,
 	      bool (*before)(const struct job *a, const struct job *b)) MUST_USE; /* -ENOMEM */
 void heap_fini(struct heap *h);
-void heap_put(struct heap *h, struct job *j); /* must not be in a heap, nor the heap full */
-struct job *heap_first(const struct heap *h); /* NULL when empty */
+void heap_put(struct heap *h, struct job *j);    /* must not be in a heap, nor the heap full */
+struct job *heap_first(const struct heap *h);    /* NULL when empty */
 void heap_remove(struct heap *h, struct job *j); /* must be in it */
 
 #endif

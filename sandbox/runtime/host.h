@@ -25,7 +25,7 @@ enum host_stream { HOST_STDIN, HOST_STDOUT, HOST_STDERR, HOST_CLOSED };
 enum { HOST_FDS = 3, HOST_KEEP_BYTES = 64 << 10 };
 
 struct host {
-	bool direct; /* the streams are descriptors 0, 1, 2 of this process */
+	bool direct;           /* the streams are descriptors 0, 1, 2 of this process */
 	struct span args, env; /* NUL-separated */
 	enum host_stream fds[HOST_FDS];
 	uint32_t output_bytes; /* quota of reply and effects together */

@@ -14,8 +14,8 @@
 struct image {
 	size_t page_bytes;
 	uint64_t memory_bytes;
-	size_t npages;	    /* of the system, in memory_bytes */
-	uint32_t *page_of;  /* npages: 0 = all zero, else 1 + index into pages */
+	size_t npages;     /* of the system, in memory_bytes */
+	uint32_t *page_of; /* npages: 0 = all zero, else 1 + index into pages */
 	uint8_t *pages;
 	size_t nstored;
 	union aot_value *globals;
@@ -115,9 +115,8 @@ static int take_globals(struct image *im, const struct instance *in)
 	for (uint32_t i = 0; i < own_globals(in); i++) {
 		im->globals[i] = in->aot.globals[i];
 		if (is_ref(a->globals[i].type.type))
-			im->globals[i] = (union aot_value){
-				.u64 = { ref_number(in, in->aot.globals[i].ref) }
-			};
+			im->globals[i] = (union aot_value){ .u64 = { ref_number(
+								    in, in->aot.globals[i].ref) } };
 	}
 	return 0;
 }

@@ -126,8 +126,8 @@ static union aot_value const_value(const struct instance *in, const struct aot_c
 		return c->value;
 	case AOT_CONST_GLOBAL: {
 		uint32_t nimported = in->module->aot->nimported_globals;
-		return c->index < nimported ? *in->imported_globals[c->index] :
-					      in->aot.globals[c->index - nimported];
+		return c->index < nimported ? *in->imported_globals[c->index]
+					    : in->aot.globals[c->index - nimported];
 	}
 	case AOT_CONST_FUNC:
 		v.ref = &in->funcs[c->index];
@@ -176,13 +176,13 @@ static void make_funcs_and_globals(struct instance *in)
 {
 	const struct aot_module *a = in->module->aot;
 	for (uint32_t i = 0; i < a->nfuncs; i++)
-		in->funcs[i] = i < a->nimported_funcs ?
-				       in->imports[i] :
-				       (struct aot_funcref){
-					       .code = a->func_code[i - a->nimported_funcs],
-					       .instance = &in->aot,
-					       .type = a->type_ids[a->func_types[i]],
-				       };
+		in->funcs[i] = i < a->nimported_funcs
+				       ? in->imports[i]
+				       : (struct aot_funcref){
+						 .code = a->func_code[i - a->nimported_funcs],
+						 .instance = &in->aot,
+						 .type = a->type_ids[a->func_types[i]],
+					 };
 	for (uint32_t i = 0; i < a->nglobals - a->nimported_globals; i++)
 		in->aot.globals[i] = const_value(in, &a->globals[i].init);
 }

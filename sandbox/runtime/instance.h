@@ -29,17 +29,17 @@ struct instance {
 	/* Ring of the instances that import from each other: code of each may run in one call, so
 	 * each gets the stack limit, and a fault in each is the guest's. */
 	struct instance *linked;
-	struct memory memory;	   /* its own; unused when it imports one or has none */
-	struct aot_table *tables;  /* its own */
+	struct memory memory;          /* its own; unused when it imports one or has none */
+	struct aot_table *tables;      /* its own */
 	struct aot_table **table_ptrs; /* by index, imported first */
 	struct aot_funcref *imports, *funcs;
 	union aot_value **imported_globals;
 	uint8_t *data_dropped, *elem_dropped; /* by segment */
 	struct stack stack;
 	struct instance *next_idle; /* pool.c */
-	void **fresh_elems;	    /* image.c: tables and globals to begin each event with */
+	void **fresh_elems;         /* image.c: tables and globals to begin each event with */
 	union aot_value *fresh_globals;
-	struct aot_instance aot;    /* last: its globals follow */
+	struct aot_instance aot; /* last: its globals follow */
 };
 
 /* -E_UNKNOWN, -E_INVALID (an import that is not there or of another type, both named), -E_LIMIT,

@@ -25,8 +25,8 @@ static int copy_in(struct job *j, const struct ipc_invoke *m)
 	if (m->payload.len > 0)
 		memcpy(j->copy + m->attrs.len, m->payload.at, m->payload.len);
 	j->host.attrs = (struct span){ j->copy, m->attrs.len };
-	j->host.payload = (struct span){ m->payload.len > 0 ? j->copy + m->attrs.len : NULL,
-					 m->payload.len };
+	j->host.payload =
+		(struct span){ m->payload.len > 0 ? j->copy + m->attrs.len : NULL, m->payload.len };
 	return 0;
 }
 

@@ -20,7 +20,7 @@ struct job {
 	enum job_kind kind;
 	enum job_state state;
 	struct function *function;
-	struct job *next;	    /* free, or waiting for an instance */
+	struct job *next;                   /* free, or waiting for an instance */
 	struct job *next_live, **prev_live; /* all that are in flight */
 	size_t heap_at;
 	uint64_t event, seq;

@@ -14,11 +14,21 @@
 static const char usage_text[] =
 	"usage: penstock-sandbox serve [--socket-fd 3] [--workers N] [--spin-us N]\n"
 	"       penstock-sandbox run --so-fd N [--env NAME=VALUE]... [--cpu-ms N]\n"
-	"               [--memory BYTES] [--stack BYTES] [--invoke FUNCTION] -- NAME [ARGUMENT]...\n"
+	"               [--memory BYTES] [--stack BYTES] [--invoke FUNCTION] -- NAME "
+	"[ARGUMENT]...\n"
 	"Not for people: penstockd starts it with serve, `penstock run` with run.\n";
 
-enum { OPT_SOCKET = 256, OPT_WORKERS, OPT_SPIN, OPT_SO, OPT_ENV, OPT_CPU, OPT_MEMORY, OPT_STACK,
-       OPT_INVOKE };
+enum {
+	OPT_SOCKET = 256,
+	OPT_WORKERS,
+	OPT_SPIN,
+	OPT_SO,
+	OPT_ENV,
+	OPT_CPU,
+	OPT_MEMORY,
+	OPT_STACK,
+	OPT_INVOKE
+};
 
 static int usage(const char *what, const char *value)
 {
@@ -49,9 +59,9 @@ static int main_serve(int argc, char **argv)
 	int c;
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		uint64_t v = 0;
-		uint64_t most = c == OPT_WORKERS ? SERVE_WORKERS_MAX :
-				c == OPT_SPIN	 ? SERVE_SPIN_US_MAX :
-						   1024;
+		uint64_t most = c == OPT_WORKERS ? SERVE_WORKERS_MAX
+				: c == OPT_SPIN  ? SERVE_SPIN_US_MAX
+						 : 1024;
 		if (c == '?' || !number(optarg, most, &v))
 			return usage("wrong option or value", argv[optind - 1]);
 		if (c == OPT_SOCKET)

@@ -16,8 +16,8 @@ int memory_init(struct memory *m, struct aot_limits limits, bool guarded, struct
 	uint64_t bytes = (uint64_t)limits.min * AOT_PAGE_BYTES;
 	uint64_t most = (uint64_t)limits.max * AOT_PAGE_BYTES;
 	size_t reserve = guarded ? AOT_RESERVE_BYTES : most + AOT_PAGE_BYTES;
-	uint8_t *base = mmap(NULL, reserve, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-			     -1, 0);
+	uint8_t *base =
+		mmap(NULL, reserve, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (base == MAP_FAILED)
 		return why_set(why, -E_LIMIT, "no address space left for a memory of %zu MiB",
 			       reserve >> 20);

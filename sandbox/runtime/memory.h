@@ -14,8 +14,8 @@
 #include "proto/aot_abi.h"
 
 struct memory {
-	struct aot_memory aot;	  /* what generated code sees */
-	size_t reserved_bytes;	  /* 0 = none */
+	struct aot_memory aot; /* what generated code sees */
+	size_t reserved_bytes; /* 0 = none */
 };
 
 /* Maps limits.min zeroed pages that may grow to limits.max. -E_LIMIT when min is over max or the

@@ -164,8 +164,8 @@ static void *item_ref(const struct instance *in, const struct aot_const *c)
 		return &in->funcs[c->index];
 	uint32_t nimported = in->module->aot->nimported_globals;
 	if (c->kind == AOT_CONST_GLOBAL)
-		return c->index < nimported ? in->imported_globals[c->index]->ref :
-					      in->aot.globals[c->index - nimported].ref;
+		return c->index < nimported ? in->imported_globals[c->index]->ref
+					    : in->aot.globals[c->index - nimported].ref;
 	return NULL;
 }
 

@@ -88,8 +88,9 @@ static int parse_args(struct run *r)
 	for (uint32_t i = 0; i < given; i++) {
 		if (value_parse(r->o->invoke_args[i], ft->types[i], &r->values[i]))
 			continue;
-		(void)fprintf(stderr, "argument %u of %s: \"%s\" is not a value of type %s\n", i + 1,
-			      r->o->invoke, r->o->invoke_args[i], types_value_name(ft->types[i]));
+		(void)fprintf(stderr, "argument %u of %s: \"%s\" is not a value of type %s\n",
+			      i + 1, r->o->invoke, r->o->invoke_args[i],
+			      types_value_name(ft->types[i]));
 		return RUN_EXIT_USAGE;
 	}
 	return 0;

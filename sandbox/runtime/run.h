@@ -13,11 +13,11 @@ enum { RUN_EXIT_USAGE = 64, RUN_EXIT_REFUSED = 65, RUN_EXIT_INTERNAL = 70, RUN_E
 
 struct run_options {
 	int so_fd;
-	struct span env, args;	    /* NUL-separated; args: the program's, its name first */
-	uint64_t cpu_ns;	    /* 0 = no limit */
+	struct span env, args; /* NUL-separated; args: the program's, its name first */
+	uint64_t cpu_ns;       /* 0 = no limit */
 	uint32_t memory_pages, stack_bytes;
-	const char *invoke;	    /* NULL = _start */
-	char *const *invoke_args;   /* NULL-terminated */
+	const char *invoke;       /* NULL = _start */
+	char *const *invoke_args; /* NULL-terminated */
 };
 
 /* Returns the exit code of the process; says on stderr why when it is not the program's own. */

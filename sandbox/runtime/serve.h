@@ -13,7 +13,8 @@ enum { SERVE_WORKERS_MAX = 64, SERVE_SPIN_US_MAX = 1000 };
 struct serve_options {
 	int sock;
 	unsigned workers;
-	unsigned spin_us; /* how long to look for the next message before sleeping, if any is likely */
+	unsigned
+		spin_us; /* how long to look for the next message before sleeping, if any is likely */
 };
 
 /* Returns only when it could not start: -errno with the reason. Else the process ends, with 0 when

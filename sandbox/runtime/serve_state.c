@@ -179,8 +179,8 @@ void serve_cancel(struct serve *s, uint64_t event)
 	if (j->state == JOB_SLEEPING) {
 		heap_remove(&s->asleep, j);
 		serve_make_ready(s, j);
-	} else if (j->state == JOB_WAITING && (line_remove(&j->function->waiting, j) ||
-					       line_remove(&s->starved, j))) {
+	} else if (j->state == JOB_WAITING &&
+		   (line_remove(&j->function->waiting, j) || line_remove(&s->starved, j))) {
 		serve_make_ready(s, j);
 	}
 }

@@ -14,11 +14,11 @@
 #include "sandbox/runtime/serve.h"
 
 enum {
-	SERVE_JOBS_MAX = 4096,	      /* in flight, waiting ones included */
-	SERVE_INITS_MAX = 64,	      /* of these, kept for loading functions */
+	SERVE_JOBS_MAX = 4096,        /* in flight, waiting ones included */
+	SERVE_INITS_MAX = 64,         /* of these, kept for loading functions */
 	SERVE_FUNCTION_BUCKETS = 256, /* by handle */
-	SERVE_SLOTS = 512,	      /* instances in all, each 4 GiB of address space */
-	SERVE_SLOTS_SMALL = 64,	      /* where addresses have 39 bits */
+	SERVE_SLOTS = 512,            /* instances in all, each 4 GiB of address space */
+	SERVE_SLOTS_SMALL = 64,       /* where addresses have 39 bits */
 };
 
 struct serve {
@@ -49,8 +49,8 @@ int serve_state_new(const struct serve_options *o, struct serve **ret, struct wh
 void serve_state_free(struct serve *s);
 
 struct function *serve_function(struct serve *s, uint32_t handle); /* NULL = none */
-void serve_add_function(struct serve *s, struct function *f); /* with its first instance */
-void serve_remove_function(struct serve *s, struct function *f); /* marks it dying */
+void serve_add_function(struct serve *s, struct function *f);      /* with its first instance */
+void serve_remove_function(struct serve *s, struct function *f);   /* marks it dying */
 
 struct job *serve_new_job(struct serve *s, enum job_kind kind); /* NULL = too many, no memory */
 void serve_free_job(struct serve *s, struct job *j);

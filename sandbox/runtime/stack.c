@@ -15,8 +15,8 @@ int stack_init(struct stack *s, uint32_t guest_bytes, struct why *why)
 	if (guest_bytes < STACK_BYTES_MIN)
 		guest_bytes = STACK_BYTES_MIN;
 	if (guest_bytes > STACK_BYTES_MAX)
-		return why_set(why, -E_LIMIT, "a stack of %u bytes is over the limit of %d", guest_bytes,
-			       STACK_BYTES_MAX);
+		return why_set(why, -E_LIMIT, "a stack of %u bytes is over the limit of %d",
+			       guest_bytes, STACK_BYTES_MAX);
 	size_t bytes = (guest_bytes + (size_t)STACK_ALIGN - 1) & ~((size_t)STACK_ALIGN - 1);
 	bytes += AOT_STACK_RESERVE_BYTES;
 	uint8_t *map = mmap(NULL, STACK_GUARD_BYTES + bytes, PROT_NONE,

@@ -18,9 +18,9 @@ enum {
 };
 
 struct stack {
-	uint8_t *map;	 /* guard, then usable; NULL = none */
-	uint8_t *low;	 /* first usable byte */
-	size_t bytes;	 /* usable: what the guest may have + AOT_STACK_RESERVE_BYTES */
+	uint8_t *map; /* guard, then usable; NULL = none */
+	uint8_t *low; /* first usable byte */
+	size_t bytes; /* usable: what the guest may have + AOT_STACK_RESERVE_BYTES */
 };
 
 /* guest_bytes of stack for frames of the guest, between the limits above. */

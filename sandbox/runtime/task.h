@@ -31,29 +31,30 @@ enum task_outcome {
 enum { TASK_CALLS_MAX = 3 };
 
 struct task {
-	struct context ctx; /* where it goes on while it does not run */
+	struct context ctx;    /* where it goes on while it does not run */
 	struct worker *worker; /* that runs it now, or ran it last */
 	struct instance *instance;
-	struct host *host; /* what host calls work on */
+	struct host *host;                      /* what host calls work on */
 	uint32_t calls[TASK_CALLS_MAX], ncalls; /* function indices, called in order */
-	union aot_value *values; /* of the last call; the others have neither arguments nor results */
+	union aot_value
+		*values; /* of the last call; the others have neither arguments nor results */
 	uint64_t cpu_budget_ns, deadline_ns; /* 0 = none; the deadline is CLOCK_MONOTONIC */
 
 	uint64_t cpu_ns, run_ns; /* used so far */
 	uint64_t wake_ns;
-	uint32_t slices;	 /* how often it was made to yield */
+	uint32_t slices; /* how often it was made to yield */
 	int32_t exit_code;
 	enum aot_trap trap;
 	uintptr_t trap_pc;
-	const char *trap_note;	 /* static text or NULL */
+	const char *trap_note; /* static text or NULL */
 	enum task_outcome outcome;
-	uintptr_t host_pc;	 /* where the guest called the host */
-	void *fiber;		 /* fiber.h */
+	uintptr_t host_pc; /* where the guest called the host */
+	void *fiber;       /* fiber.h */
 	bool started;
-	bool unsliced;		 /* no ticks: nobody else waits, and no budget */
-	bool blocked;		 /* in a system call that may wait: no ticks meanwhile */
+	bool unsliced;                      /* no ticks: nobody else waits, and no budget */
+	bool blocked;                       /* in a system call that may wait: no ticks meanwhile */
 	volatile sig_atomic_t tick_pending; /* a tick came while the host worked for it */
-	const atomic_bool *cancelled;	    /* NULL, or set by any thread: ends at the next tick */
+	const atomic_bool *cancelled;       /* NULL, or set by any thread: ends at the next tick */
 };
 
 /* Zeroes it. The instance must be fresh: populated or reset, its stack free. */
@@ -64,7 +65,7 @@ void task_add_call(struct task *t, uint32_t func, union aot_value *values);
  * instance is freed. */
 void task_trap_text(const struct task *t, struct wr *w);
 
-uint64_t task_now_ns(void);	   /* CLOCK_MONOTONIC */
+uint64_t task_now_ns(void);        /* CLOCK_MONOTONIC */
 uint64_t task_thread_cpu_ns(void); /* CLOCK_THREAD_CPUTIME_ID */
 
 /* ---- on the guest's stack ---- */

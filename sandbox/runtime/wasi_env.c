@@ -21,9 +21,9 @@ static uint32_t strings_sizes(struct aot_instance *self, struct span list, uint3
 		count++;
 		bytes += (uint32_t)s.len + 1;
 	}
-	return guest_put_u32(self, ret_count, count) && guest_put_u32(self, ret_bytes, bytes) ?
-		       WASI_OK :
-		       WASI_EFAULT;
+	return guest_put_u32(self, ret_count, count) && guest_put_u32(self, ret_bytes, bytes)
+		       ? WASI_OK
+		       : WASI_EFAULT;
 }
 
 static uint32_t strings_get(struct aot_instance *self, struct span list, uint32_t pointers,
@@ -32,8 +32,8 @@ static uint32_t strings_get(struct aot_instance *self, struct span list, uint32_
 	uint64_t slot = pointers, to = buffer;
 	struct span s;
 	while (host_next_string(&list, &s)) {
-		if (!guest_put_u32(self, slot, (uint32_t)to) ||
-		    !guest_put(self, to, s.at, s.len) || !guest_put(self, to + s.len, "", 1))
+		if (!guest_put_u32(self, slot, (uint32_t)to) || !guest_put(self, to, s.at, s.len) ||
+		    !guest_put(self, to + s.len, "", 1))
 			return WASI_EFAULT;
 		slot += 4;
 		to += s.len + 1;

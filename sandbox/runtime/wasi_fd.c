@@ -193,8 +193,8 @@ uint32_t wasi_fd_fdstat_get(struct aot_instance *self, uint32_t fd, uint32_t ret
 	uint8_t stat[24] = { 0 };
 	if (s == HOST_CLOSED)
 		return guest_return(t, WASI_EBADF);
-	uint64_t rights = WASI_RIGHT_POLL |
-			  (s == HOST_STDIN ? (uint64_t)WASI_RIGHT_READ : WASI_RIGHT_WRITE);
+	uint64_t rights =
+		WASI_RIGHT_POLL | (s == HOST_STDIN ? (uint64_t)WASI_RIGHT_READ : WASI_RIGHT_WRITE);
 	stat[0] = (uint8_t)filetype(t->host, s);
 	memcpy(stat + 8, &rights, sizeof(rights));
 	bool ok = guest_put(self, ret, stat, sizeof(stat));

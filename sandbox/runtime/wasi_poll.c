@@ -74,8 +74,8 @@ static uint32_t sub_error(const struct poll *p, const struct sub *s)
 	if (s->tag == TAG_CLOCK)
 		return s->id <= WASI_MONOTONIC ? WASI_OK : WASI_ENOTSUP;
 	enum host_stream have = wasi_stream(p->t->host, s->id);
-	bool fits = s->tag == TAG_READ ? have == HOST_STDIN :
-					 have == HOST_STDOUT || have == HOST_STDERR;
+	bool fits = s->tag == TAG_READ ? have == HOST_STDIN
+				       : have == HOST_STDOUT || have == HOST_STDERR;
 	return fits ? WASI_OK : WASI_EBADF;
 }
 
@@ -152,7 +152,9 @@ static uint32_t report(struct poll *p)
 uint32_t wasi_poll_oneoff(struct aot_instance *self, uint32_t subs, uint32_t events, uint32_t n,
 			  uint32_t ret_n)
 {
-	struct poll p = { .self = self, .t = GUEST_ENTER(), .subs = subs, .events = events, .n = n };
+	struct poll p = {
+		.self = self, .t = GUEST_ENTER(), .subs = subs, .events = events, .n = n
+	};
 	uint32_t happened = 0;
 	if (n == 0 || n > SUBS_MAX)
 		return guest_return(p.t, WASI_EINVAL);

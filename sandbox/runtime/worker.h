@@ -48,7 +48,7 @@
 enum { WORKER_SLICE_NS = 1000000, TASK_FIRST_CHARGE_NS = 2 * WORKER_SLICE_NS };
 
 struct worker {
-	struct context ctx;		 /* of the thread, while a guest runs */
+	struct context ctx; /* of the thread, while a guest runs */
 	struct task *volatile running;
 	uint64_t entered_ns, cpu_at_entry_ns; /* the latter only from the second slice on */
 	timer_t timer;

@@ -7,18 +7,35 @@
 
 #define GUEST                                                                                      \
 	static __attribute__((section("guest_code"), noinline, used,                               \
-			      no_sanitize("address", "undefined", "thread"),                       \
-			      no_stack_protector, disable_sanitizer_instrumentation))
+			      no_sanitize("address", "undefined", "thread"), no_stack_protector,   \
+			      disable_sanitizer_instrumentation))
 #define SELF struct aot_instance *self
 
 extern const char __start_guest_code[] __attribute__((visibility("hidden")));
 extern const char __stop_guest_code[] __attribute__((visibility("hidden")));
 
 /* Where things lie in the guest's memory. */
-enum { AT_DATA = 100, AT_INIT = 200, AT_IOV = 256, AT_RET = 272, AT_SUB = 320, AT_EVENT = 400,
-       AT_BUF = 1024, BUF_BYTES = 32768 };
-enum { IMP_FD_WRITE, IMP_POLL, IMP_EXIT, IMP_CLOCK, IMP_PAYLOAD, IMP_EMIT, IMP_LOG, IMP_RANDOM,
-       NIMPORTS };
+enum {
+	AT_DATA = 100,
+	AT_INIT = 200,
+	AT_IOV = 256,
+	AT_RET = 272,
+	AT_SUB = 320,
+	AT_EVENT = 400,
+	AT_BUF = 1024,
+	BUF_BYTES = 32768
+};
+enum {
+	IMP_FD_WRITE,
+	IMP_POLL,
+	IMP_EXIT,
+	IMP_CLOCK,
+	IMP_PAYLOAD,
+	IMP_EMIT,
+	IMP_LOG,
+	IMP_RANDOM,
+	NIMPORTS
+};
 
 typedef uint32_t fn_ii(SELF, uint32_t, uint32_t);
 typedef uint32_t fn_iii(SELF, uint32_t, uint32_t, uint32_t);
@@ -210,9 +227,9 @@ enum { T_V_V, T_V_I, T_I_I, T_II_I, T_III_I, T_IIII_I, T_IIIII_I, T_IJI_I, T_I_V
 #define J AOT_I64
 static const uint8_t iiiiii[] = { I, I, I, I, I, I }, ijii[] = { I, J, I, I };
 static const struct aot_functype types[NTYPES] = {
-	[T_V_V] = { iiiiii, 0, 0 },    [T_V_I] = { iiiiii, 0, 1 },     [T_I_I] = { iiiiii, 1, 1 },
-	[T_II_I] = { iiiiii, 2, 1 },   [T_III_I] = { iiiiii, 3, 1 },   [T_IIII_I] = { iiiiii, 4, 1 },
-	[T_IIIII_I] = { iiiiii, 5, 1 }, [T_IJI_I] = { ijii, 3, 1 },    [T_I_V] = { iiiiii, 1, 0 },
+	[T_V_V] = { iiiiii, 0, 0 },     [T_V_I] = { iiiiii, 0, 1 },   [T_I_I] = { iiiiii, 1, 1 },
+	[T_II_I] = { iiiiii, 2, 1 },    [T_III_I] = { iiiiii, 3, 1 }, [T_IIII_I] = { iiiiii, 4, 1 },
+	[T_IIIII_I] = { iiiiii, 5, 1 }, [T_IJI_I] = { ijii, 3, 1 },   [T_I_V] = { iiiiii, 1, 0 },
 };
 #undef I
 #undef J
@@ -234,13 +251,15 @@ GUEST void invoke_i_i(void *code, SELF, union aot_value *v)
 	v[0].i32 = ((uint32_t(*)(SELF, uint32_t))code)(self, v[0].i32);
 }
 
-static aot_invoke *const invoke[NTYPES] = { [T_V_V] = invoke_v_v,
-					    [T_V_I] = invoke_v_i,
-					    [T_I_I] = invoke_i_i };
+static aot_invoke *const invoke[NTYPES] = {
+	[T_V_V] = invoke_v_v, [T_V_I] = invoke_v_i, [T_I_I] = invoke_i_i
+};
 
 #define IMPORT_ROW(m, n, t)                                                                        \
-	{ .module = m, .name = n, .module_len = sizeof(m) - 1, .name_len = sizeof(n) - 1,          \
-	  .kind = AOT_EXT_FUNC, .type = t }
+	{                                                                                          \
+		.module = m, .name = n, .module_len = sizeof(m) - 1, .name_len = sizeof(n) - 1,    \
+		.kind = AOT_EXT_FUNC, .type = t                                                    \
+	}
 #define WASI "wasi_snapshot_preview1"
 static const struct aot_import imports[NIMPORTS] = {
 	[IMP_FD_WRITE] = IMPORT_ROW(WASI, "fd_write", T_IIII_I),
@@ -277,13 +296,13 @@ enum {
 #define FUNC(name, type) F_##name,
 	FUNCS(FUNC)
 #undef FUNC
-	NFUNCS
+		NFUNCS
 };
 
-static const uint32_t func_types[NFUNCS] = {
-	T_IIII_I, T_IIII_I, T_I_V, T_IJI_I, T_II_I, T_IIIII_I, T_III_I, T_II_I,
+static const uint32_t func_types[NFUNCS] = { T_IIII_I,   T_IIII_I,  T_I_V,   T_IJI_I,
+					     T_II_I,     T_IIIII_I, T_III_I, T_II_I,
 #define FUNC(name, type) type,
-	FUNCS(FUNC)
+					     FUNCS(FUNC)
 #undef FUNC
 };
 
@@ -294,8 +313,8 @@ static void *const func_code[] = {
 };
 
 static const char *const func_names[NFUNCS] = {
-	"fd_write", "poll_oneoff", "proc_exit", "clock_time_get", "event_payload", "emit", "log",
-	"random_get",
+	"fd_write",      "poll_oneoff", "proc_exit", "clock_time_get",
+	"event_payload", "emit",        "log",       "random_get",
 #define FUNC(name, type) #name,
 	FUNCS(FUNC)
 #undef FUNC
@@ -316,9 +335,10 @@ static const struct aot_elem elems[] = { { .mode = AOT_SEG_ACTIVE,
 					   .items = elem_items,
 					   .offset = { .value = { .i32 = 1 } } } };
 static const uint8_t data_bytes[] = "i/m";
-static const struct aot_data datas[] = {
-	{ .mode = AOT_SEG_ACTIVE, .len = 3, .bytes = data_bytes, .offset = { .value = { .i32 = AT_DATA } } }
-};
+static const struct aot_data datas[] = { { .mode = AOT_SEG_ACTIVE,
+					   .len = 3,
+					   .bytes = data_bytes,
+					   .offset = { .value = { .i32 = AT_DATA } } } };
 
 __attribute__((visibility("default"))) extern const struct aot_module penstock_module;
 const struct aot_module penstock_module = {

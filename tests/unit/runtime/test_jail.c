@@ -61,7 +61,7 @@ static int try_process_vm(void)
 }
 
 static int (*const forbidden[])(void) = { try_socket, try_open_write, try_open_read, try_exec,
-					  try_fork,   try_ptrace,     try_kill,	     try_prctl,
+					  try_fork,   try_ptrace,     try_kill,      try_prctl,
 					  try_unlink, try_process_vm };
 
 /* Runs f in a jailed child; its exit code. */

@@ -5,10 +5,9 @@
 
 enum { MS = 1000000 };
 
-static const struct ipc_load usual = { .memory_pages = 64,
-				       .stack_bytes = 64 << 10,
-				       .output_bytes = 1 << 20,
-				       .cpu_ns = 50 * MS };
+static const struct ipc_load usual = {
+	.memory_pages = 64, .stack_bytes = 64 << 10, .output_bytes = 1 << 20, .cpu_ns = 50 * MS
+};
 
 static void results_tell_what_came_of_the_event(void **state)
 {

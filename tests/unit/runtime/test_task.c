@@ -88,7 +88,8 @@ static void calls_end_as_they_should(void **state)
 		{ F_load, 65533, TASK_TRAPPED, AOT_TRAP_MEMORY, "memory at load+0x", 0 },
 		{ F_load, 65536, TASK_TRAPPED, AOT_TRAP_MEMORY, "memory at load+0x", 0 },
 		{ F_load, UINT32_MAX, TASK_TRAPPED, AOT_TRAP_MEMORY, "memory at load+0x", 0 },
-		{ F_unreachable, 0, TASK_TRAPPED, AOT_TRAP_UNREACHABLE, "unreachable at unreachable+0x", 0 },
+		{ F_unreachable, 0, TASK_TRAPPED, AOT_TRAP_UNREACHABLE,
+		  "unreachable at unreachable+0x", 0 },
 		{ F_recurse, 0, TASK_TRAPPED, AOT_TRAP_STACK, "stack at recurse+0x", 0 },
 		{ F_smash, 0, TASK_TRAPPED, AOT_TRAP_STACK, "stack at smash+0x", 0 },
 		{ F_fill, 65536, TASK_DONE, 0, "", 7 },
@@ -254,9 +255,8 @@ static void a_missing_or_mistyped_import_is_named(void **state)
 	why.text[0] = '\0';
 	r = (struct resolver){ find_wrong, &b };
 	assert_int_equal(instance_new(b.module, &r, &limits, &in, &why), -E_INVALID);
-	assert_string_equal(why.text,
-			    "import wasi_snapshot_preview1.fd_write is declared as "
-			    "(i32, i32, i32, i32) -> (i32), but it is () -> ()");
+	assert_string_equal(why.text, "import wasi_snapshot_preview1.fd_write is declared as "
+				      "(i32, i32, i32, i32) -> (i32), but it is () -> ()");
 	why.text[0] = '\0';
 	r = hostcalls_resolver(b.hostcalls);
 	const struct instance_limits small = { 0, 64 << 10, 1000 };
