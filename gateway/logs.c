@@ -8,6 +8,7 @@
 
 #include "base/rd.h"
 #include "base/wr.h"
+#include "gateway/text.h"
 #include "gateway/wall.h"
 
 /* One line, in one allocation. The fields follow it, each as u8 kind, u16 key length, key, and
@@ -179,17 +180,6 @@ const char *logs_level_name(enum log_level level)
 		if (level_names[i].level == level)
 			return level_names[i].name;
 	return "debug";
-}
-
-/* Guests and brokers write what they like: what is no UTF-8 keeps its ASCII. */
-static json_t *text_json(struct span s)
-{
-	char safe[LOG_LINE_BYTES];
-	if (span_is_utf8(s))
-		return json_stringn((const char *)s.at, s.len);
-	for (size_t i = 0; i < s.len; i++)
-		safe[i] = s.at[i] < 0x80 ? (char)s.at[i] : '?';
-	return json_stringn(safe, s.len);
 }
 
 struct field {

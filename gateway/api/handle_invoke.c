@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gateway/api/request.h"
+#include "gateway/text.h"
 #include "gateway/wall.h"
 #include "proto/aot_abi.h"
 #include "proto/topic.h"
@@ -27,24 +28,8 @@ static void bytes_set(json_t *to, const char *name, const char *base64_name, str
 	sodium_bin2base64(text, cap, bytes.at, bytes.len, sodium_base64_VARIANT_ORIGINAL);
 	(void)json_object_set_new(to, base64_name, json_string(text));
 	free(text);
-	if (span_is_utf8(bytes))
-		(void)json_object_set_new(
-			to, name, json_stringn(bytes.len ? (const char *)bytes.at : "", bytes.len));
-}
-
-static json_t *text_json(struct span s)
-{
-	const char *text = s.len > 0 ? (const char *)s.at : "";
-	json_t *j = json_stringn(text, s.len);
-	if (j)
-		return j;
-	char *safe = strndup(text, s.len);
-	for (size_t i = 0; safe && safe[i] != '\0'; i++)
-		if (safe[i] & 0x80)
-			safe[i] = '?';
-	j = json_string(safe ? safe : "");
-	free(safe);
-	return j;
+	if (text_is_clean(bytes))
+		(void)json_object_set_new(to, name, text_json(bytes));
 }
 
 static json_t *effects_json(struct span effects)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gateway/api/request.h"
+#include "gateway/text.h"
 
 static const struct api_error errors[] = {
 	{ -EINVAL, 400, "E_INVALID", "doc/API.md says what is accepted" },
@@ -50,11 +51,10 @@ void request_error(struct api_request *q, int err, const char *message, const ch
 	const struct api_error e = api_error_of(err);
 	json_t *body = extra ? extra : json_object();
 	/* What a guest or a peer wrote may be in it: one bad byte must not cost the answer. */
-	json_t *text = json_string(message);
+	json_t *text = text_json((struct span){ (const uint8_t *)message, strlen(message) });
 	(void)json_object_set_new(body, "error",
-				  json_pack("{s:s, s:o, s:s}", "code", e.code, "message",
-					    text ? text : json_string(strerror(EILSEQ)), "hint",
-					    hint ? hint : e.hint));
+				  json_pack("{s:s, s:o, s:s}", "code", e.code, "message", text,
+					    "hint", hint ? hint : e.hint));
 	request_reply(q, e.status, body);
 }
 
