@@ -44,7 +44,7 @@ LIBS_runtime := -lseccomp -lck -ldl
 LIBS_compiler = $(shell $(LLVM_CONFIG) --ldflags --libs core analysis passes target x86 aarch64 --link-shared) -lseccomp
 # Paho's socket calls go through triggers/nodelay.c.
 WRAPS := connect recv writev poll close MQTTTime_sleep
-LIBS_triggers = $(WRAPS:%=-Wl,--wrap=%) $(shell $(CC) -print-file-name=libpaho-mqtt3cs.a) -lssl -lcrypto
+LIBS_triggers = $(WRAPS:%=-Wl,--wrap=%) -Wl,-u,__wrap_connect $(shell $(CC) -print-file-name=libpaho-mqtt3cs.a) -lssl -lcrypto
 LIBS_gateway := -lwebsockets -luv -lsqlite3 -linih -lsystemd
 LIBS_cli := -lcurl
 

@@ -20,7 +20,7 @@ struct ahead {
 	atomic_bool open;	 /* went through our connect() and was not closed since */
 	atomic_bool established; /* a write went out whole once */
 	atomic_bool cut;	 /* the last write was cut short: Paho waits for POLLOUT */
-	atomic_bool unacked;	 /* was read since TCP_QUICKACK was armed last */
+	atomic_bool unacked;	 /* was read since TCP_QUICKACK was armed or something written */
 	size_t at, len;
 	uint8_t bytes[AHEAD_BYTES];
 };
@@ -142,6 +142,8 @@ ssize_t __wrap_writev(int fd, const struct iovec *iov, int n)
 	for (int i = 0; i < n; i++)
 		all += iov[i].iov_len;
 	bool whole = sent >= 0 && (size_t)sent == all;
+	if (sent > 0) /* what we write carries the acknowledgement */
+		atomic_store_explicit(&a->unacked, false, memory_order_relaxed);
 	if (whole && !atomic_load_explicit(&a->established, memory_order_relaxed))
 		atomic_store(&a->established, true);
 	if (whole == atomic_load_explicit(&a->cut, memory_order_relaxed))
