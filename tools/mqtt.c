@@ -153,6 +153,9 @@ static bool wait_readable(const struct mqtt *m, uint64_t until_ns)
 	uint64_t left = until_ns > now ? until_ns - now : 0;
 	struct timespec t = { (time_t)(left / 1000000000u), (long)(left % 1000000000u) };
 
+	/* A broker without TCP_NODELAY holds its next packet back until this one is acknowledged,
+	 * and the kernel forgets the wish for quick acknowledgements after a while. */
+	setsockopt(m->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){ 1 }, sizeof(int));
 	return ppoll(&(struct pollfd){ .fd = m->fd, .events = POLLIN }, 1, &t, NULL) > 0;
 }
 

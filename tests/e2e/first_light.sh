@@ -20,7 +20,7 @@ for form in overheat overheat-command overheat-cpp overheat-rust overheat-assemb
 	fi
 	"$B/penstock" sign --key "$D/author.key" --manifest "examples/$form/manifest.json" -o "$D/$form.wasm" \
 		"$B/examples/$form.wasm" >/dev/null 2>&1 && cli deploy --grant "$D/$form.wasm" >/dev/null 2>&1 &&
-		cli bind "$form" --mqtt 'sensors/+/temperature' --publish 'alerts/{1}' --qos 1 >/dev/null ||
+		bind "$form" --mqtt 'sensors/+/temperature' --publish 'alerts/{1}' --qos 1 ||
 		not_ok "$form: deploys" "see the gateway's log"
 	got=$(alert_for "$form")
 	check "$form: a hot reading gives an alert" "got '$got'" \
@@ -32,7 +32,7 @@ wasm echo -mexec-model=reactor && deploy echo "$D/echo.wasm" || die "echo does n
 wasm echo_command && deploy echo-command "$D/echo_command.wasm" || die "echo-command does not deploy"
 for form in echo echo-command; do
 	for qos in 0 1 2; do
-		cli bind $form --mqtt "q$qos/$form/in/#" --publish "q$qos/$form/out/{1}" --qos $qos >/dev/null
+		bind $form --mqtt "q$qos/$form/in/#" --publish "q$qos/$form/out/{1}" --qos $qos
 	done
 done
 for version in 311 5; do

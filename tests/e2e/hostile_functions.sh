@@ -20,7 +20,7 @@ misdeed() { # NAME REGEX [MORE]: the reason must match REGEX
 		not_ok "$name" "does not deploy"
 		return
 	}
-	cli bind "$id" --mqtt "misdeeds/$name" --publish "stolen/$name" >/dev/null
+	bind "$id" --mqtt "misdeeds/$name" --publish "stolen/$name"
 	mosquitto_pub -p "$PORT" -t "misdeeds/$name" -q 1 -m "$name"
 	if ! wait_for 8 failed_once "$id"; then
 		not_ok "$name: counts as failed" "$(function_has "$id" '.counts | tostring')"

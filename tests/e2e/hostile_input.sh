@@ -14,7 +14,7 @@ gateway_start || die "no gateway"
 "$B/penstock" keygen "$D/author" >/dev/null && cli trust "$D/author.pub" >/dev/null || die "no key"
 flow_deploy
 deploy big "$D/echo.wasm" || die "big does not deploy"
-cli bind big --mqtt big/in --publish big/out --qos 1 >/dev/null || die "cannot bind"
+bind big --mqtt big/in --publish big/out --qos 1 || die "cannot bind"
 flow_begin
 
 head -c 10000000 /dev/zero | tr '\0' x >"$D/10MB"
@@ -30,7 +30,7 @@ check "payloads of 1 MB pass" "$got" [ "$(jq .answered <<<"$got")" = 5 ]
 flow_end "huge payloads" 2000
 
 flow_begin
-deploy evil "$D/echo.wasm" && cli bind evil --broker evil --mqtt 'evil/#' --publish evil/answer --qos 0 --publish-qos 0 >/dev/null ||
+deploy evil "$D/echo.wasm" && bind evil --broker evil --mqtt 'evil/#' --publish evil/answer --qos 0 --publish-qos 0 ||
 	not_ok "bind to a second broker" "see the log"
 wait_for 40 grep -q answered "$D/evil.out"
 kill $evil 2>/dev/null

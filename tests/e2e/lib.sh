@@ -23,6 +23,9 @@ die() {
 	exit 1
 }
 
+# json_is JSON JQ_CONDITION
+json_is() { jq -e "$2" <<<"$1" >/dev/null 2>&1; }
+
 # begin [CONFIG_LINE...]: broker, gateway, a trusted key
 begin() {
 	local_begin
@@ -62,6 +65,14 @@ function_is() { # NAME JQ_CONDITION
 function_has() { # NAME JQ_EXPRESSION
 	cli functions --json | jq -r --arg n "$1" ".items[] | select(.name == \$n) | $2"
 }
+# bind ARGUMENTS OF penstock bind...: and waits until the broker has the subscription, when it is a new one
+bind() {
+	local before
+	before=$(status '[.brokers[].subscriptions] | add')
+	cli bind "$@" >"$D/bound" 2>&1 || { cat "$D/bound" >&2; return 1; }
+	wait_for 2 subscribed $((before + 1))
+	return 0
+}
 subscribed() { [ "$(status '[.brokers[].subscriptions] | add')" -ge "$1" ]; }
 
 # ---- another function's events keep flowing ----
@@ -69,7 +80,7 @@ subscribed() { [ "$(status '[.brokers[].subscriptions] | add')" -ge "$1" ]; }
 # The echo function on flow/in -> flow/out, and a probe that sends it events all the time.
 flow_deploy() {
 	wasm echo -mexec-model=reactor && deploy echo "$D/echo.wasm" || die "cannot deploy echo"
-	cli bind echo --mqtt flow/in --publish flow/out --qos 1 >/dev/null || die "cannot bind echo"
+	bind echo --mqtt flow/in --publish flow/out --qos 1 || die "cannot bind echo"
 	"$B/tests/e2e/probe" "$PORT" flow/in flow/out -r 20 -n 5 >/dev/null || die "the echo function does not answer"
 }
 flow_begin() { # [PROBE_OPTION...]
@@ -84,7 +95,7 @@ flow_end() {
 	wait "$FLOW_PID"
 	summary=$(cat "$D/flow.json")
 	check "$1: other events keep flowing, none lost" "$summary" \
-		jq -e --argjson most "${2:-1000}" '.sent > 0 and .missing == 0 and .twice == 0 and .max_us < $most * 1000' "$D/flow.json" >/dev/null
+		json_is "$summary" ".sent > 0 and .missing == 0 and .twice == 0 and .max_us < ${2:-1000} * 1000"
 	check "$1: the gateway is the same process" "pid was $flow_gateway" [ "$(status .pid)" = "$flow_gateway" ]
 }
 

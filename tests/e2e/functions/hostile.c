@@ -17,12 +17,10 @@ MISDEED endless_loop(void)
 		sink++;
 }
 
+/* Without a frame in linear memory: it is the call stack that ends. */
 MISDEED endless_recursion(int depth)
 {
-	volatile char frame[64];
-
-	frame[depth & 63] = (char)depth;
-	return endless_recursion(depth + 1) + frame[sink & 63];
+	return endless_recursion(depth + sink) ^ sink;
 }
 
 MISDEED memory_bomb(void)
@@ -47,7 +45,7 @@ MISDEED unreachable(void)
 
 MISDEED divide_by_zero(void)
 {
-	return 1 / zero;
+	return (sink + 7) / zero;
 }
 
 MISDEED divide_overflow(void)
