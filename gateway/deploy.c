@@ -441,6 +441,18 @@ int deployer_restore(struct deployer *d, struct why *why)
 	return err == -ENOMEM ? why_set(why, err, "out of memory") : err;
 }
 
+bool deployer_uses(const struct deployer *d, const char *hash)
+{
+	const struct deploy_job *j;
+	TAILQ_FOREACH(j, &d->jobs, link)
+	{
+		/* Before that it has no hash, and no files either. */
+		if (j->stage > DEPLOY_CHECK && strcmp(j->hash, hash) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int take_key(void *arg, const struct registry_key *k)
 {
 	struct deploy_job *j = arg;

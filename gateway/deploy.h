@@ -65,6 +65,9 @@ void deployer_free(struct deployer *d);
  * the registry, where GET /functions shows it. */
 int deployer_restore(struct deployer *d, struct why *why) MUST_USE;
 
+/* Is a deploy on its way whose module has this hash? Its files are not to be removed then. */
+bool deployer_uses(const struct deployer *d, const char *hash);
+
 struct deploy_request {
 	uint8_t *wasm; /* malloc'd; taken, also on an error */
 	size_t len;

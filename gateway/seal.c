@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <sodium.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -288,10 +289,32 @@ void seal_cpu_id(char ret[SEAL_TEXT_MAX])
 	(void)snprintf(ret, SEAL_TEXT_MAX, "%.64s-%s", uname(&u) == 0 ? u.machine : "unknown", hex);
 }
 
-void seal_compiler_id(const char *compiler_path, char ret[SEAL_TEXT_MAX])
+static void digest_file(crypto_generichash_state *all, const char *path)
 {
 	struct stat st = { 0 };
-	(void)stat(compiler_path, &st);
-	(void)snprintf(ret, SEAL_TEXT_MAX, "penstock %s aot %lld.%lld.%09ld", PENSTOCK_VERSION,
-		       (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+	char text[SEAL_TEXT_MAX];
+	(void)stat(path, &st);
+	int n = snprintf(text, sizeof(text), "%lld %lld.%09ld", (long long)st.st_size,
+			 (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+	(void)crypto_generichash_update(all, (const uint8_t *)path, strlen(path) + 1);
+	(void)crypto_generichash_update(all, (const uint8_t *)text, (size_t)n + 1);
+}
+
+/* Sizes and times of files, not their contents: a package's file has the time of its build, and
+ * reading 120 MB at each start would cost more than a needless compile now and then. */
+void seal_compiler_id(const char *compiler_path, char ret[SEAL_TEXT_MAX])
+{
+	uint8_t digest[16];
+	char hex[2 * sizeof(digest) + 1];
+	glob_t llvm = { 0 };
+	crypto_generichash_state all;
+	(void)crypto_generichash_init(&all, NULL, 0, sizeof(digest));
+	digest_file(&all, compiler_path);
+	if (glob("/usr/lib/*/libLLVM*", 0, NULL, &llvm) == 0)
+		for (size_t i = 0; i < llvm.gl_pathc; i++)
+			digest_file(&all, llvm.gl_pathv[i]);
+	globfree(&llvm);
+	(void)crypto_generichash_final(&all, digest, sizeof(digest));
+	sodium_bin2hex(hex, sizeof(hex), digest, sizeof(digest));
+	(void)snprintf(ret, SEAL_TEXT_MAX, "penstock %s aot %s", PENSTOCK_VERSION, hex);
 }

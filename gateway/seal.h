@@ -48,7 +48,7 @@ void seal_remove(const struct seal *s, const char *hash);
 /* "aarch64-<digest of what /proc/cpuinfo says of the instruction set>": code made for one CPU must
  * not meet another (an SD card moves from one board to the next). */
 void seal_cpu_id(char ret[SEAL_TEXT_MAX]);
-/* Penstock's version and the compiler's file: an upgrade gives another id. */
+/* Penstock's version, the compiler's file and Debian's LLVM: an upgrade of one gives another id. */
 void seal_compiler_id(const char *compiler_path, char ret[SEAL_TEXT_MAX]);
 
 #endif

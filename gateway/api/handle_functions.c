@@ -166,7 +166,7 @@ static void path_forget(struct gateway *g, const char *name, const json_t *bindi
 /* Module and native code, unless another function has the same. */
 static void files_forget(struct gateway *g, const char *hash)
 {
-	if (registry_hash_used(g->registry, hash))
+	if (registry_hash_used(g->registry, hash) || deployer_uses(g->deployer, hash))
 		return;
 	store_remove(g->store, hash);
 	seal_remove(g->seal, hash);
