@@ -57,7 +57,7 @@ printf '  %-17s%9s%9s%10s\n' '' 'PSS MB' 'RSS MB' 'start ms'
 for system in $systems; do
 	if [ "$system" = penstock ]; then bench_deploy; fi
 	idle_kb "$system"
-	ms=$(for ((i = 0; i < rounds; i++)); do start_ms "$system" || exit; done | median)
+	ms=$(for ((i = 0; i < rounds; i++)); do start_ms "$system" || exit; done | median) || true
 	[ -n "$ms" ] || die "$system did not subscribe; its log ends: $(tail -n 5 "$D/$system.log")"
 	e=${ending[$system]}
 	json+=$(awk -v e="$e" -v pss="$pss" -v rss="$rss" -v ms="$ms" \

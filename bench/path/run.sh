@@ -47,6 +47,8 @@ turn() {
 	local file=$results/$1.$2.$3
 	broker "$2"
 	system_start "$3"
+	# Its processes are counted from now on: all have to be there.
+	[ "$3" != penstock ] || wait_for 10 gateway_ready || die "the gateway does not get ready"
 	load_qos 0 "$file.qos0"
 	load_qos 1 "$file.qos1"
 	memory_each >"$file.rss"
