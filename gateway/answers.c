@@ -204,18 +204,17 @@ static struct flight *land(struct dispatch *d, uint64_t id)
 }
 
 static int on_result(struct dispatch *d, struct ipc_result *m, const uint8_t *packet, size_t len,
-		     int fd)
+		     int fd, struct why *why)
 {
-	struct why why = { 0 };
 	const void *map = NULL;
 	if (m->fd_bytes > 0) {
 		int err = fd < 0 ? -E_PROTO : ipc_memfd_map(fd, m->fd_bytes, &map);
 		if (err == 0)
-			err = ipc_result_unpack(m, map, m->fd_bytes, &why);
+			err = ipc_result_unpack(m, map, m->fd_bytes, why);
 		if (err < 0) {
 			if (map)
 				(void)munmap((void *)map, m->fd_bytes);
-			return why_set(&why, err, "result by memfd");
+			return why_set(why, err, "RESULT: its memfd is missing or not as announced");
 		}
 	}
 	size_t map_len = map ? m->fd_bytes : 0;
@@ -225,7 +224,8 @@ static int on_result(struct dispatch *d, struct ipc_result *m, const uint8_t *pa
 		return 0;
 	}
 	if (f) { /* else: it was given up, or the answer of a sandbox that died since */
-		conclude(d, f, m, &why);
+		struct why verdict = { 0 };
+		conclude(d, f, m, &verdict);
 		dispatch_release(d, f);
 	}
 	if (map)
@@ -233,7 +233,8 @@ static int on_result(struct dispatch *d, struct ipc_result *m, const uint8_t *pa
 	return 0;
 }
 
-static int on_control(struct dispatch *d, unsigned generation, const uint8_t *packet, size_t len)
+static int on_control(struct dispatch *d, unsigned generation, const uint8_t *packet, size_t len,
+		      struct why *why)
 {
 	(void)pthread_mutex_lock(&d->lock);
 	if (generation != atomic_load(&d->gate.generation)) {
@@ -245,9 +246,11 @@ static int on_control(struct dispatch *d, unsigned generation, const uint8_t *pa
 	if (owed)
 		gate_answered(&d->gate, 1);
 	(void)pthread_mutex_unlock(&d->lock);
-	struct post *p = owed ? post_new(POST_CONTROL, packet, len) : NULL;
+	if (!owed)
+		return why_set(why, -E_PROTO, "a HELLO or LOADED that nothing had asked for");
+	struct post *p = post_new(POST_CONTROL, packet, len);
 	if (!p)
-		return owed ? -ENOMEM : -E_PROTO;
+		return -ENOMEM;
 	dispatch_post(d, p);
 	return 0;
 }
@@ -263,8 +266,8 @@ static void on_packet(struct dispatch *d, unsigned generation, const uint8_t *pa
 		err = why_set(&why, -E_PROTO, "%s with a descriptor too many or too few",
 			      ipc_name(m.type));
 	if (err == 0)
-		err = m.type == IPC_RESULT ? on_result(d, &m.result, packet, len, fd)
-					   : on_control(d, generation, packet, len);
+		err = m.type == IPC_RESULT ? on_result(d, &m.result, packet, len, fd, &why)
+					   : on_control(d, generation, packet, len, &why);
 	if (fd >= 0)
 		(void)close(fd);
 	if (err == 0)

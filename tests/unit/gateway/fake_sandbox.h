@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A penstock-sandbox without guests: the test program starts itself again as one ("serve"). It does
+ * what the payload of an event says:
+ *	reply TEXT | emit TOPIC TEXT | fail | trap | large | slow MS | silent
+ *	die | die-once FILE (dies if FILE can be made) | junk | badfd | hello | log TEXT
+ */
+#ifndef TESTS_FAKE_SANDBOX_H
+#define TESTS_FAKE_SANDBOX_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proto/aot_abi.h"
+#include "proto/ipc.h"
+
+enum { FAKE_SOCK = 3, FAKE_LARGE = 200000 };
+
+static void fake_send(struct wr *w, int fd)
+{
+	if (ipc_send(FAKE_SOCK, w, &fd, fd >= 0, true) < 0)
+		_exit(0);
+}
+
+static void fake_large(struct ipc_result *r, struct wr *w)
+{
+	uint8_t *bytes = calloc(1, FAKE_LARGE + 4);
+	struct wr all = wr_into(bytes, FAKE_LARGE + 4);
+	wr_u32(&all, FAKE_LARGE);
+	memset(bytes + 4, 'L', FAKE_LARGE);
+	struct span part = { bytes, FAKE_LARGE + 4 };
+	r->fd_bytes = FAKE_LARGE + 4;
+	if (!ipc_put_result(w, r))
+		abort();
+	int fd = ipc_memfd("result", &part, 1);
+	fake_send(w, fd);
+	(void)close(fd);
+	free(bytes);
+}
+
+static const char *fake_rest(const char *text, const char *command)
+{
+	size_t n = strlen(command);
+	if (strncmp(text, command, n) != 0 || (text[n] != ' ' && text[n] != '\0'))
+		return NULL;
+	return text + n + (text[n] == ' ');
+}
+
+static struct span fake_span(const char *s)
+{
+	return (struct span){ (const uint8_t *)s, strlen(s) };
+}
+
+/* The commands that end this process or its manners. False: none of them. */
+static void fake_misbehave(const char *text, struct wr *w)
+{
+	const char *rest;
+	if (fake_rest(text, "die"))
+		(void)raise(SIGKILL);
+	if ((rest = fake_rest(text, "die-once")) && open(rest, O_CREAT | O_EXCL, 0600) >= 0)
+		(void)raise(SIGKILL);
+	if (fake_rest(text, "junk")) {
+		wr_u32(w, IPC_RESULT);
+		wr_str(w, " is followed by junk");
+		fake_send(w, -1);
+	}
+	if (fake_rest(text, "hello")) {
+		(void)!ipc_put_hello(w, &(struct ipc_hello){ AOT_ABI_VERSION, 1 });
+		fake_send(w, -1);
+	}
+	if ((rest = fake_rest(text, "slow"))) {
+		long ms = strtol(rest, NULL, 10);
+		(void)nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
+	}
+}
+
+static void fake_answer(struct ipc_invoke *m, const char *text)
+{
+	uint8_t packet[4096], list[2048];
+	struct wr w = wr_into(packet, sizeof(packet)), effects = wr_into(list, sizeof(list));
+	struct ipc_result r = { .event = m->event, .status = IPC_OK, .cpu_ns = 5000 };
+	const char *rest;
+	fake_misbehave(text, &w);
+	w.len = 0;
+	if (fake_rest(text, "silent"))
+		return;
+	if (fake_rest(text, "large")) {
+		fake_large(&r, &w);
+		return;
+	}
+	if ((rest = fake_rest(text, "reply")))
+		r.reply = fake_span(rest);
+	if ((rest = fake_rest(text, "log")))
+		r.log = fake_span(rest);
+	if ((rest = fake_rest(text, "emit"))) {
+		const char *space = strchr(rest, ' ');
+		struct ipc_effect e = { .topic = { (const uint8_t *)rest, (size_t)(space - rest) },
+					.payload = fake_span(space + 1) };
+		ipc_effect_put(&effects, &e);
+		r.effects = (struct span){ list, effects.len };
+		r.neffects = 1;
+	}
+	if (fake_rest(text, "fail")) {
+		r.status = IPC_FAILED;
+		r.code = 7;
+	}
+	if (fake_rest(text, "trap")) {
+		r.status = IPC_TRAPPED;
+		r.trap = 1;
+		r.why = fake_span("memory at f+0x1a");
+	}
+	if (!ipc_put_result(&w, &r))
+		abort();
+	if (fake_rest(text, "badfd"))
+		fake_send(&w, open("/dev/null", O_RDONLY | O_CLOEXEC));
+	else
+		fake_send(&w, -1);
+}
+
+static void fake_invoke(struct ipc_invoke *m, int fd)
+{
+	char text[256] = "";
+	const void *map = NULL;
+	struct span payload = m->payload;
+	if (m->payload_fd_bytes > 0 && ipc_memfd_map(fd, m->payload_fd_bytes, &map) == 0)
+		payload = (struct span){ map, m->payload_fd_bytes };
+	size_t n = payload.len < sizeof(text) - 1 ? payload.len : sizeof(text) - 1;
+	if (n)
+		memcpy(text, payload.at, n);
+	text[n] = '\0';
+	fake_answer(m, text);
+	if (map)
+		(void)munmap((void *)map, m->payload_fd_bytes);
+}
+
+static void fake_loaded(const struct ipc_load *m)
+{
+	uint8_t packet[512];
+	struct wr w = wr_into(packet, sizeof(packet));
+	struct ipc_loaded l = { .function = m->function };
+	if (m->name.len >= 3 && memcmp(m->name.at, "bad", 3) == 0) {
+		l.err = -E_INVALID;
+		l.why = fake_span("it is bad");
+	}
+	(void)!ipc_put_loaded(&w, &l);
+	fake_send(&w, -1);
+}
+
+static int fake_sandbox(void)
+{
+	static uint8_t buf[IPC_PACKET_BYTES];
+	uint8_t hello[64];
+	struct wr w = wr_into(hello, sizeof(hello));
+	(void)!ipc_put_hello(&w, &(struct ipc_hello){ AOT_ABI_VERSION, 3 });
+	fake_send(&w, -1);
+	for (;;) {
+		int fd = -1;
+		ssize_t n = ipc_recv(FAKE_SOCK, buf, sizeof(buf), &fd, true);
+		struct ipc_msg m;
+		struct why why = { 0 };
+		if (n <= 0 || ipc_parse(IPC_GATEWAY, buf, (size_t)n, &m, &why) < 0)
+			return n == 0 ? 0 : 9;
+		if (m.type == IPC_LOAD)
+			fake_loaded(&m.load);
+		else if (m.type == IPC_INVOKE)
+			fake_invoke(&m.invoke, fd);
+		else if (m.type == IPC_QUIT)
+			return 0;
+		if (fd >= 0)
+			(void)close(fd);
+	}
+}
+
+#endif

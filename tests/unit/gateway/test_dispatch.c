@@ -1,0 +1,596 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/log.h"
+#include "gateway/dispatch.h"
+#include "tests/unit/gateway/fake_sandbox.h"
+#include "triggers/trigger.h"
+
+enum { SENT_MAX = 4096, WAIT_MS = 8000 };
+
+/* ---- a broker that remembers ---- */
+
+struct sent {
+	char topic[128], payload[128];
+	size_t len;
+	uint8_t qos, retain;
+};
+
+static struct {
+	pthread_mutex_t lock;
+	struct sent sent[SENT_MAX];
+	unsigned n;
+} out = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static int remember(struct trigger *t, const struct trigger_message *m)
+{
+	(void)t;
+	(void)pthread_mutex_lock(&out.lock);
+	struct sent *s = &out.sent[out.n++ % SENT_MAX];
+	(void)snprintf(s->topic, sizeof(s->topic), "%.*s", (int)m->topic.len,
+		       (const char *)m->topic.at);
+	(void)snprintf(s->payload, sizeof(s->payload), "%.*s",
+		       (int)(m->payload.len < 100 ? m->payload.len : 100),
+		       (const char *)m->payload.at);
+	s->len = m->payload.len;
+	s->qos = m->qos;
+	s->retain = m->retain;
+	(void)pthread_mutex_unlock(&out.lock);
+	return 0;
+}
+
+static unsigned published(void)
+{
+	(void)pthread_mutex_lock(&out.lock);
+	unsigned n = out.n;
+	(void)pthread_mutex_unlock(&out.lock);
+	return n;
+}
+
+static const struct trigger_ops remembering = { .kind = "test", .publish = remember };
+static struct trigger broker = { .ops = &remembering, .name = "test" };
+
+/* ---- one dispatcher ---- */
+
+struct world {
+	uv_loop_t loop;
+	struct config config;
+	struct dispatch *d;
+	char program[256];
+	unsigned loaded;
+	int loaded_err;
+	char loaded_why[128];
+};
+
+static struct span text(const char *s)
+{
+	return (struct span){ (const uint8_t *)s, strlen(s) };
+}
+
+static void on_loaded(void *arg, int err, const char *why)
+{
+	struct world *w = arg;
+	w->loaded++;
+	w->loaded_err = err;
+	(void)snprintf(w->loaded_why, sizeof(w->loaded_why), "%s", why ? why : "");
+}
+
+static void wake_up(uv_timer_t *t)
+{
+	(void)t;
+}
+
+/* Turns the loop until the condition holds; fails the test after WAIT_MS. */
+#define UNTIL(w, condition)                                                                        \
+	do {                                                                                       \
+		uv_timer_t pulse_;                                                                 \
+		(void)uv_timer_init(&(w)->loop, &pulse_);                                          \
+		(void)uv_timer_start(&pulse_, wake_up, 1, 1);                                      \
+		uint64_t end_ = uv_hrtime() + WAIT_MS * UINT64_C(1000000);                         \
+		while (!(condition) && uv_hrtime() < end_)                                         \
+			(void)uv_run(&(w)->loop, UV_RUN_ONCE);                                     \
+		bool held_ = (condition);                                                          \
+		uv_close((uv_handle_t *)&pulse_, NULL);                                            \
+		(void)uv_run(&(w)->loop, UV_RUN_NOWAIT);                                           \
+		if (!held_)                                                                        \
+			fail_msg("not within %d ms: %s", WAIT_MS, #condition);                     \
+	} while (0)
+
+static struct dispatch_status status(struct world *w)
+{
+	struct dispatch_status s;
+	dispatch_status(w->d, &s);
+	return s;
+}
+
+static struct dispatch_function function(struct world *w, const char *name)
+{
+	struct dispatch_function f = { 0 };
+	assert_int_equal(dispatch_function_status(w->d, name, &f), 0);
+	return f;
+}
+
+static void put(struct world *w, const char *name, unsigned revision, unsigned deadline_ms)
+{
+	static const char *const grants[] = { "alerts/#" };
+	struct path_function f = { .name = name,
+				   .revision = revision,
+				   .so_fd = 0,
+				   .limits = { .memory_bytes = 1 << 20,
+					       .stack_bytes = 1 << 16,
+					       .output_bytes = 1 << 20,
+					       .cpu_ms = 100,
+					       .deadline_ms = deadline_ms },
+				   .publish = grants,
+				   .npublish = 1 };
+	struct why why = { 0 };
+	unsigned before = w->loaded;
+	assert_int_equal(dispatch_function_put(w->d, &f, on_loaded, w, &why), 0);
+	assert_int_equal(w->loaded, before); /* never inside the call */
+	UNTIL(w, w->loaded > before);
+}
+
+static struct world *begin(unsigned queue, unsigned per_function)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	struct why why = { 0 };
+	assert_non_null(w);
+	out.n = 0;
+	assert_int_equal(config_load(NULL, &w->config, &why), 0);
+	w->config.workers = 1;
+	w->config.queue_events = queue;
+	w->config.queue_per_function = per_function;
+	ssize_t n = readlink("/proc/self/exe", w->program, sizeof(w->program) - 1);
+	assert_true(n > 0);
+	assert_int_equal(uv_loop_init(&w->loop), 0);
+	assert_int_equal(dispatch_new(&w->config, &w->loop, w->program, &w->d, &why), 0);
+	return w;
+}
+
+static void end(struct world *w)
+{
+	dispatch_free(w->d, 500);
+	(void)uv_run(&w->loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&w->loop), 0);
+	config_fini(&w->config);
+	free(w);
+}
+
+static struct binding *bound(const char *function_name, const char *publish)
+{
+	struct binding *b = NULL;
+	struct why why = { 0 };
+	assert_int_equal(binding_new(1, text(function_name), text("s/+"), text(publish), &b, &why), 0);
+	b->way_out = &broker;
+	b->publish_qos = 1;
+	return b;
+}
+
+static void happen(struct world *w, struct binding *b, const char *payload, bool may_spin)
+{
+	const struct event e = { .arrived_ns = uv_hrtime(),
+				 .time_wall_ms = 1,
+				 .source = text("mqtt:test"),
+				 .type = text("t"),
+				 .topic = text("s/7"),
+				 .payload = text(payload) };
+	dispatch_event(w->d, &e, &b, 1, may_spin);
+}
+
+/* ---- rules ---- */
+
+static void replies_and_messages_go_to_the_bindings_topic(void **state)
+{
+	struct world *w = begin(64, 64);
+	struct binding *b = bound("f", "alerts/{1}"), *mute = bound("f", "");
+	(void)state;
+	put(w, "f", 1, 1000);
+	happen(w, b, "reply hot", false);
+	happen(w, b, "emit alerts/x very", true);
+	UNTIL(w, published() == 2);
+	assert_string_equal(out.sent[0].topic, "alerts/7");
+	assert_string_equal(out.sent[0].payload, "hot");
+	assert_int_equal(out.sent[0].qos, 1);
+	assert_string_equal(out.sent[1].topic, "alerts/x");
+	assert_int_equal(out.sent[1].qos, 0);
+	happen(w, mute, "reply nobody", false); /* no topic, no message, no failure */
+	UNTIL(w, status(w).counts[EVENTS_OK] == 3);
+	assert_int_equal(published(), 2);
+	assert_int_equal(b->counts[BINDING_OK], 2);
+	assert_true(function(w, "f").cpu_us_mean > 0);
+	binding_unref(b);
+	binding_unref(mute);
+	end(w);
+}
+
+static void a_topic_that_was_not_granted_fails_the_event(void **state)
+{
+	struct world *w = begin(64, 64);
+	struct binding *b = bound("f", "alerts/{1}"), *mute = bound("f", "");
+	(void)state;
+	put(w, "f", 1, 1000);
+	happen(w, b, "emit pumps/1/off x", false);
+	UNTIL(w, status(w).counts[EVENTS_FAILED] == 1);
+	struct dispatch_function f = function(w, "f");
+	assert_non_null(strstr(f.last_error, "f may not publish to \"pumps/1/off\""));
+	happen(w, mute, "emit  x", false); /* the empty topic, and the binding has none */
+	UNTIL(w, status(w).counts[EVENTS_FAILED] == 2);
+	f = function(w, "f");
+	assert_non_null(strstr(f.last_error, "published without a topic"));
+	happen(w, b, "emit alerts/# x", false);
+	UNTIL(w, status(w).counts[EVENTS_FAILED] == 3);
+	assert_int_equal(published(), 0);
+	binding_unref(b);
+	binding_unref(mute);
+	end(w);
+}
+
+static void failures_and_traps_are_counted_with_their_reason(void **state)
+{
+	struct world *w = begin(64, 64);
+	struct binding *b = bound("f", "alerts/{1}");
+	(void)state;
+	put(w, "f", 1, 1000);
+	happen(w, b, "fail", false);
+	UNTIL(w, status(w).counts[EVENTS_FAILED] == 1);
+	assert_string_equal(function(w, "f").last_error, "it ended with code 7");
+	happen(w, b, "trap", false);
+	UNTIL(w, status(w).counts[EVENTS_TRAPPED] == 1);
+	assert_string_equal(function(w, "f").last_error, "memory at f+0x1a");
+	assert_int_equal(b->counts[BINDING_TRAPPED], 1);
+	binding_unref(b);
+	end(w);
+}
+
+static void large_payloads_and_results_travel_by_memfd(void **state)
+{
+	struct world *w = begin(64, 64);
+	struct binding *b = bound("f", "alerts/{1}");
+	char *payload = malloc(300001);
+	(void)state;
+	put(w, "f", 1, 1000);
+	memset(payload, ' ', 300000);
+	memcpy(payload, "large ", 6);
+	payload[300000] = '\0';
+	happen(w, b, payload, false);
+	UNTIL(w, published() == 1);
+	assert_int_equal(out.sent[0].len, FAKE_LARGE);
+	payload[0] = 'x';
+	w->config.payload_bytes = 100000;
+	happen(w, b, payload, false);
+	assert_int_equal(status(w).counts[EVENTS_REFUSED], 1);
+	free(payload);
+	binding_unref(b);
+	end(w);
+}
+
+static void queues_are_bounded_and_what_is_refused_is_counted(void **state)
+{
+	struct world *w = begin(10, 6);
+	struct binding *f = bound("f", ""), *g = bound("g", ""), *none = bound("none", "");
+	(void)state;
+	put(w, "f", 1, 5000);
+	put(w, "g", 1, 5000);
+	for (int i = 0; i < 20; i++)
+		happen(w, f, "slow 10", false);
+	uint64_t refused = status(w).counts[EVENTS_REFUSED];
+	assert_in_range(refused, 20 - 6 - 2, 20 - 6); /* one or two may be through already */
+	for (int i = 0; i < 20; i++)
+		happen(w, g, "slow 10", false);
+	assert_true(status(w).in_flight <= 10);
+	happen(w, none, "reply x", false);
+	UNTIL(w, status(w).in_flight == 0);
+	struct dispatch_status s = status(w);
+	assert_int_equal(s.counts[EVENTS_OK] + s.counts[EVENTS_REFUSED], 41);
+	assert_int_equal(s.counts[EVENTS_INVOKED], s.counts[EVENTS_OK]);
+	assert_int_equal(none->counts[BINDING_REFUSED], 1);
+	binding_unref(f);
+	binding_unref(g);
+	binding_unref(none);
+	end(w);
+}
+
+static void an_event_in_flight_at_a_crash_is_tried_once_more(void **state)
+{
+	struct world *w = begin(64, 64);
+	struct binding *b = bound("f", "alerts/{1}");
+	char file[] = "/tmp/penstock-once-XXXXXX", payload[64];
+	(void)state;
+	put(w, "f", 1, 5000);
+	(void)close(mkstemp(file));
+	(void)unlink(file);
+	(void)snprintf(payload, sizeof(payload), "die-once %s", file);
+	happen(w, b, payload, true);
+	happen(w, b, "reply after", true);
+	UNTIL(w, status(w).counts[EVENTS_OK] == 2);
+	struct dispatch_status s = status(w);
+	assert_in_range(s.counts[EVENTS_RETRIED], 1, 2);
+	assert_int_equal(s.counts[EVENTS_FAILED], 0);
+	assert_int_equal(s.sandbox.restarts, 1);
+	assert_int_equal(published(), 1);
+	assert_string_equal(function(w, "f").state, "active");
+	(void)unlink(file);
+	binding_unref(b);
+	end(w);
+}
+
+static void a_killed_sandbox_serves_again_within_300_ms(void **state)
+{
+	struct world *w = begin(64, 64);
+	struct binding *b = bound("f", "alerts/{1}");
+	(void)state;
+	put(w, "f", 1, 5000);
+	uint64_t from = uv_hrtime();
+	assert_int_equal(kill(status(w).sandbox.pid, SIGKILL), 0);
+	happen(w, b, "reply again", false);
+	UNTIL(w, published() == 1);
+	assert_true(uv_hrtime() - from < 300 * UINT64_C(1000000));
+	binding_unref(b);
+	end(w);
+}
+
+static void who_crashes_twice_is_quarantined_and_the_others_go_on(void **state)
+{
+	struct world *w = begin(64, 64);
+	struct binding *bad = bound("crashes", ""), *good = bound("good", "alerts/{1}");
+	(void)state;
+	put(w, "crashes", 1, 5000);
+	put(w, "good", 1, 5000);
+	happen(w, good, "slow 50", false); /* both are in flight at the first crash */
+	happen(w, bad, "die", false);
+	happen(w, good, "reply 1", false);
+	UNTIL(w, strcmp(function(w, "crashes").state, "quarantined") == 0);
+	UNTIL(w, published() == 1);
+	UNTIL(w, status(w).in_flight == 0);
+	assert_string_equal(function(w, "good").state, "active");
+	assert_non_null(strstr(function(w, "crashes").reason, "killed by signal 9"));
+	happen(w, bad, "reply x", false);
+	assert_int_equal(function(w, "crashes").counts[FUNCTION_REFUSED], 1);
+	happen(w, good, "reply 2", false);
+	UNTIL(w, published() == 2);
+	put(w, "crashes", 2, 5000); /* a new version gets a new chance */
+	assert_string_equal(function(w, "crashes").state, "active");
+	happen(w, bad, "fail", false);
+	UNTIL(w, status(w).in_flight == 0);
+	binding_unref(bad);
+	binding_unref(good);
+	end(w);
+}
+
+static void a_sandbox_that_breaks_the_protocol_is_replaced(void **state)
+{
+	static const char *const sin[] = { "junk", "badfd", "hello" };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(sin); i++) {
+		struct world *w = begin(64, 64);
+		struct binding *b = bound("f", "alerts/{1}"), *other = bound("g", "alerts/{1}");
+		put(w, "f", 1, 5000);
+		put(w, "g", 1, 5000);
+		happen(w, b, sin[i], false);
+		UNTIL(w, status(w).sandbox.restarts >= 1);
+		happen(w, other, "reply fine", false);
+		UNTIL(w, published() == 1);
+		assert_non_null(strstr(status(w).sandbox.last_death, "we killed it"));
+		binding_unref(b);
+		binding_unref(other);
+		end(w);
+	}
+}
+
+static void an_event_that_is_never_answered_costs_the_sandbox_its_life(void **state)
+{
+	struct world *w = begin(64, 64);
+	struct binding *b = bound("f", ""), *other = bound("g", "alerts/{1}");
+	(void)state;
+	put(w, "f", 1, 50);
+	put(w, "g", 1, 5000);
+	happen(w, b, "silent", false);
+	UNTIL(w, status(w).counts[EVENTS_FAILED] == 1);
+	assert_non_null(strstr(function(w, "f").last_error, "no answer long after its deadline"));
+	happen(w, other, "reply fine", false);
+	UNTIL(w, published() == 1);
+	binding_unref(b);
+	binding_unref(other);
+	end(w);
+}
+
+static void a_new_version_replaces_the_old_without_losing_events(void **state)
+{
+	struct world *w = begin(600, 600);
+	struct binding *b = bound("f", "alerts/{1}");
+	(void)state;
+	put(w, "f", 1, 20000);
+	for (int i = 0; i < 200; i++)
+		happen(w, b, "reply old", false);
+	put(w, "f", 2, 20000);
+	for (int i = 0; i < 200; i++)
+		happen(w, b, "reply new", false);
+	UNTIL(w, status(w).in_flight == 0);
+	assert_int_equal(status(w).counts[EVENTS_OK], 400);
+	assert_int_equal(published(), 400);
+	assert_int_equal(function(w, "f").counts[FUNCTION_OK], 400);
+	binding_unref(b);
+	end(w);
+}
+
+static void a_function_that_cannot_be_loaded_says_why(void **state)
+{
+	struct world *w = begin(64, 64);
+	struct binding *b = bound("bad", "");
+	(void)state;
+	put(w, "bad", 1, 1000);
+	assert_int_equal(w->loaded_err, -E_INVALID);
+	assert_string_equal(w->loaded_why, "it is bad");
+	happen(w, b, "reply x", false);
+	UNTIL(w, status(w).in_flight == 0);
+	assert_int_equal(status(w).counts[EVENTS_REFUSED], 1);
+	assert_int_equal(dispatch_function_remove(w->d, "nothing"), -E_UNKNOWN);
+	binding_unref(b);
+	end(w);
+}
+
+static void removing_a_function_lets_its_events_end(void **state)
+{
+	struct world *w = begin(64, 64);
+	struct binding *b = bound("f", "alerts/{1}");
+	(void)state;
+	put(w, "f", 1, 5000);
+	happen(w, b, "slow 30", false);
+	assert_int_equal(dispatch_function_remove(w->d, "f"), 0);
+	assert_int_equal(dispatch_function_remove(w->d, "f"), -E_UNKNOWN);
+	happen(w, b, "reply x", false);
+	assert_int_equal(status(w).counts[EVENTS_REFUSED], 1);
+	UNTIL(w, status(w).counts[EVENTS_OK] == 1);
+	assert_int_equal(status(w).functions, 0);
+	put(w, "f", 2, 5000);
+	happen(w, b, "reply x", false);
+	UNTIL(w, published() == 1);
+	binding_unref(b);
+	end(w);
+}
+
+/* ---- invoke ---- */
+
+struct invoked {
+	unsigned n;
+	uint32_t status;
+	char reply[64], why[160];
+	unsigned effects;
+};
+
+static void on_result(void *arg, const struct event *e, const struct ipc_result *m)
+{
+	struct invoked *i = arg;
+	assert_true(e->id != 0);
+	i->n++;
+	i->status = m->status;
+	i->effects = m->neffects;
+	(void)snprintf(i->reply, sizeof(i->reply), "%.*s",
+		       (int)(m->reply.len < 60 ? m->reply.len : 60), (const char *)m->reply.at);
+	(void)snprintf(i->why, sizeof(i->why), "%.*s", (int)m->why.len, (const char *)m->why.at);
+}
+
+static void invoke_hands_effects_back_and_publishes_nothing(void **state)
+{
+	static const struct {
+		const char *payload, *reply, *why;
+		uint32_t status;
+		unsigned effects;
+	} row[] = {
+		{ "reply hello", "hello", "", IPC_OK, 0 },
+		{ "emit alerts/x y", "", "", IPC_OK, 1 },
+		{ "emit other/x y", "", "f may not publish to \"other/x\"", IPC_FAILED, 1 },
+		{ "trap", "", "memory at f+0x1a", IPC_TRAPPED, 0 },
+		{ "large", "LLLLLLLL", "", IPC_OK, 0 },
+		{ "die", "", "the sandbox died while it ran", IPC_FAILED, 0 },
+	};
+	struct world *w = begin(64, 64);
+	(void)state;
+	put(w, "f", 1, 5000);
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		struct invoked got = { 0 };
+		struct why why = { 0 };
+		struct event e = { .payload = text(row[i].payload), .source = text("invoke") };
+		assert_int_equal(dispatch_invoke(w->d, "f", &e, on_result, &got, &why), 0);
+		assert_int_equal(got.n, 0);
+		UNTIL(w, got.n == 1);
+		assert_int_equal(got.status, row[i].status);
+		assert_int_equal(got.effects, row[i].effects);
+		assert_memory_equal(got.reply, row[i].reply, strlen(row[i].reply));
+		assert_memory_equal(got.why, row[i].why, strlen(row[i].why));
+	}
+	struct invoked got = { 0 };
+	struct why why = { 0 };
+	struct event e = { .payload = text("reply x") };
+	assert_int_equal(dispatch_invoke(w->d, "nobody", &e, on_result, &got, &why), -E_UNKNOWN);
+	assert_string_equal(why.text, "nobody: no such function is deployed");
+	assert_int_equal(published(), 0);
+	end(w);
+}
+
+/* ---- load from several threads, with crashes ---- */
+
+struct storm {
+	struct world *w;
+	struct binding *b;
+	bool spin;
+};
+
+static void *rain(void *arg)
+{
+	struct storm *s = arg;
+	for (int i = 0; i < 1500; i++) {
+		happen(s->w, s->b, "reply x", s->spin);
+		if (i % 16 == 0)
+			(void)nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
+	}
+	return NULL;
+}
+
+static void every_event_has_one_end_also_under_crashes(void **state)
+{
+	struct world *w = begin(4096, 4096);
+	struct binding *b[2] = { bound("f", "alerts/{1}"), bound("g", "alerts/{1}") };
+	struct storm storm[2] = { { w, b[0], true }, { w, b[1], false } };
+	pthread_t t[2];
+	(void)state;
+	put(w, "f", 1, 20000);
+	put(w, "g", 1, 20000);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, rain, &storm[i]), 0);
+	UNTIL(w, status(w).counts[EVENTS_OK] > 200);
+	(void)kill(status(w).sandbox.pid, SIGKILL);
+	for (int i = 0; i < 2; i++)
+		(void)pthread_join(t[i], NULL);
+	UNTIL(w, status(w).in_flight == 0);
+	struct dispatch_status s = status(w);
+	assert_int_equal(s.counts[EVENTS_OK] + s.counts[EVENTS_FAILED] + s.counts[EVENTS_REFUSED],
+			 3000);
+	assert_int_equal(s.counts[EVENTS_OK], published());
+	assert_int_equal(s.counts[EVENTS_OK], 3000);
+	binding_unref(b[0]);
+	binding_unref(b[1]);
+	end(w);
+}
+
+/* ThreadSanitizer does not see that a packet goes through another process: a flight is used anew
+ * after its answer came, which is after sendmsg() has copied its packet, though that call may not
+ * have returned yet. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+	return "race:ipc_send\nrace:wire_send\n";
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "serve") == 0)
+		return fake_sandbox();
+	log_set_level(LOG_ERR);
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(replies_and_messages_go_to_the_bindings_topic),
+		cmocka_unit_test(a_topic_that_was_not_granted_fails_the_event),
+		cmocka_unit_test(failures_and_traps_are_counted_with_their_reason),
+		cmocka_unit_test(large_payloads_and_results_travel_by_memfd),
+		cmocka_unit_test(queues_are_bounded_and_what_is_refused_is_counted),
+		cmocka_unit_test(an_event_in_flight_at_a_crash_is_tried_once_more),
+		cmocka_unit_test(a_killed_sandbox_serves_again_within_300_ms),
+		cmocka_unit_test(who_crashes_twice_is_quarantined_and_the_others_go_on),
+		cmocka_unit_test(a_sandbox_that_breaks_the_protocol_is_replaced),
+		cmocka_unit_test(an_event_that_is_never_answered_costs_the_sandbox_its_life),
+		cmocka_unit_test(a_new_version_replaces_the_old_without_losing_events),
+		cmocka_unit_test(a_function_that_cannot_be_loaded_says_why),
+		cmocka_unit_test(removing_a_function_lets_its_events_end),
+		cmocka_unit_test(invoke_hands_effects_back_and_publishes_nothing),
+		cmocka_unit_test(every_event_has_one_end_also_under_crashes),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
