@@ -214,7 +214,8 @@ static int on_result(struct dispatch *d, struct ipc_result *m, const uint8_t *pa
 		if (err < 0) {
 			if (map)
 				(void)munmap((void *)map, m->fd_bytes);
-			return why_set(why, err, "RESULT: its memfd is missing or not as announced");
+			return why_set(why, err,
+				       "RESULT: its memfd is missing or not as announced");
 		}
 	}
 	size_t map_len = map ? m->fd_bytes : 0;
@@ -310,7 +311,8 @@ void *dispatch_results(void *arg)
 				dispatch_pump(d);
 		} while (n == WIRE_BATCH);
 		if (n == 0 || (n < 0 && n != -EAGAIN && n != -ECONNRESET))
-			gate_down(&d->gate, generation); /* until recovery.c puts a new socket in its place */
+			gate_down(&d->gate,
+				  generation); /* until recovery.c puts a new socket in its place */
 	}
 	return NULL;
 }

@@ -57,9 +57,9 @@ void binding_table_free(struct binding_table *t);
 struct binding_route {
 	uint32_t id;
 	struct span filter; /* lives as long as the route */
-	uint8_t qos;	    /* the highest of its bindings */
-	bool changed;	    /* by this call: it is new, or its qos is */
-	bool gone;	    /* by this call: nobody wants it any more; filter is empty */
+	uint8_t qos;        /* the highest of its bindings */
+	bool changed;       /* by this call: it is new, or its qos is */
+	bool gone;          /* by this call: nobody wants it any more; filter is empty */
 };
 
 /* Takes a reference of its own. -ENOMEM. */

@@ -124,8 +124,8 @@ static bool unit_parse(const char *s, unsigned *ret_shift)
 	static const struct {
 		const char *name;
 		unsigned shift;
-	} unit[] = { { "", 0 },	  { "B", 0 },	 { "K", 10 }, { "KiB", 10 }, { "M", 20 },
-		     { "MiB", 20 }, { "G", 30 }, { "GiB", 30 } };
+	} unit[] = { { "", 0 },   { "B", 0 },    { "K", 10 }, { "KiB", 10 },
+		     { "M", 20 }, { "MiB", 20 }, { "G", 30 }, { "GiB", 30 } };
 	while (*s == ' ')
 		s++;
 	for (size_t i = 0; i < ARRAY_LEN(unit); i++) {
@@ -245,7 +245,8 @@ static int assign(struct reading *r, const struct key *k, void *base, const char
 static int defaults(struct reading *r, const char *section, void *base)
 {
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		bool mine = (strcmp(keys[i].section, "mqtt") == 0) == (strcmp(section, "mqtt") == 0);
+		bool mine =
+			(strcmp(keys[i].section, "mqtt") == 0) == (strcmp(section, "mqtt") == 0);
 		if (mine && keys[i].def && assign(r, &keys[i], base, keys[i].def) < 0)
 			return r->err;
 	}
@@ -295,8 +296,9 @@ static void *section_base(struct reading *r, const char *section, const char **r
 		if (strcmp(keys[i].section, section) == 0)
 			return r->config;
 	}
-	(void)bad(r, "unknown section [%s]: there are [gateway], [sandbox], [limits], [mqtt] and "
-		     "[mqtt.NAME]",
+	(void)bad(r,
+		  "unknown section [%s]: there are [gateway], [sandbox], [limits], [mqtt] and "
+		  "[mqtt.NAME]",
 		  section);
 	return NULL;
 }
@@ -341,8 +343,9 @@ static char *next_line(char *buf, int cap, void *stream)
 	size_t n = nl ? (size_t)(nl - r->text) + 1 : r->left;
 	r->line++;
 	if (n >= (size_t)cap || memchr(r->text, '\0', n)) {
-		(void)bad(r, n >= (size_t)cap ? "the line is longer than %d bytes"
-					      : "a NUL byte in the line",
+		(void)bad(r,
+			  n >= (size_t)cap ? "the line is longer than %d bytes"
+					   : "a NUL byte in the line",
 			  cap - 2);
 		return NULL;
 	}
@@ -405,8 +408,9 @@ static int read_conf_d(const char *main_file, struct config *c, struct why *why)
 	struct dirent **entry = NULL;
 	int n = scandir(dir, &entry, conf_file, by_bytes), err = 0;
 	if (n < 0)
-		return errno == ENOENT ? 0
-				       : why_set(why, -errno, "%s: %s", dir, strerrordesc_np(errno));
+		return errno == ENOENT
+			       ? 0
+			       : why_set(why, -errno, "%s: %s", dir, strerrordesc_np(errno));
 	if (n > CONFIG_FILES_MAX)
 		err = why_set(why, -E_CONFIG, "%s: more than %d files", dir, CONFIG_FILES_MAX);
 	for (int i = 0; i < n; i++) {
@@ -431,8 +435,8 @@ static int check_broker(struct config *c, struct config_broker *b, struct why *w
 			return -ENOMEM;
 	}
 	if (b->version == 4)
-		return why_set(why, -E_CONFIG, "[mqtt.%s] version = 4: write 3 for MQTT 3.1.1, or 5",
-			       b->name);
+		return why_set(why, -E_CONFIG,
+			       "[mqtt.%s] version = 4: write 3 for MQTT 3.1.1, or 5", b->name);
 	if ((*b->cert_file == '\0') != (*b->key_file == '\0'))
 		return why_set(why, -E_CONFIG, "[mqtt.%s]: cert_file and key_file belong together",
 			       b->name);

@@ -18,37 +18,37 @@ enum { CONFIG_BROKERS_MAX = 16 };
 
 struct config_broker { /* [mqtt] = "default", or [mqtt.NAME] */
 	const char *name;
-	const char *url;	   /* tcp://host:1883 or ssl://host:8883; "" = none */
-	unsigned version;	   /* 3 = 3.1.1, 5 (default 5) */
-	const char *client_id;	   /* default penstock-HOSTNAME-NAME */
+	const char *url;       /* tcp://host:1883 or ssl://host:8883; "" = none */
+	unsigned version;      /* 3 = 3.1.1, 5 (default 5) */
+	const char *client_id; /* default penstock-HOSTNAME-NAME */
 	const char *username, *password_file;
 	const char *ca_file, *cert_file, *key_file;
-	bool verify;		   /* check the server's certificate and name; default yes */
-	unsigned keepalive_s;	   /* default 30 */
+	bool verify;                /* check the server's certificate and name; default yes */
+	unsigned keepalive_s;       /* default 30 */
 	unsigned connect_timeout_s; /* default 10 */
 	unsigned backoff_min_ms, backoff_max_ms; /* 200, 30000 */
-	unsigned inflight;	   /* QoS 1, 2 messages not yet acknowledged; default 1000 */
+	unsigned inflight; /* QoS 1, 2 messages not yet acknowledged; default 1000 */
 };
 
 struct config {
 	/* [gateway] */
-	const char *state_dir;	 /* /var/lib/penstock */
+	const char *state_dir;   /* /var/lib/penstock */
 	const char *runtime_dir; /* /run/penstock */
-	const char *log_level;	 /* info */
+	const char *log_level;   /* info */
 	/* [sandbox] */
-	unsigned workers;	 /* 0 = one per core, at most 8 */
-	unsigned spin_us;	 /* how long a busy path polls before it sleeps; default 100 */
+	unsigned workers; /* 0 = one per core, at most 8 */
+	unsigned spin_us; /* how long a busy path polls before it sleeps; default 100 */
 	/* [limits] */
-	unsigned queue_events;	 /* in flight and waiting, all functions; default 4096 */
+	unsigned queue_events;       /* in flight and waiting, all functions; default 4096 */
 	unsigned queue_per_function; /* default 1024 */
-	uint64_t queue_bytes;	 /* default 64 MiB */
-	uint64_t payload_bytes;	 /* default 1 MiB, at most IPC_PAYLOAD_BYTES */
-	uint64_t module_bytes;	 /* default 16 MiB */
+	uint64_t queue_bytes;        /* default 64 MiB */
+	uint64_t payload_bytes;      /* default 1 MiB, at most IPC_PAYLOAD_BYTES */
+	uint64_t module_bytes;       /* default 16 MiB */
 	uint64_t memory_bytes, stack_bytes, output_bytes; /* most that a manifest may ask for */
 	unsigned cpu_ms, deadline_ms;
 	struct config_broker brokers[CONFIG_BROKERS_MAX];
 	unsigned nbrokers;
-	struct arena arena;	 /* owns the strings */
+	struct arena arena; /* owns the strings */
 };
 
 /* Reads main_file (NULL: defaults only) and then dir/conf.d/ *.conf beside it in name order.

@@ -43,11 +43,13 @@ static const struct {
 	const char *reason;
 } refusals[] = {
 	[REFUSE_UNKNOWN] = { -E_UNKNOWN, "no such function is deployed" },
-	[REFUSE_QUARANTINED] = { -E_LIMIT, "the function is in quarantine after two crashes; deploy "
-					   "a version that does not crash" },
+	[REFUSE_QUARANTINED] = { -E_LIMIT,
+				 "the function is in quarantine after two crashes; deploy "
+				 "a version that does not crash" },
 	[REFUSE_FAILED] = { -E_INVALID, "the function could not be loaded; see its reason" },
-	[REFUSE_FUNCTION_FULL] = { -E_LIMIT, "its queue is full (limits.queue_per_function): events "
-					     "come faster than it runs" },
+	[REFUSE_FUNCTION_FULL] = { -E_LIMIT,
+				   "its queue is full (limits.queue_per_function): events "
+				   "come faster than it runs" },
 	[REFUSE_FULL] = { -E_LIMIT, "the queue of all functions is full (limits.queue_events)" },
 	[REFUSE_BYTES] = { -E_LIMIT, "waiting payloads fill limits.queue_bytes" },
 	[REFUSE_LARGE] = { -E_LIMIT, "the payload is larger than limits.payload_bytes" },
@@ -302,8 +304,8 @@ void dispatch_pump(struct dispatch *d)
 
 /* ---- the way in ---- */
 
-static bool take_in(struct dispatch *d, struct span name, const struct event *e,
-		    struct binding *b, struct flight *f)
+static bool take_in(struct dispatch *d, struct span name, const struct event *e, struct binding *b,
+		    struct flight *f)
 {
 	int err = flight_encode(f, f->version->handle, e);
 	if (err < 0) {
@@ -334,7 +336,8 @@ static bool one_binding(struct dispatch *d, const struct event *e, struct bindin
 
 static bool worth_spinning(struct dispatch *d, uint64_t arrived_ns)
 {
-	uint64_t last = atomic_exchange_explicit(&d->last_event_ns, arrived_ns, memory_order_relaxed);
+	uint64_t last =
+		atomic_exchange_explicit(&d->last_event_ns, arrived_ns, memory_order_relaxed);
 	return d->config->spin_us > 0 && arrived_ns - last < RECENT_NS &&
 	       atomic_load_explicit(&d->quick, memory_order_relaxed) >= QUICK_SPIN &&
 	       atomic_load_explicit(&d->gate.expected, memory_order_relaxed) < SPIN_SENT_MAX;
@@ -364,8 +367,8 @@ static void spin(struct dispatch *d)
 	}
 }
 
-void dispatch_event(struct dispatch *d, const struct event *e, struct binding *const *b,
-		    unsigned n, bool may_spin)
+void dispatch_event(struct dispatch *d, const struct event *e, struct binding *const *b, unsigned n,
+		    bool may_spin)
 {
 	may_spin = worth_spinning(d, e->arrived_ns) && may_spin && gate_spin_begin(&d->gate);
 	bool any = false;
@@ -426,8 +429,8 @@ int dispatch_function_status(struct dispatch *d, const char *name, struct dispat
 {
 	*ret = (struct dispatch_function){ .state = "active" };
 	(void)pthread_mutex_lock(&d->lock);
-	struct function *f = function_find(&d->functions,
-					   (struct span){ (const uint8_t *)name, strlen(name) });
+	struct function *f =
+		function_find(&d->functions, (struct span){ (const uint8_t *)name, strlen(name) });
 	if (!f || f->removed) {
 		(void)pthread_mutex_unlock(&d->lock);
 		return -E_UNKNOWN;

@@ -55,8 +55,8 @@ void dispatch_free(struct dispatch *d, unsigned wait_ms);
 
 /* One event for each of these bindings. may_spin: the caller is a receiving thread that gains by
  * taking the answer itself. */
-void dispatch_event(struct dispatch *d, const struct event *e, struct binding *const *b,
-		    unsigned n, bool may_spin);
+void dispatch_event(struct dispatch *d, const struct event *e, struct binding *const *b, unsigned n,
+		    bool may_spin);
 /* See path_invoke. */
 int dispatch_invoke(struct dispatch *d, const char *function, const struct event *e,
 		    flight_done *done, void *arg, struct why *why) MUST_USE;

@@ -19,12 +19,13 @@
 #define REQUIRES(l) /* to be called with d->l held */
 
 enum {
-	RECENT_NS = 1000 * 1000,     /* an event this soon after the last: traffic is busy */
-	SPIN_SENT_MAX = 4,	     /* with more than these in flight the results thread is faster */
+	RECENT_NS = 1000 * 1000, /* an event this soon after the last: traffic is busy */
+	SPIN_SENT_MAX = 4,       /* with more than these in flight the results thread is faster */
 	QUICK_MOST = 8,
 	QUICK_SPIN = 4,
-	WAKE_NS = 30 * 1000,	     /* what two sleeping threads add to a turnaround */
-	OVERDUE_NS = 1000 * 1000 * 1000, /* past its deadline, before the sandbox is killed for it */
+	WAKE_NS = 30 * 1000, /* what two sleeping threads add to a turnaround */
+	OVERDUE_NS =
+		1000 * 1000 * 1000, /* past its deadline, before the sandbox is killed for it */
 	TICK_BUSY_MS = 200,
 	TICK_IDLE_MS = 1000,
 };
@@ -50,17 +51,17 @@ struct dispatch {
 	struct function_table functions;
 	struct flight_pool pool;
 	struct version *ready, **ready_last; /* versions with waiting flights, in turn */
-	unsigned sent;			     /* flights that the sandbox has */
-	unsigned owed;			     /* HELLO and LOADED that it owes */
+	unsigned sent;                       /* flights that the sandbox has */
+	unsigned owed;                       /* HELLO and LOADED that it owes */
 	uint64_t bytes;
 	uint64_t next_id;
 	struct function *trial; /* the suspect whose turn it is */
-	bool up;		/* it said HELLO */
-	bool closed;		/* no new events */
+	bool up;                /* it said HELLO */
+	bool closed;            /* no new events */
 	unsigned workers;
 
-	atomic_uint waiting;	     /* flights in queues */
-	atomic_uint quick;	     /* 0..QUICK_MOST: answers come soon enough to spin for */
+	atomic_uint waiting; /* flights in queues */
+	atomic_uint quick;   /* 0..QUICK_MOST: answers come soon enough to spin for */
 	_Atomic uint64_t last_event_ns;
 	_Atomic uint64_t counts[EVENTS_COUNTS];
 	struct limiter strays;

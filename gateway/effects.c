@@ -34,10 +34,11 @@ int effects_check(const struct flight *f, const struct ipc_result *m, struct why
 				       "%s published to \"%.*s\", which is not a valid topic", name,
 				       shown(e.topic), (const char *)e.topic.at);
 		if (!version_may_publish(f->version, e.topic))
-			return why_set(why, -E_INVALID,
-				       "%s may not publish to \"%.*s\": add a filter that covers it to "
-				       "capabilities.publish of its manifest and grant it",
-				       name, shown(e.topic), (const char *)e.topic.at);
+			return why_set(
+				why, -E_INVALID,
+				"%s may not publish to \"%.*s\": add a filter that covers it to "
+				"capabilities.publish of its manifest and grant it",
+				name, shown(e.topic), (const char *)e.topic.at);
 	}
 	return 0;
 }
@@ -73,8 +74,8 @@ static int own_topic(const struct flight *f, struct wr *w, struct why *why)
 		return why_set(why, -E_INVALID,
 			       "the template \"%.*s\" of binding %" PRIu64
 			       " gives no valid topic for \"%.*s\"",
-			       shown(b->publish), (const char *)b->publish.at, b->id, shown(f->topic),
-			       (const char *)f->topic.at);
+			       shown(b->publish), (const char *)b->publish.at, b->id,
+			       shown(f->topic), (const char *)f->topic.at);
 	return 0;
 }
 

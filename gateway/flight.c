@@ -9,9 +9,9 @@
 #include "base/own.h"
 
 enum {
-	ATTR_HEAD_BYTES = 8,	/* most that one attribute takes besides name and value */
+	ATTR_HEAD_BYTES = 8,    /* most that one attribute takes besides name and value */
 	PACKET_HEAD_BYTES = 96, /* most that INVOKE takes besides attributes and payload */
-	STANDARD_BYTES = 512,	/* standard attributes without source, type, topic, content type */
+	STANDARD_BYTES = 512,   /* standard attributes without source, type, topic, content type */
 	ATTR_NAME_MAX = 255,
 };
 
@@ -172,14 +172,14 @@ static struct span decimal(uint64_t v, char buf[20])
 
 #define TEXT(s) ((struct span){ (const uint8_t *)(s), sizeof(s) - 1 })
 
-static const char *const standard[] = { "id",  "source", "type", "time", "datacontenttype",
-					"topic", "qos",	 "retain" };
+static const char *const standard[] = { "id",    "source", "type",  "time", "datacontenttype",
+					"topic", "qos",    "retain" };
 
 /* What comes from outside may add attributes but not forge those that are ours. */
 static bool attr_ok(const struct event_attr *a)
 {
-	if (a->name.len == 0 || a->name.len > ATTR_NAME_MAX || memchr(a->name.at, '=', a->name.len) ||
-	    memchr(a->name.at, '\0', a->name.len))
+	if (a->name.len == 0 || a->name.len > ATTR_NAME_MAX ||
+	    memchr(a->name.at, '=', a->name.len) || memchr(a->name.at, '\0', a->name.len))
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(standard); i++) {
 		if (span_eq(a->name, standard[i]))
@@ -221,7 +221,8 @@ static uint32_t put_attrs(struct wr *w, uint64_t id, const struct event *e)
 
 static size_t attrs_bytes_most(const struct event *e)
 {
-	size_t n = STANDARD_BYTES + e->source.len + e->type.len + e->topic.len + e->content_type.len;
+	size_t n =
+		STANDARD_BYTES + e->source.len + e->type.len + e->topic.len + e->content_type.len;
 	for (uint32_t i = 0; i < e->nattrs; i++)
 		n += ATTR_HEAD_BYTES + e->attrs[i].name.len + e->attrs[i].value.len;
 	return n;
@@ -250,7 +251,9 @@ int flight_encode(struct flight *f, uint32_t function, const struct event *e)
 	if (most > sizeof(usual) && !(unusual = malloc(most)))
 		return -ENOMEM;
 	struct wr attrs = wr_into(unusual ? unusual : usual, unusual ? most : sizeof(usual));
-	struct ipc_invoke m = { .event = f->id, .deadline_ns = f->deadline_ns, .function = function };
+	struct ipc_invoke m = { .event = f->id,
+				.deadline_ns = f->deadline_ns,
+				.function = function };
 	m.nattrs = put_attrs(&attrs, f->id, e);
 	ENSURE(wr_ok(&attrs));
 	m.attrs = (struct span){ attrs.buf, attrs.len };

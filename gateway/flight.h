@@ -22,10 +22,10 @@ struct binding;
 
 enum flight_state {
 	FLIGHT_FREE,
-	FLIGHT_NEW,	/* admitted, being encoded */
+	FLIGHT_NEW,     /* admitted, being encoded */
 	FLIGHT_WAITING, /* in its version's queue */
-	FLIGHT_SENT,	/* with the sandbox; in the hash */
-	FLIGHT_ENDING,	/* its effects are being made */
+	FLIGHT_SENT,    /* with the sandbox; in the hash */
+	FLIGHT_ENDING,  /* its effects are being made */
 };
 
 /* Borrowed for the call; on the loop's thread. */
@@ -35,22 +35,22 @@ enum { FLIGHT_SMALL_BYTES = 640 };
 
 struct flight {
 	uint64_t id;
-	struct flight *next;	  /* in a queue or the free list */
+	struct flight *next;      /* in a queue or the free list */
 	struct flight *hash_next; /* while SENT */
 	struct version *version;
 	struct binding *binding; /* a reference; NULL: somebody waits for the result */
 	flight_done *done;
 	void *arg;
 	enum flight_state state;
-	bool retrying;	       /* was in flight when the sandbox died */
-	bool answered;	       /* the sandbox sent a result */
-	bool overdue;	       /* was not answered in time: the sandbox was killed for it */
+	bool retrying; /* was in flight when the sandbox died */
+	bool answered; /* the sandbox sent a result */
+	bool overdue;  /* was not answered in time: the sandbox was killed for it */
 	uint64_t arrived_ns, deadline_ns, sent_ns;
 	uint64_t charge_bytes; /* what it counts against limits.queue_bytes */
 	struct span topic;     /* in bytes */
 	struct wr packet;      /* in bytes, behind the topic */
-	uint8_t *bytes;	       /* small, or malloc'd */
-	int payload_fd;	       /* sealed memfd with the payload, or -1 */
+	uint8_t *bytes;        /* small, or malloc'd */
+	int payload_fd;        /* sealed memfd with the payload, or -1 */
 	uint8_t small[FLIGHT_SMALL_BYTES];
 };
 

@@ -38,7 +38,12 @@ struct version {
 	struct span *publish; /* granted filters; one allocation with their text */
 	size_t npublish;
 	bool is_reactor;
-	enum version_state { VERSION_UNSENT, VERSION_LOADING, VERSION_LOADED, VERSION_FAILED } state;
+	enum version_state {
+		VERSION_UNSENT,
+		VERSION_LOADING,
+		VERSION_LOADED,
+		VERSION_FAILED
+	} state;
 	bool retiring; /* takes no new events; goes when the last of its own is over */
 	unsigned sent; /* flights that the sandbox has */
 	unsigned refs; /* flights in any state that name it */
@@ -55,7 +60,7 @@ struct function {
 	struct version *versions;
 	struct version *active; /* takes new events; may still be loading after a crash */
 	bool quarantined, removed;
-	bool told; /* its quarantine stands in the log */
+	bool told;                 /* its quarantine stands in the log */
 	char reason[REASON_BYTES]; /* why it is quarantined, or its active version failed */
 	/* Crashes: suspect = it was in flight when the sandbox died and has not since shown that it
 	 * is not to blame. retries = its flights that are tried a second time. */

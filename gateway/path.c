@@ -137,8 +137,9 @@ int path_new_with(const struct config *config, uv_loop_t *loop, const char *prog
 	p->path_config = *config;
 	if (config->workers == 0) {
 		long cores = sysconf(_SC_NPROCESSORS_ONLN);
-		p->path_config.workers =
-			cores < 1 ? 1 : cores > WORKERS_MOST ? WORKERS_MOST : (unsigned)cores;
+		p->path_config.workers = cores < 1              ? 1
+					 : cores > WORKERS_MOST ? WORKERS_MOST
+								: (unsigned)cores;
 	}
 	int err = 0;
 	for (unsigned i = 0; err == 0 && i < config->nbrokers; i++) {

@@ -28,9 +28,9 @@ int path_new(const struct config *config, uv_loop_t *loop, struct path **ret_pat
 void path_free(struct path *p);
 
 struct path_function {
-	const char *name;    /* unique; a second put replaces the first without losing an event */
+	const char *name; /* unique; a second put replaces the first without losing an event */
 	unsigned revision;
-	int so_fd;	     /* sealed and verified shared object; borrowed, dup'ed */
+	int so_fd; /* sealed and verified shared object; borrowed, dup'ed */
 	struct manifest_limits limits;
 	const char *const *publish; /* granted topic filters */
 	size_t npublish;
@@ -46,7 +46,7 @@ int path_function_put(struct path *p, const struct path_function *f, path_loaded
 int path_function_remove(struct path *p, const char *name);
 
 struct path_binding {
-	uint64_t id;	      /* the registry's */
+	uint64_t id;          /* the registry's */
 	const char *function; /* need not be loaded (yet): its events are refused and counted */
 	const char *broker, *filter, *publish; /* publish may be "" */
 	unsigned qos, publish_qos;

@@ -32,7 +32,8 @@ static json_t *events_status(struct path *p, const struct dispatch_status *d, ui
 		[EVENTS_REFUSED] = "refused", [EVENTS_RETRIED] = "retried",
 	};
 	json_t *o = json_object();
-	(void)json_object_set_new(o, "received", json_integer((json_int_t)atomic_load(&p->received)));
+	(void)json_object_set_new(o, "received",
+				  json_integer((json_int_t)atomic_load(&p->received)));
 	for (unsigned i = 0; i < EVENTS_COUNTS; i++)
 		(void)json_object_set_new(o, name[i], json_integer((json_int_t)d->counts[i]));
 	(void)json_object_set_new(o, "dropped", json_integer((json_int_t)dropped));
@@ -75,8 +76,9 @@ json_t *path_function_counts(struct path *p, const char *name)
 				 json_stringn_nocheck(f.last_error,
 						      strnlen(f.last_error, sizeof(f.last_error))));
 	}
-	return json_pack("{s:s, s:s, s:o, s:f, s:o}", "state", f.state, "reason", f.reason, "counts",
-			 counts_json(f.counts), "cpu_us_mean", f.cpu_us_mean, "last_error", last);
+	return json_pack("{s:s, s:s, s:o, s:f, s:o}", "state", f.state, "reason", f.reason,
+			 "counts", counts_json(f.counts), "cpu_us_mean", f.cpu_us_mean,
+			 "last_error", last);
 }
 
 json_t *path_binding_counts(struct path *p, uint64_t id)

@@ -170,8 +170,8 @@ int dispatch_function_put(struct dispatch *d, const struct path_function *f, pat
 int dispatch_function_remove(struct dispatch *d, const char *name)
 {
 	(void)pthread_mutex_lock(&d->lock);
-	struct function *f = function_find(&d->functions,
-					   (struct span){ (const uint8_t *)name, strlen(name) });
+	struct function *f =
+		function_find(&d->functions, (struct span){ (const uint8_t *)name, strlen(name) });
 	bool known = f && !f->removed;
 	if (known) {
 		f->removed = true;
@@ -444,9 +444,10 @@ void dispatch_on_died(void *arg, const char *how)
 	(void)pthread_mutex_unlock(&d->send_lock);
 	for (struct flight *f = lost, *next; f; f = next) {
 		next = f->next;
-		dispatch_fail(d, f,
-			      f->overdue ? "no answer long after its deadline; the sandbox was killed"
-					 : "the sandbox died while it ran, also when it was tried again");
+		dispatch_fail(
+			d, f,
+			f->overdue ? "no answer long after its deadline; the sandbox was killed"
+				   : "the sandbox died while it ran, also when it was tried again");
 	}
 	clear_quarantined(d);
 }

@@ -16,10 +16,10 @@
 #include "base/own.h"
 
 enum {
-	QUICK_MS = 1000,      /* died sooner: it may do so again */
-	PAUSE_MS = 100,	      /* after the second quick death; doubles */
+	QUICK_MS = 1000, /* died sooner: it may do so again */
+	PAUSE_MS = 100,  /* after the second quick death; doubles */
 	PAUSE_MOST_MS = 10000,
-	HELLO_MS = 5000,      /* a process that is silent longer never will speak */
+	HELLO_MS = 5000, /* a process that is silent longer never will speak */
 	QUIT_MS = 1000,
 	SOCKET_BYTES = 1 << 20,
 };
@@ -59,8 +59,8 @@ static int spawn(struct sandbox_peer *p, int sock, struct why *why)
 	char workers[16], spin[16];
 	(void)snprintf(workers, sizeof(workers), "%u", p->spec.workers);
 	(void)snprintf(spin, sizeof(spin), "%u", p->spec.spin_us);
-	const char *argv[] = { "penstock-sandbox", "serve",	"--workers", workers,
-			       "--spin-us",	   spin,	NULL };
+	const char *argv[] = { "penstock-sandbox", "serve", "--workers", workers,
+			       "--spin-us",        spin,    NULL };
 	struct child_spec child = { .path = p->program,
 				    .argv = argv,
 				    .fds = { -1, -1, STDERR_FILENO, sock },

@@ -45,7 +45,7 @@ void sandbox_peer_kill(struct sandbox_peer *p, const char *reason);
 void sandbox_peer_ready(struct sandbox_peer *p);
 
 struct sandbox_peer_status {
-	pid_t pid;	   /* 0: none */
+	pid_t pid;         /* 0: none */
 	const char *state; /* "up", "starting", "down" */
 	unsigned restarts;
 	char last_death[160];

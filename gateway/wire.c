@@ -21,7 +21,8 @@ struct wire {
 
 struct wire *wire_new(void)
 {
-	struct wire *w = malloc(sizeof(*w)); /* not zeroed: pages that no packet uses cost nothing */
+	struct wire *w =
+		malloc(sizeof(*w)); /* not zeroed: pages that no packet uses cost nothing */
 	if (!w)
 		return NULL;
 	memset(w, 0, offsetof(struct wire, bytes));

@@ -13,7 +13,7 @@ struct wire; /* receive buffers for a batch, 1 MiB of address space */
 struct wire_packet {
 	const uint8_t *bytes; /* in the wire, until the next wire_recv */
 	size_t len;
-	int fd;	 /* the caller's, or -1 */
+	int fd;  /* the caller's, or -1 */
 	int err; /* -E_PROTO: cut, or with more than one descriptor; else 0 */
 };
 

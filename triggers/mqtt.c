@@ -182,7 +182,8 @@ static void *run(void *arg)
 	atomic_store(&m->connected, false);
 	if (MQTTClient_isConnected(m->client)) {
 		if (m->o.version == 5)
-			MQTTClient_disconnect5(m->client, DISCONNECT_MS, MQTTREASONCODE_SUCCESS, NULL);
+			MQTTClient_disconnect5(m->client, DISCONNECT_MS, MQTTREASONCODE_SUCCESS,
+					       NULL);
 		else
 			MQTTClient_disconnect(m->client, DISCONNECT_MS);
 	}

@@ -22,14 +22,14 @@
 
 struct mqtt_options { /* strings are borrowed until free; see gateway/config.h */
 	const char *name, *url, *client_id;
-	unsigned version; /* 3 or 5 */
+	unsigned version;                     /* 3 or 5 */
 	const char *username, *password_file; /* the file is read at each connect, never logged */
 	const char *ca_file, *cert_file, *key_file;
 	bool verify;
 	unsigned keepalive_s, connect_timeout_s;
 	unsigned backoff_min_ms, backoff_max_ms;
 	unsigned inflight;
-	uint64_t payload_bytes;	     /* larger ones that arrive are dropped, counted and logged */
+	uint64_t payload_bytes; /* larger ones that arrive are dropped, counted and logged */
 	unsigned outbox_messages;
 	uint64_t outbox_bytes;
 };

@@ -58,9 +58,8 @@ static void read_properties(const MQTTProperties *props, struct arrived *ret)
 			ret->content_type = span_of(&p->value.data);
 		} else if (p->identifier == MQTTPROPERTY_CODE_USER_PROPERTY &&
 			   ret->nattrs < ATTRS_MAX) {
-			ret->attrs[ret->nattrs++] = (struct event_attr){
-				span_of(&p->value.data), span_of(&p->value.value)
-			};
+			ret->attrs[ret->nattrs++] = (struct event_attr){ span_of(&p->value.data),
+									 span_of(&p->value.value) };
 		}
 	}
 }
@@ -156,8 +155,8 @@ static int send_now(struct mqtt *m, const char *topic, const void *payload, size
 	if (qos > 0)
 		atomic_fetch_add(&m->inflight, 1);
 	if (m->o.version == 5) {
-		MQTTResponse r = MQTTClient_publish5(m->client, topic, (int)len, payload, qos, retain,
-						     NULL, NULL);
+		MQTTResponse r = MQTTClient_publish5(m->client, topic, (int)len, payload, qos,
+						     retain, NULL, NULL);
 		rc = (int)r.reasonCode;
 		MQTTResponse_free(r);
 	} else {

@@ -57,17 +57,17 @@ struct mqtt {
 	unsigned subscriptions;
 	unsigned failures; /* in a row */
 
-	pthread_mutex_t out_lock;   /* held for a short-way publish; the receiver only tries it */
-	atomic_bool out_busy;	    /* the broker's thread is inside MQTTClient_publish */
+	pthread_mutex_t out_lock; /* held for a short-way publish; the receiver only tries it */
+	atomic_bool out_busy;     /* the broker's thread is inside MQTTClient_publish */
 	atomic_bool connected;
-	atomic_uint queued;	    /* outbox_n, for a look without the lock */
-	atomic_int inflight;	    /* QoS 1 and 2, not acknowledged */
-	int inflight_max;	    /* ours or the broker's, whichever is less */
-	int fd;			    /* of the connection, for nodelay_writable */
-	atomic_bool route_ids;	    /* the broker says by which subscription a message came */
+	atomic_uint queued;    /* outbox_n, for a look without the lock */
+	atomic_int inflight;   /* QoS 1 and 2, not acknowledged */
+	int inflight_max;      /* ours or the broker's, whichever is less */
+	int fd;                /* of the connection, for nodelay_writable */
+	atomic_bool route_ids; /* the broker says by which subscription a message came */
 
 	pthread_mutex_t sink_lock; /* held during the sink's call */
-	bool deaf;		   /* stopped: nothing goes to the sink */
+	bool deaf;                 /* stopped: nothing goes to the sink */
 
 	_Atomic uint64_t received, published, dropped;
 	struct limiter drops, refusals;

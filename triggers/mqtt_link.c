@@ -35,7 +35,9 @@ static struct address address_of(const char *url)
 	(void)snprintf(a.host, sizeof(a.host), "%.*s", n, host);
 	const char *colon = end ? strchr(end, ':') : NULL;
 	(void)snprintf(a.port, sizeof(a.port), "%s",
-		       colon ? colon + 1 : strncmp(url, "ssl", 3) == 0 ? "8883" : "1883");
+		       colon                         ? colon + 1
+		       : strncmp(url, "ssl", 3) == 0 ? "8883"
+						     : "1883");
 	return a;
 }
 
@@ -46,9 +48,10 @@ static int resolve(const struct address *a, struct addrinfo **ret, struct why *w
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
 	int rc = getaddrinfo(a->host, a->port, &hints, ret);
 	if (rc != 0)
-		return why_set(why, -EHOSTUNREACH,
-			       "cannot find the address of \"%s\": %s; check url and the name server",
-			       a->host, gai_strerror(rc));
+		return why_set(
+			why, -EHOSTUNREACH,
+			"cannot find the address of \"%s\": %s; check url and the name server",
+			a->host, gai_strerror(rc));
 	return 0;
 }
 
@@ -84,20 +87,21 @@ static int explain(struct mqtt *m, int rc, struct why *why)
 	int err = probe(list, m->o.connect_timeout_s);
 	freeaddrinfo(list);
 	if (err == ECONNREFUSED)
-		return why_set(why, -err,
-			       "connection refused by %s:%s; is the broker running, and is that its "
-			       "port?",
-			       a.host, a.port);
+		return why_set(
+			why, -err,
+			"connection refused by %s:%s; is the broker running, and is that its "
+			"port?",
+			a.host, a.port);
 	if (err != 0)
 		return why_set(why, -err, "cannot reach %s:%s: %s; check the network and url",
 			       a.host, a.port, strerrordesc_np(err));
 	if (rc == MQTTCLIENT_SSL_NOT_SUPPORTED)
 		return why_set(why, -EPROTO, "this Paho library was built without TLS");
-	return why_set(why, -EPROTO,
-		       "%s:%s takes connections but does not answer as an MQTT %s broker; check url, or "
-		       "set version = %s",
-		       a.host, a.port, m->o.version == 5 ? "5" : "3.1.1",
-		       m->o.version == 5 ? "3" : "5");
+	return why_set(
+		why, -EPROTO,
+		"%s:%s takes connections but does not answer as an MQTT %s broker; check url, or "
+		"set version = %s",
+		a.host, a.port, m->o.version == 5 ? "5" : "3.1.1", m->o.version == 5 ? "3" : "5");
 }
 
 /* What a broker's CONNACK means: 3.1.1 return codes are below 0x80, MQTT 5 reason codes are not. */
@@ -254,7 +258,8 @@ static void plan(struct mqtt *m)
 		struct span mine = { (uint8_t *)r->filter, strlen(r->filter) };
 		r->want = !r->gone;
 		r->want_qos = r->qos;
-		for (struct mqtt_route *o = m->routes; o && !r->gone && !m->route_ids; o = o->next) {
+		for (struct mqtt_route *o = m->routes; o && !r->gone && !m->route_ids;
+		     o = o->next) {
 			struct span other = { (uint8_t *)o->filter, strlen(o->filter) };
 			if (o == r || o->gone)
 				continue;
@@ -303,8 +308,8 @@ static int subscribe(struct mqtt *m, const char *filter, uint32_t id, int qos)
 	opts.retainHandling = 1; /* a retained message once, not at each reconnect */
 	if (m->route_ids)
 		(void)MQTTProperties_add(&props, &number);
-	MQTTResponse r = MQTTClient_subscribe5(m->client, filter, qos, &opts,
-					       m->route_ids ? &props : NULL);
+	MQTTResponse r =
+		MQTTClient_subscribe5(m->client, filter, qos, &opts, m->route_ids ? &props : NULL);
 	int rc = (int)r.reasonCode;
 	MQTTResponse_free(r);
 	MQTTProperties_free(&props);

@@ -17,10 +17,10 @@
 enum { FDS_MAX = 1024, AHEAD_BYTES = 16 * 1024, PENDING_POLL_MS = 5, HURRY_MS = 2 };
 
 struct ahead {
-	atomic_bool open;	 /* went through our connect() and was not closed since */
+	atomic_bool open;        /* went through our connect() and was not closed since */
 	atomic_bool established; /* a write went out whole once */
-	atomic_bool cut;	 /* the last write was cut short: Paho waits for POLLOUT */
-	atomic_bool unacked;	 /* was read since TCP_QUICKACK was armed or something written */
+	atomic_bool cut;         /* the last write was cut short: Paho waits for POLLOUT */
+	atomic_bool unacked;     /* was read since TCP_QUICKACK was armed or something written */
 	size_t at, len;
 	uint8_t bytes[AHEAD_BYTES];
 };

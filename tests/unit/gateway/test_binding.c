@@ -58,7 +58,7 @@ static void topics_find_exactly_the_filters_that_match(void **state)
 		{ "/", 1 << 0 | 1 << 8 },
 		{ "zzz/y", 1 << 0 },
 	};
-	static const char *const filter[] = { "#",    "+",	"a/#",	"a/+/c", "a/b/c",
+	static const char *const filter[] = { "#",     "+",      "a/#",  "a/+/c", "a/b/c",
 					      "+/b/#", "$SYS/#", "a//c", "/+" };
 	struct binding_table *t = binding_table_new();
 	struct binding_route r;
@@ -137,15 +137,15 @@ static void filters_and_templates_that_make_no_sense_are_refused(void **state)
 {
 	static const struct {
 		const char *filter, *publish;
-	} row[] = { { "", "" },	       { "a/#/b", "" },	    { "a+", "" },      { "#a", "" },
-		    { "a/+", "{2}" },  { "a", "{1}" },	    { "a", "{nope}" }, { "a", "{" },
-		    { "\xff", "" } };
+	} row[] = { { "", "" },        { "a/#/b", "" },  { "a+", "" },
+		    { "#a", "" },      { "a/+", "{2}" }, { "a", "{1}" },
+		    { "a", "{nope}" }, { "a", "{" },     { "\xff", "" } };
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(row); i++) {
 		struct binding *b = NULL;
 		struct why why = { 0 };
-		assert_int_equal(binding_new(1, text("f"), text(row[i].filter), text(row[i].publish),
-					     &b, &why),
+		assert_int_equal(binding_new(1, text("f"), text(row[i].filter),
+					     text(row[i].publish), &b, &why),
 				 -E_INVALID);
 		assert_true(why.text[0] != '\0');
 	}

@@ -25,11 +25,13 @@ static void mistakes_name_file_line_and_reason(void **state)
 	static const struct {
 		const char *text, *reason;
 	} row[] = {
-		{ "[gateway]\nstate_dri = /x\n", "t.conf:2: unknown key \"state_dri\" in [gateway]" },
+		{ "[gateway]\nstate_dri = /x\n",
+		  "t.conf:2: unknown key \"state_dri\" in [gateway]" },
 		{ "\n\n[gatway]\na = b\n", "t.conf:4: unknown section [gatway]" },
 		{ "a = b\n", "t.conf:1: a stands before the first [section]" },
-		{ "[limits]\nqueue_events = many\n", "t.conf:2: queue_events = \"many\": expected a "
-						     "whole number" },
+		{ "[limits]\nqueue_events = many\n",
+		  "t.conf:2: queue_events = \"many\": expected a "
+		  "whole number" },
 		{ "[limits]\nqueue_events = 0\n", "t.conf:2: queue_events = 0: must be from 1 to" },
 		{ "[limits]\nqueue_events = -1\n", "expected a whole number" },
 		{ "[limits]\nqueue_events = 99999999999999999999\n", "expected a whole number" },

@@ -168,7 +168,8 @@ static struct binding *bound(const char *function_name, const char *publish)
 {
 	struct binding *b = NULL;
 	struct why why = { 0 };
-	assert_int_equal(binding_new(1, text(function_name), text("s/+"), text(publish), &b, &why), 0);
+	assert_int_equal(binding_new(1, text(function_name), text("s/+"), text(publish), &b, &why),
+			 0);
 	b->way_out = &broker;
 	b->publish_qos = 1;
 	return b;

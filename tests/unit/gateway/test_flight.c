@@ -18,8 +18,13 @@ static struct span text(const char *s)
 
 static void times_are_those_of_gmtime(void **state)
 {
-	static const uint64_t ms[] = { 0, 951782399999, 951782400000, 1709164800123, 1795167396001,
-				       4102444799999, 253402300799999 };
+	static const uint64_t ms[] = { 0,
+				       951782399999,
+				       951782400000,
+				       1709164800123,
+				       1795167396001,
+				       4102444799999,
+				       253402300799999 };
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(ms); i++) {
 		char got[TIME_TEXT_BYTES], want[64], day[32];
