@@ -51,7 +51,8 @@ static int write_results(const struct attempt *a, const struct wasm_module *m,
 	if (!wr_ok(&w))
 		return why_set(why, -E_LIMIT,
 			       "the names of imports and exports take more than %d bytes; export "
-			       "only what the host calls", AOT_REPORT_BYTES_MAX);
+			       "only what the host calls",
+			       AOT_REPORT_BYTES_MAX);
 	rc = write_all(a->report_fd, w.buf, w.len);
 	return rc < 0 ? why_set(why, rc, "cannot write the report: %s", strerror(-rc)) : 0;
 }
@@ -77,6 +78,23 @@ static void on_llvm_error(const char *text)
 	abort();
 }
 
+/* Whatever the parent has open beside these stays out of reach. */
+static void close_all_but(const int *keep, size_t n)
+{
+	for (unsigned from = 0;;) {
+		unsigned next = ~0u;
+		for (size_t i = 0; i < n; i++) {
+			if ((unsigned)keep[i] >= from && (unsigned)keep[i] < next)
+				next = (unsigned)keep[i];
+		}
+		if (next > from)
+			(void)close_range(from, next == ~0u ? next : next - 1, 0);
+		if (next == ~0u)
+			return;
+		from = next + 1;
+	}
+}
+
 /* Nothing is freed: the process ends here. */
 static void child(const struct attempt *a, int failure_fd)
 {
@@ -84,9 +102,8 @@ static void child(const struct attempt *a, int failure_fd)
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	LLVMInstallFatalErrorHandler(on_llvm_error);
-	(void)close(0);
-	(void)close(1);
-	(void)close(3);
+	const int keep[] = { 2, failure_fd, a->object_fd, a->report_fd };
+	close_all_but(keep, ARRAY_LEN(keep));
 	f.err = jail_enter(&a->limits, &f.why);
 	if (f.err == 0)
 		f.err = compile(a, &f.why);
@@ -107,7 +124,8 @@ static int diagnose(const struct attempt *a, int status, const struct rusage *us
 		return why_set(why, -ENOMEM, "compiling needs more than %u MB of memory",
 			       a->limits.memory_mb);
 	if (sig == SIGSYS)
-		return why_set(why, -E_GONE, "the compiler made a system call that its jail forbids");
+		return why_set(why, -E_GONE,
+			       "the compiler made a system call that its jail forbids");
 	return why_set(why, -E_GONE, "the compiler died (status 0x%x, signal %d %s)", status, sig,
 		       sig ? strsignal(sig) : "-");
 }

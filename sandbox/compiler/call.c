@@ -24,8 +24,8 @@ static void call(struct fn *fn, uint32_t type, LLVMValueRef code, LLVMValueRef i
 static void call_ref(struct fn *fn, uint32_t type, LLVMValueRef ref, uint64_t offset)
 {
 	struct gen *g = fn->g;
-	LLVMValueRef code = gen_load_const(g, g->b, g->ptr, ref,
-					   offset + offsetof(struct aot_funcref, code));
+	LLVMValueRef code =
+		gen_load_const(g, g->b, g->ptr, ref, offset + offsetof(struct aot_funcref, code));
 	LLVMValueRef instance = gen_load_const(g, g->b, g->ptr, ref,
 					       offset + offsetof(struct aot_funcref, instance));
 	call(fn, type, code, instance);
@@ -39,8 +39,8 @@ void emit_call(struct fn *fn, const struct wasm_insn *insn)
 		call(fn, type, g->funcs[insn->index], fn->self);
 		return;
 	}
-	LLVMValueRef imports = gen_load_const(g, g->b, g->ptr, fn->self,
-					      offsetof(struct aot_instance, imports));
+	LLVMValueRef imports =
+		gen_load_const(g, g->b, g->ptr, fn->self, offsetof(struct aot_instance, imports));
 	call_ref(fn, type, imports, (uint64_t)insn->index * sizeof(struct aot_funcref));
 }
 
@@ -51,8 +51,8 @@ void emit_call_indirect(struct fn *fn, const struct wasm_insn *insn)
 	LLVMBuilderRef b = g->b;
 	LLVMValueRef at = fn_pop(fn);
 	LLVMValueRef table = table_address(fn, insn->index2);
-	LLVMValueRef size = gen_load(
-		g, g->i32, gen_at(g, table, offsetof(struct aot_table, size)), ALIAS_TABLE);
+	LLVMValueRef size = gen_load(g, g->i32, gen_at(g, table, offsetof(struct aot_table, size)),
+				     ALIAS_TABLE);
 	fn_trap_if(fn, LLVMBuildICmp(b, LLVMIntUGE, at, size, ""),
 		   fn_trap_kind(fn, AOT_TRAP_TABLE));
 	LLVMValueRef elems = gen_load(
@@ -62,8 +62,8 @@ void emit_call_indirect(struct fn *fn, const struct wasm_insn *insn)
 		g, g->ptr, LLVMBuildInBoundsGEP2(b, g->ptr, elems, &wide, 1, ""), ALIAS_TABLE);
 	fn_trap_if(fn, LLVMBuildIsNull(b, ref, ""), fn_trap_kind(fn, AOT_TRAP_INDIRECT_NULL));
 	LLVMValueRef is = gen_load_const(g, b, g->i32, ref, offsetof(struct aot_funcref, type));
-	LLVMValueRef want = gen_load_const(g, b, g->i32, g->type_ids,
-					   (uint64_t)insn->index * sizeof(uint32_t));
+	LLVMValueRef want =
+		gen_load_const(g, b, g->i32, g->type_ids, (uint64_t)insn->index * sizeof(uint32_t));
 	fn_trap_if(fn, LLVMBuildICmp(b, LLVMIntNE, is, want, ""),
 		   fn_trap_kind(fn, AOT_TRAP_INDIRECT_TYPE));
 	call_ref(fn, insn->index, ref, 0);

@@ -141,9 +141,8 @@ static void make_metadata(struct gen *g)
 	root = LLVMMDNodeInContext2(g->ctx, &root, 1);
 	LLVMMetadataRef zero = LLVMValueAsMetadata(gen_i64(g, 0));
 	for (size_t i = 0; i < ALIAS_COUNT; i++) {
-		LLVMMetadataRef leaf[] = {
-			LLVMMDStringInContext2(g->ctx, name[i], strlen(name[i])), root, zero
-		};
+		LLVMMetadataRef leaf[] = { LLVMMDStringInContext2(g->ctx, name[i], strlen(name[i])),
+					   root, zero };
 		LLVMMetadataRef type = LLVMMDNodeInContext2(g->ctx, leaf, 3);
 		LLVMMetadataRef tag[] = { type, type, zero };
 		g->alias[i] = LLVMMetadataAsValue(g->ctx, LLVMMDNodeInContext2(g->ctx, tag, 3));
@@ -158,9 +157,10 @@ static LLVMTypeRef function_type(const struct gen *g, const struct aot_functype 
 	LLVMTypeRef at[WASM_MAX_params + 1];
 	for (uint32_t i = 0; i < t->nresults; i++)
 		at[i] = gen_type(g, t->types[t->nparams + i]);
-	LLVMTypeRef result = t->nresults == 0   ? g->void_ :
-			     t->nresults == 1 ? at[0] :
-						LLVMStructTypeInContext(g->ctx, at, t->nresults, 0);
+	LLVMTypeRef result = t->nresults == 0 ? g->void_
+			     : t->nresults == 1
+				     ? at[0]
+				     : LLVMStructTypeInContext(g->ctx, at, t->nresults, 0);
 	at[0] = g->ptr;
 	for (uint32_t i = 0; i < t->nparams; i++)
 		at[i + 1] = gen_type(g, t->types[i]);
@@ -182,8 +182,7 @@ static void declare_functions(struct gen *g)
 		enum_attribute(g, "align", _Alignof(struct aot_instance)),
 	};
 	for (uint32_t i = m->nimported_funcs; i < m->nfuncs; i++) {
-		LLVMValueRef f =
-			LLVMAddFunction(g->mod, g->names[i], g->types[m->funcs[i].type]);
+		LLVMValueRef f = LLVMAddFunction(g->mod, g->names[i], g->types[m->funcs[i].type]);
 		LLVMSetLinkage(f, LLVMInternalLinkage);
 		LLVMSetSection(f, "penstock_text");
 		gen_attributes(g, f);
@@ -252,7 +251,8 @@ static int verify(struct gen *g, struct why *why)
 	char *text = NULL;
 	int rc = 0;
 	if (LLVMVerifyModule(g->mod, LLVMReturnStatusAction, &text))
-		rc = why_set(why, -EIO, "the compiler made invalid IR, please report this: %s", text);
+		rc = why_set(why, -EIO, "the compiler made invalid IR, please report this: %s",
+			     text);
 	LLVMDisposeMessage(text);
 	return rc;
 }

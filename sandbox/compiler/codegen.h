@@ -28,21 +28,21 @@ struct gen {
 	struct compile_result *result;
 	LLVMContextRef ctx;
 	LLVMModuleRef mod;
-	LLVMBuilderRef b;	/* at the instruction being translated */
+	LLVMBuilderRef b;        /* at the instruction being translated */
 	LLVMBuilderRef prologue; /* at the end of the entry block of the current function */
 	LLVMTypeRef void_, i1, i8, i16, i32, i64, f32, f64, ptr;
-	LLVMTypeRef *types;	 /* of functions, by type index */
-	LLVMValueRef *funcs;	 /* by function index; NULL: imported */
-	char **names;		 /* by function index, sanitised and unique */
-	LLVMValueRef type_ids;	 /* uint32_t[ntypes], filled in by the runtime */
+	LLVMTypeRef *types;    /* of functions, by type index */
+	LLVMValueRef *funcs;   /* by function index; NULL: imported */
+	char **names;          /* by function index, sanitised and unique */
+	LLVMValueRef type_ids; /* uint32_t[ntypes], filled in by the runtime */
 	LLVMValueRef alias[ALIAS_COUNT], empty_md;
 	unsigned md_tbaa, md_invariant;
 	LLVMAttributeRef cold, noreturn, nomerge;
 };
 
 struct label {
-	uint32_t op;		 /* WASM_BLOCK, _LOOP, _IF; _ELSE after it; the body is a BLOCK */
-	LLVMBasicBlockRef to;	 /* where a branch to it goes; made when first needed */
+	uint32_t op;             /* WASM_BLOCK, _LOOP, _IF; _ELSE after it; the body is a BLOCK */
+	LLVMBasicBlockRef to;    /* where a branch to it goes; made when first needed */
 	LLVMBasicBlockRef other; /* IF: where the else branch starts */
 	const uint8_t *params, *results; /* type codes */
 	uint32_t nparams, nresults;
@@ -60,9 +60,9 @@ struct fn {
 	size_t depth, stack_cap;
 	struct label *labels; /* innermost last */
 	size_t nlabels, labels_cap;
-	bool dead;	 /* the current place cannot be reached, instructions are skipped */
+	bool dead;          /* the current place cannot be reached, instructions are skipped */
 	size_t dead_labels; /* blocks opened since */
-	bool calls;	 /* it can recurse, so it must check the stack */
+	bool calls;         /* it can recurse, so it must check the stack */
 };
 
 /* codegen.c */

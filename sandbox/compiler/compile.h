@@ -16,7 +16,7 @@ enum { COMPILE_NOTES_MAX = 16, COMPILE_OPT_DEFAULT = 2 };
 /* The machine that code is made for. Opened before the jail: it reads /proc/cpuinfo on some. */
 struct target {
 	LLVMTargetMachineRef machine[2]; /* [0] without optimisation, [1] with */
-	char *triple, *cpu, *features;	 /* LLVM's messages, see LLVMDisposeMessage */
+	char *triple, *cpu, *features;   /* LLVM's messages, see LLVMDisposeMessage */
 	bool is_x86;
 };
 
@@ -33,7 +33,7 @@ struct compile_options {
 
 struct compile_result {
 	LLVMMemoryBufferRef object; /* ELF relocatable; see compile_result_fini() */
-	uint64_t code_bytes;	    /* of the guest's functions */
+	uint64_t code_bytes;        /* of the guest's functions */
 	size_t nnotes;
 	char notes[COMPILE_NOTES_MAX][160]; /* what the author or operator should know */
 };

@@ -192,8 +192,7 @@ static void emit_br_table(struct fn *fn, const struct wasm_insn *insn)
 	for (uint32_t i = 0; i < insn->ntargets; i++)
 		(void)rd_leb_u32(&r);
 	uint32_t otherwise = rd_leb_u32(&r);
-	LLVMValueRef sw =
-		LLVMBuildSwitch(fn->g->b, at, edge(fn, edges, otherwise), insn->ntargets);
+	LLVMValueRef sw = LLVMBuildSwitch(fn->g->b, at, edge(fn, edges, otherwise), insn->ntargets);
 	r = insn->targets;
 	for (uint32_t i = 0; i < insn->ntargets; i++) {
 		uint32_t depth = rd_leb_u32(&r);

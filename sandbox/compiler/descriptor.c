@@ -92,9 +92,8 @@ static LLVMValueRef import(struct gen *g, uint32_t i)
 static LLVMValueRef export(struct gen *g, uint32_t i)
 {
 	const struct wasm_export *e = &g->m->exports[i];
-	return STRUCT(g, bytes(g, e->name.at, e->name.len, true),
-		      gen_i32(g, (uint32_t)e->name.len), gen_i32(g, e->kind),
-		      gen_i32(g, e->index), gen_i32(g, 0));
+	return STRUCT(g, bytes(g, e->name.at, e->name.len, true), gen_i32(g, (uint32_t)e->name.len),
+		      gen_i32(g, e->kind), gen_i32(g, e->index), gen_i32(g, 0));
 }
 
 static LLVMValueRef const_expr(struct gen *g, const struct aot_const *c)
@@ -175,8 +174,8 @@ static LLVMValueRef invokers(struct gen *g)
 	}
 	for (uint32_t i = 0; i < m->ntypes; i++)
 		rows[i] = rows[i] ? rows[i] : null(g);
-	LLVMValueRef v = m->ntypes ? constant(g, LLVMConstArray2(g->ptr, rows, m->ntypes), 16) :
-				     null(g);
+	LLVMValueRef v =
+		m->ntypes ? constant(g, LLVMConstArray2(g->ptr, rows, m->ntypes), 16) : null(g);
 	free(rows);
 	return v;
 }
@@ -195,11 +194,24 @@ void descriptor_emit(struct gen *g)
 {
 	const struct wasm_module *m = g->m;
 	uint32_t counts[] = {
-		AOT_ABI_VERSION, g->o->bounds_check ? AOT_BOUNDS_CHECK : AOT_BOUNDS_GUARD,
-		m->ntypes, m->nimports, m->nexports, m->nfuncs, m->nimported_funcs, m->ntables,
-		m->nimported_tables, m->nglobals, m->nimported_globals, m->nmemories,
-		m->nimported_memories, m->ndatas, m->nelems, m->start,
-		m->memory.min, m->memory.max,
+		AOT_ABI_VERSION,
+		g->o->bounds_check ? AOT_BOUNDS_CHECK : AOT_BOUNDS_GUARD,
+		m->ntypes,
+		m->nimports,
+		m->nexports,
+		m->nfuncs,
+		m->nimported_funcs,
+		m->ntables,
+		m->nimported_tables,
+		m->nglobals,
+		m->nimported_globals,
+		m->nmemories,
+		m->nimported_memories,
+		m->ndatas,
+		m->nelems,
+		m->start,
+		m->memory.min,
+		m->memory.max,
 	};
 	LLVMValueRef fields[ARRAY_LEN(counts) + 14];
 	size_t n = 0;

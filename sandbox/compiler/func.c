@@ -36,8 +36,8 @@ LLVMValueRef fn_helper(struct fn *fn, size_t op, LLVMTypeRef result, LLVMValueRe
 		       unsigned nargs)
 {
 	struct gen *g = fn->g;
-	LLVMValueRef ops = gen_load_const(g, g->b, g->ptr, fn->self,
-					  offsetof(struct aot_instance, ops));
+	LLVMValueRef ops =
+		gen_load_const(g, g->b, g->ptr, fn->self, offsetof(struct aot_instance, ops));
 	LLVMValueRef code = gen_load_const(g, g->b, g->ptr, ops, op);
 	LLVMTypeRef types[8] = { g->ptr };
 	LLVMValueRef values[8] = { fn->self };
@@ -87,14 +87,14 @@ void fn_trap_if(struct fn *fn, LLVMValueRef cond, LLVMValueRef kind)
 }
 
 static emit_insn *const emit[] = {
-	[WASM_CLASS_CONTROL] = emit_control,	 [WASM_CLASS_PARAMETRIC] = emit_parametric,
-	[WASM_CLASS_VARIABLE] = emit_variable,	 [WASM_CLASS_REFERENCE] = emit_reference,
-	[WASM_CLASS_TABLE] = emit_table,	 [WASM_CLASS_LOAD] = emit_load,
-	[WASM_CLASS_STORE] = emit_store,	 [WASM_CLASS_MEMORY] = emit_memory,
-	[WASM_CLASS_CONST] = emit_const,	 [WASM_CLASS_TEST] = emit_test,
-	[WASM_CLASS_COMPARE] = emit_compare,	 [WASM_CLASS_UNARY] = emit_unary,
-	[WASM_CLASS_BINARY] = emit_binary,	 [WASM_CLASS_SHIFT] = emit_shift,
-	[WASM_CLASS_DIVIDE] = emit_divide,	 [WASM_CLASS_CONVERT] = emit_convert,
+	[WASM_CLASS_CONTROL] = emit_control,   [WASM_CLASS_PARAMETRIC] = emit_parametric,
+	[WASM_CLASS_VARIABLE] = emit_variable, [WASM_CLASS_REFERENCE] = emit_reference,
+	[WASM_CLASS_TABLE] = emit_table,       [WASM_CLASS_LOAD] = emit_load,
+	[WASM_CLASS_STORE] = emit_store,       [WASM_CLASS_MEMORY] = emit_memory,
+	[WASM_CLASS_CONST] = emit_const,       [WASM_CLASS_TEST] = emit_test,
+	[WASM_CLASS_COMPARE] = emit_compare,   [WASM_CLASS_UNARY] = emit_unary,
+	[WASM_CLASS_BINARY] = emit_binary,     [WASM_CLASS_SHIFT] = emit_shift,
+	[WASM_CLASS_DIVIDE] = emit_divide,     [WASM_CLASS_CONVERT] = emit_convert,
 };
 
 static void make_locals(struct fn *fn)
@@ -121,8 +121,7 @@ static void finish_prologue(struct fn *fn, LLVMBasicBlockRef body)
 	LLVMPositionBuilderAtEnd(g->b, LLVMGetInsertBlock(g->prologue));
 	if (fn->calls) {
 		LLVMValueRef zero = gen_i32(g, 0);
-		LLVMValueRef frame =
-			gen_intrinsic(g, "llvm.frameaddress", &g->ptr, 1, &zero, 1);
+		LLVMValueRef frame = gen_intrinsic(g, "llvm.frameaddress", &g->ptr, 1, &zero, 1);
 		LLVMValueRef limit = gen_load_const(g, g->b, g->ptr, fn->self,
 						    offsetof(struct aot_instance, stack_limit));
 		fn_trap_if(fn, LLVMBuildICmp(g->b, LLVMIntULT, frame, limit, ""),

@@ -21,16 +21,35 @@ enum { STACK_MB = 64 }; /* LLVM recurses along chains of values */
 
 static const int allowed[] = {
 	/* memory */
-	SCMP_SYS(brk), SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mprotect), SCMP_SYS(mremap),
+	SCMP_SYS(brk),
+	SCMP_SYS(mmap),
+	SCMP_SYS(munmap),
+	SCMP_SYS(mprotect),
+	SCMP_SYS(mremap),
 	SCMP_SYS(madvise),
 	/* the descriptors it has */
-	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(pwrite64), SCMP_SYS(lseek), SCMP_SYS(close),
+	SCMP_SYS(read),
+	SCMP_SYS(write),
+	SCMP_SYS(pwrite64),
+	SCMP_SYS(lseek),
+	SCMP_SYS(close),
 	SCMP_SYS(fstat),
 	/* itself */
-	SCMP_SYS(futex), SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(rt_sigaction),
-	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack), SCMP_SYS(getpid),
-	SCMP_SYS(gettid), SCMP_SYS(tgkill), SCMP_SYS(getrusage), SCMP_SYS(getrandom),
-	SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(sched_yield),
+	SCMP_SYS(futex),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+	SCMP_SYS(rt_sigaction),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(sigaltstack),
+	SCMP_SYS(getpid),
+	SCMP_SYS(gettid),
+	SCMP_SYS(tgkill),
+	SCMP_SYS(getrusage),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(gettimeofday),
+	SCMP_SYS(sched_yield),
 	SCMP_SYS(restart_syscall),
 	/* qsort() asks how much memory there is */
 	SCMP_SYS(sysinfo),
@@ -38,9 +57,11 @@ static const int allowed[] = {
 
 /* What libraries try and can do without: refused, but not worth dying for. */
 static const int refused[] = {
-	SCMP_SYS(openat), SCMP_SYS(readlinkat), SCMP_SYS(faccessat), SCMP_SYS(newfstatat),
-	SCMP_SYS(getcwd), SCMP_SYS(ioctl), SCMP_SYS(fcntl), SCMP_SYS(uname), SCMP_SYS(prlimit64),
-	SCMP_SYS(sched_getaffinity),
+	SCMP_SYS(openat),    SCMP_SYS(readlinkat),
+	SCMP_SYS(faccessat), SCMP_SYS(newfstatat),
+	SCMP_SYS(getcwd),    SCMP_SYS(ioctl),
+	SCMP_SYS(fcntl),     SCMP_SYS(uname),
+	SCMP_SYS(prlimit64), SCMP_SYS(sched_getaffinity),
 };
 
 static int add_rules(scmp_filter_ctx filter, uint32_t action, const int *calls, size_t n)
@@ -66,8 +87,10 @@ static int filter_load(struct why *why)
 	if (filter)
 		seccomp_release(filter);
 	if (rc < 0)
-		return why_set(why, rc, "cannot load the system call filter: %s; the kernel needs "
-					"CONFIG_SECCOMP_FILTER", strerror(-rc));
+		return why_set(why, rc,
+			       "cannot load the system call filter: %s; the kernel needs "
+			       "CONFIG_SECCOMP_FILTER",
+			       strerror(-rc));
 	return 0;
 }
 

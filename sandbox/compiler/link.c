@@ -22,10 +22,28 @@ static void child(const char *linker, int object_fd, int out_fd, int messages_fd
 {
 	/* Same input, same bytes: no build id, one thread. 64 KiB pages are the largest on any
 	 * board. No undefined symbol may remain: nothing is there to define it. */
-	const char *argv[] = { "ld.lld", "-m", is_x86 ? "elf_x86_64" : "aarch64linux", "-shared",
-			       "-z", "max-page-size=65536", "-z", "defs", "-z", "now", "-z",
-			       "relro", "-z", "noexecstack", "--hash-style=gnu", "--build-id=none",
-			       "--eh-frame-hdr", "--threads=1", "-o", "-", "/proc/self/fd/5", NULL };
+	const char *argv[] = { "ld.lld",
+			       "-m",
+			       is_x86 ? "elf_x86_64" : "aarch64linux",
+			       "-shared",
+			       "-z",
+			       "max-page-size=65536",
+			       "-z",
+			       "defs",
+			       "-z",
+			       "now",
+			       "-z",
+			       "relro",
+			       "-z",
+			       "noexecstack",
+			       "--hash-style=gnu",
+			       "--build-id=none",
+			       "--eh-frame-hdr",
+			       "--threads=1",
+			       "-o",
+			       "-",
+			       "/proc/self/fd/5",
+			       NULL };
 	char *envp[] = { NULL };
 	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	/* Move what is needed out of the way of 0..5 first. */

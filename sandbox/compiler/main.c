@@ -124,7 +124,8 @@ static int read_wasm(struct run *r, struct why *why)
 {
 	struct stat st;
 	if (fstat(0, &st) < 0 || !S_ISREG(st.st_mode))
-		return why_set(why, -E_CONFIG, "descriptor 0 must be a file or memfd with the module");
+		return why_set(why, -E_CONFIG,
+			       "descriptor 0 must be a file or memfd with the module");
 	if ((uint64_t)st.st_size > WASM_MAX_module_bytes)
 		return why_set(why, -E_LIMIT, "the module has %lld bytes, at most %u are taken",
 			       (long long)st.st_size, WASM_MAX_module_bytes);

@@ -9,8 +9,8 @@
 static LLVMValueRef memory_bytes(struct fn *fn)
 {
 	struct gen *g = fn->g;
-	LLVMValueRef memory = gen_load_const(g, g->b, g->ptr, fn->self,
-					     offsetof(struct aot_instance, memory));
+	LLVMValueRef memory =
+		gen_load_const(g, g->b, g->ptr, fn->self, offsetof(struct aot_instance, memory));
 	return gen_load(g, g->i64, gen_at(g, memory, offsetof(struct aot_memory, bytes)),
 			ALIAS_MEMORY_SIZE);
 }
@@ -37,8 +37,8 @@ static LLVMValueRef address(struct fn *fn, const struct wasm_insn *insn)
 			LLVMSetNSW(at, true);
 	}
 	if (g->o->bounds_check || insn->offset >= AOT_GUARD_BYTES) {
-		LLVMValueRef end = LLVMBuildNUWAdd(
-			b, at, gen_i64(g, wasm_access_bytes(insn->info)), "");
+		LLVMValueRef end =
+			LLVMBuildNUWAdd(b, at, gen_i64(g, wasm_access_bytes(insn->info)), "");
 		fn_trap_if(fn, LLVMBuildICmp(b, LLVMIntUGT, end, memory_bytes(fn), ""),
 			   fn_trap_kind(fn, AOT_TRAP_MEMORY));
 	}
@@ -73,13 +73,13 @@ void emit_load(struct fn *fn, const struct wasm_insn *insn)
 	struct gen *g = fn->g;
 	LLVMTypeRef type = type_of(g, insn->info->pushes[0]);
 	unsigned bits = wasm_access_bytes(insn->info) * 8;
-	bool narrow = LLVMGetTypeKind(type) == LLVMIntegerTypeKind &&
-		      bits < LLVMGetIntTypeWidth(type);
+	bool narrow =
+		LLVMGetTypeKind(type) == LLVMIntegerTypeKind && bits < LLVMGetIntTypeWidth(type);
 	LLVMTypeRef in_memory = narrow ? LLVMIntTypeInContext(g->ctx, bits) : type;
 	LLVMValueRef v = gen_load(g, in_memory, address(fn, insn), ALIAS_MEMORY);
 	if (narrow)
-		v = is_signed(insn) ? LLVMBuildSExt(g->b, v, type, "") :
-				      LLVMBuildZExt(g->b, v, type, "");
+		v = is_signed(insn) ? LLVMBuildSExt(g->b, v, type, "")
+				    : LLVMBuildZExt(g->b, v, type, "");
 	fn_push(fn, v);
 }
 

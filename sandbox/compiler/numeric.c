@@ -49,7 +49,7 @@ void emit_test(struct fn *fn, const struct wasm_insn *insn)
 void emit_compare(struct fn *fn, const struct wasm_insn *insn)
 {
 	static const struct row ints[] = {
-		{ "eq", LLVMIntEQ, 0 },	   { "ne", LLVMIntNE, 0 },    { "lt_s", LLVMIntSLT, 0 },
+		{ "eq", LLVMIntEQ, 0 },    { "ne", LLVMIntNE, 0 },    { "lt_s", LLVMIntSLT, 0 },
 		{ "lt_u", LLVMIntULT, 0 }, { "gt_s", LLVMIntSGT, 0 }, { "gt_u", LLVMIntUGT, 0 },
 		{ "le_s", LLVMIntSLE, 0 }, { "le_u", LLVMIntULE, 0 }, { "ge_s", LLVMIntSGE, 0 },
 		{ "ge_u", LLVMIntUGE, 0 },
@@ -80,12 +80,18 @@ void emit_unary(struct fn *fn, const struct wasm_insn *insn)
 {
 	/* as: for clz and ctz, that 0 is a defined operand; for extend, the bits kept. */
 	static const struct row rows[] = {
-		{ "clz", 1, "llvm.ctlz" },	{ "ctz", 1, "llvm.cttz" },
-		{ "popcnt", 0, "llvm.ctpop" },	{ "abs", 0, "llvm.fabs" },
-		{ "neg", 0, NULL },		{ "ceil", 0, "llvm.ceil" },
-		{ "floor", 0, "llvm.floor" },	{ "trunc", 0, "llvm.trunc" },
-		{ "nearest", 0, "llvm.roundeven" }, { "sqrt", 0, "llvm.sqrt" },
-		{ "extend8_s", 8, NULL },	{ "extend16_s", 16, NULL },
+		{ "clz", 1, "llvm.ctlz" },
+		{ "ctz", 1, "llvm.cttz" },
+		{ "popcnt", 0, "llvm.ctpop" },
+		{ "abs", 0, "llvm.fabs" },
+		{ "neg", 0, NULL },
+		{ "ceil", 0, "llvm.ceil" },
+		{ "floor", 0, "llvm.floor" },
+		{ "trunc", 0, "llvm.trunc" },
+		{ "nearest", 0, "llvm.roundeven" },
+		{ "sqrt", 0, "llvm.sqrt" },
+		{ "extend8_s", 8, NULL },
+		{ "extend16_s", 16, NULL },
 		{ "extend32_s", 32, NULL },
 	};
 	struct gen *g = fn->g;
@@ -122,15 +128,17 @@ void emit_binary(struct fn *fn, const struct wasm_insn *insn)
 	};
 	/* as: of an intrinsic, that the result needs to be made quiet */
 	static const struct row floats[] = {
-		{ "add", LLVMFAdd, 0 },		{ "sub", LLVMFSub, 0 },
-		{ "mul", LLVMFMul, 0 },		{ "div", LLVMFDiv, 0 },
-		{ "min", 1, "llvm.minimum" },	{ "max", 1, "llvm.maximum" },
+		{ "add", LLVMFAdd, 0 },
+		{ "sub", LLVMFSub, 0 },
+		{ "mul", LLVMFMul, 0 },
+		{ "div", LLVMFDiv, 0 },
+		{ "min", 1, "llvm.minimum" },
+		{ "max", 1, "llvm.maximum" },
 		{ "copysign", 0, "llvm.copysign" },
 	};
 	LLVMValueRef y = fn_pop(fn), x = fn_pop(fn);
-	const struct row *row = is_float(insn) ?
-					find(floats, ARRAY_LEN(floats), operation(insn)) :
-					find(ints, ARRAY_LEN(ints), operation(insn));
+	const struct row *row = is_float(insn) ? find(floats, ARRAY_LEN(floats), operation(insn))
+					       : find(ints, ARRAY_LEN(ints), operation(insn));
 	if (!row->intrinsic) {
 		fn_push(fn, LLVMBuildBinOp(fn->g->b, (LLVMOpcode)row->as, x, y, ""));
 		return;
@@ -143,7 +151,7 @@ void emit_binary(struct fn *fn, const struct wasm_insn *insn)
 void emit_shift(struct fn *fn, const struct wasm_insn *insn)
 {
 	static const struct row rows[] = {
-		{ "shl", LLVMShl, 0 },	      { "shr_s", LLVMAShr, 0 },	    { "shr_u", LLVMLShr, 0 },
+		{ "shl", LLVMShl, 0 },      { "shr_s", LLVMAShr, 0 },   { "shr_u", LLVMLShr, 0 },
 		{ "rotl", 0, "llvm.fshl" }, { "rotr", 0, "llvm.fshr" },
 	};
 	struct gen *g = fn->g;
@@ -171,8 +179,10 @@ static LLVMValueRef both(struct fn *fn, LLVMValueRef x, LLVMValueRef is, LLVMVal
 void emit_divide(struct fn *fn, const struct wasm_insn *insn)
 {
 	static const struct row rows[] = {
-		{ "div_s", LLVMSDiv, 0 }, { "div_u", LLVMUDiv, 0 },
-		{ "rem_s", LLVMSRem, 0 }, { "rem_u", LLVMURem, 0 },
+		{ "div_s", LLVMSDiv, 0 },
+		{ "div_u", LLVMUDiv, 0 },
+		{ "rem_s", LLVMSRem, 0 },
+		{ "rem_u", LLVMURem, 0 },
 	};
 	LLVMBuilderRef b = fn->g->b;
 	const struct row *row = find(rows, ARRAY_LEN(rows), operation(insn));
@@ -181,8 +191,8 @@ void emit_divide(struct fn *fn, const struct wasm_insn *insn)
 	LLVMValueRef minus_one = LLVMConstAllOnes(type);
 	fn_trap_if(fn, LLVMBuildIsNull(b, y, ""), fn_trap_kind(fn, AOT_TRAP_DIVIDE));
 	if (row->as == LLVMSDiv) {
-		LLVMValueRef least = LLVMConstInt(
-			type, UINT64_C(1) << (LLVMGetIntTypeWidth(type) - 1), false);
+		LLVMValueRef least =
+			LLVMConstInt(type, UINT64_C(1) << (LLVMGetIntTypeWidth(type) - 1), false);
 		fn_trap_if(fn, both(fn, x, least, y, minus_one),
 			   fn_trap_kind(fn, AOT_TRAP_OVERFLOW));
 	} else if (row->as == LLVMSRem) {

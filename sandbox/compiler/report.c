@@ -70,11 +70,12 @@ void report_module(struct wr *w, const struct wasm_module *m, const struct targe
 	member(w, "target", t->triple);
 	wr_str(w, ", ");
 	member(w, "cpu", t->cpu);
-	uint32_t max_pages = m->nmemories == 0		    ? 0 :
-			     m->memory.max < AOT_PAGES_MAX ? m->memory.max :
-							      AOT_PAGES_MAX;
-	wr_fmt(w, ",\n \"functions\": %u, \"code_bytes\": %llu, \"memory_min_pages\": %u, "
-		  "\"memory_max_pages\": %u, \"is_reactor\": %s, \"is_command\": %s",
+	uint32_t max_pages = m->nmemories == 0               ? 0
+			     : m->memory.max < AOT_PAGES_MAX ? m->memory.max
+							     : AOT_PAGES_MAX;
+	wr_fmt(w,
+	       ",\n \"functions\": %u, \"code_bytes\": %llu, \"memory_min_pages\": %u, "
+	       "\"memory_max_pages\": %u, \"is_reactor\": %s, \"is_command\": %s",
 	       m->nfuncs - m->nimported_funcs, (unsigned long long)r->code_bytes,
 	       m->nmemories ? m->memory.min : 0, max_pages,
 	       exports_func(m, "on_event") ? "true" : "false",

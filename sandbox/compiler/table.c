@@ -5,8 +5,8 @@
 LLVMValueRef table_address(struct fn *fn, uint32_t table)
 {
 	struct gen *g = fn->g;
-	LLVMValueRef tables = gen_load_const(g, g->b, g->ptr, fn->self,
-					     offsetof(struct aot_instance, tables));
+	LLVMValueRef tables =
+		gen_load_const(g, g->b, g->ptr, fn->self, offsetof(struct aot_instance, tables));
 	return gen_load_const(g, g->b, g->ptr, tables, (uint64_t)table * sizeof(void *));
 }
 
@@ -51,8 +51,8 @@ void emit_table(struct fn *fn, const struct wasm_insn *insn)
 {
 	struct gen *g = fn->g;
 	if (insn->op == WASM_TABLE_SIZE) {
-		LLVMValueRef at = gen_at(g, table_address(fn, insn->index),
-					 offsetof(struct aot_table, size));
+		LLVMValueRef at =
+			gen_at(g, table_address(fn, insn->index), offsetof(struct aot_table, size));
 		fn_push(fn, gen_load(g, g->i32, at, ALIAS_TABLE));
 		return;
 	}

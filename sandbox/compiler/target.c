@@ -2,9 +2,13 @@
 /* The machine that code is made for: triple, CPU and features, as LLVM knows them. */
 #include "sandbox/compiler/compile.h"
 
+#include <fcntl.h>
 #include <llvm-c/Support.h>
 #include <llvm-c/Target.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#include "base/own.h"
 
 /* Options that only LLVM's command line has. Index variables stay 32 bits wide until after the
  * vectoriser: Wasm counts its loops in i32, often from a negative start up to zero, and once
@@ -41,6 +45,21 @@ static LLVMTargetMachineRef machine(LLVMTargetRef target, const struct target *t
 	LLVMTargetMachineRef m = LLVMCreateTargetMachineWithOptions(target, t->triple, o);
 	LLVMDisposeTargetMachineOptions(o);
 	return m;
+}
+
+/* LLVM takes any name for a CPU, says on stderr that it does not know it, and makes code for none in
+ * particular. Its C interface has no other way to find out. */
+static bool knows_cpu(LLVMTargetRef target, const struct target *t)
+{
+	OWN_FD said = memfd_create("llvm-messages", MFD_CLOEXEC);
+	OWN_FD saved = fcntl(2, F_DUPFD_CLOEXEC, 3);
+	if (said < 0 || saved < 0 || dup2(said, 2) < 0)
+		return false;
+	LLVMTargetMachineRef m = machine(target, t, LLVMCodeGenLevelNone);
+	LLVMDisposeTargetData(LLVMCreateTargetDataLayout(m));
+	LLVMDisposeTargetMachine(m);
+	(void)dup2(saved, 2);
+	return lseek(said, 0, SEEK_END) == 0;
 }
 
 /* x86-64-v2 is the floor: without SSE4.1's rounding, LLVM would call floor() of a C library. */
@@ -83,6 +102,14 @@ int target_open(const char *triple, const char *cpu, struct target *ret_target, 
 		return rc;
 	}
 	choose_cpu(&t, cpu, is_host);
+	if (!knows_cpu(target, &t)) {
+		int rc = why_set(why, -E_UNSUPPORTED,
+				 "LLVM knows no CPU `%s` for %s; `llc-19 "
+				 "-mcpu=help -mtriple=%s` lists them",
+				 t.cpu, t.triple, t.triple);
+		target_fini(&t);
+		return rc;
+	}
 	t.machine[0] = machine(target, &t, LLVMCodeGenLevelNone);
 	t.machine[1] = machine(target, &t, LLVMCodeGenLevelDefault);
 	*ret_target = t;

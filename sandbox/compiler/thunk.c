@@ -13,17 +13,17 @@ LLVMValueRef thunk_emit(struct gen *g, uint32_t type)
 	LLVMTypeRef takes[] = { g->ptr, g->ptr, g->ptr };
 	char name[32];
 	(void)snprintf(name, sizeof(name), "invoke.%u", type);
-	LLVMValueRef f =
-		LLVMAddFunction(g->mod, name, LLVMFunctionType(g->void_, takes, 3, false));
+	LLVMValueRef f = LLVMAddFunction(g->mod, name, LLVMFunctionType(g->void_, takes, 3, false));
 	LLVMSetLinkage(f, LLVMInternalLinkage);
 	gen_attributes(g, f);
 	LLVMPositionBuilderAtEnd(g->b, LLVMAppendBasicBlockInContext(g->ctx, f, ""));
 	LLVMValueRef values = LLVMGetParam(f, 2);
 	LLVMValueRef args[WASM_MAX_params + 1] = { LLVMGetParam(f, 1) };
 	for (uint32_t i = 0; i < t->nparams; i++)
-		args[i + 1] = LLVMBuildLoad2(g->b, gen_type(g, t->types[i]), slot(g, values, i), "");
-	LLVMValueRef r = LLVMBuildCall2(g->b, g->types[type], LLVMGetParam(f, 0), args,
-					t->nparams + 1, "");
+		args[i + 1] =
+			LLVMBuildLoad2(g->b, gen_type(g, t->types[i]), slot(g, values, i), "");
+	LLVMValueRef r =
+		LLVMBuildCall2(g->b, g->types[type], LLVMGetParam(f, 0), args, t->nparams + 1, "");
 	LLVMSetTailCallKind(r, LLVMTailCallKindNoTail);
 	for (uint32_t i = 0; i < t->nresults; i++) {
 		LLVMValueRef v = t->nresults == 1 ? r : LLVMBuildExtractValue(g->b, r, i, "");

@@ -45,8 +45,8 @@ static void guest_make_functions(struct guest *g)
 	g->funcs = calloc(m->nfuncs + 1, sizeof(g->funcs[0]));
 	for (uint32_t i = 0; i < m->nfuncs; i++) {
 		g->funcs[i] = (struct aot_funcref){
-			.code = i < m->nimported_funcs ? (void *)host_add1 :
-							 m->func_code[i - m->nimported_funcs],
+			.code = i < m->nimported_funcs ? (void *)host_add1
+						       : m->func_code[i - m->nimported_funcs],
 			.instance = g->i,
 			.type = m->type_ids[m->func_types[i]],
 		};

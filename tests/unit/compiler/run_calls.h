@@ -12,8 +12,8 @@
 #include "tests/unit/compiler/fake_runtime.h"
 #include "tests/unit/compiler/wat.h"
 
-#define I32_MIN  UINT64_C(0x80000000)
-#define I64_MIN  UINT64_C(0x8000000000000000)
+#define I32_MIN UINT64_C(0x80000000)
+#define I64_MIN UINT64_C(0x8000000000000000)
 
 /* Values by their bits; i32 and f32 have zero above. A trap makes `out` of no meaning. */
 struct call {

@@ -33,22 +33,15 @@ static void control_carries_values(void **state)
 	    " (block (result i32) (br 0 (i32.const 3)) (loop (br 0)) (i32.div_u (i32.const 0))"
 	    "  (if (result i32) (then (unreachable)) (else (i32.const 2)))))"
 	    "(func (export \"trap\") (unreachable)))",
-	    { "fac", { 20 }, 0, { UINT64_C(2432902008176640000) } },
-	    { "table", { 0 }, 0, { 10 } },
-	    { "table", { 1 }, 0, { 11 } },
-	    { "table", { 2 }, 0, { 12 } },
-	    { "table", { 3 }, 0, { 11 } },
-	    { "table", { 4 }, 0, { 13 } },
-	    { "table", { 0xffffffff }, 0, { 13 } },
-	    { "valued", { 0 }, 0, { 105 } },
-	    { "valued", { 1 }, 0, { 5 } },
-	    { "if", { 1 }, 0, { 3 } },
-	    { "if", { 0 }, 0, { 0xffffffff } },
-	    { "early", { 1 }, 0, { 7 } },
+	    { "fac", { 20 }, 0, { UINT64_C(2432902008176640000) } }, { "table", { 0 }, 0, { 10 } },
+	    { "table", { 1 }, 0, { 11 } }, { "table", { 2 }, 0, { 12 } },
+	    { "table", { 3 }, 0, { 11 } }, { "table", { 4 }, 0, { 13 } },
+	    { "table", { 0xffffffff }, 0, { 13 } }, { "valued", { 0 }, 0, { 105 } },
+	    { "valued", { 1 }, 0, { 5 } }, { "if", { 1 }, 0, { 3 } },
+	    { "if", { 0 }, 0, { 0xffffffff } }, { "early", { 1 }, 0, { 7 } },
 	    { "early", { 0 }, 0, { 8 } },
 	    { "multi", { 5 }, 0, { 5, UINT64_MAX, 0x3ff0000000000000 } },
-	    { "loop", { 0 }, 0, { 1 } },
-	    { "dead", { 0 }, 0, { 3 } },
+	    { "loop", { 0 }, 0, { 1 } }, { "dead", { 0 }, 0, { 3 } },
 	    { "trap", { 0 }, AOT_TRAP_UNREACHABLE, { 0 } });
 }
 
@@ -71,16 +64,13 @@ static void calls_pass_everything(void **state)
 	    "(func $deep (export \"deep\") (param i32) (result i32)"
 	    " (i32.add (i32.const 1) (call $deep (i32.add (local.get 0) (i32.const 1)))))"
 	    "(func $void (export \"void\") (call $void)))",
-	    { "import", { 41 }, 0, { 42 } },
-	    { "indirect", { 0 }, 0, { 41 } },
-	    { "indirect", { 1 }, 0, { 42 } },
-	    { "indirect", { 2 }, AOT_TRAP_INDIRECT_TYPE, { 0 } },
+	    { "import", { 41 }, 0, { 42 } }, { "indirect", { 0 }, 0, { 41 } },
+	    { "indirect", { 1 }, 0, { 42 } }, { "indirect", { 2 }, AOT_TRAP_INDIRECT_TYPE, { 0 } },
 	    { "indirect", { 3 }, AOT_TRAP_INDIRECT_NULL, { 0 } },
 	    { "indirect", { 4 }, AOT_TRAP_TABLE, { 0 } },
 	    { "indirect", { 0xffffffff }, AOT_TRAP_TABLE, { 0 } },
 	    { "many", { 0 }, 0, { 9, 8, 0x3ff0000000000000, 6 } },
-	    { "deep", { 0 }, AOT_TRAP_STACK, { 0 } },
-	    { "void", { 0 }, AOT_TRAP_STACK, { 0 } });
+	    { "deep", { 0 }, AOT_TRAP_STACK, { 0 } }, { "void", { 0 }, AOT_TRAP_STACK, { 0 } });
 }
 
 static void memory_ends_where_it_ends(void **state)
@@ -103,26 +93,20 @@ static void memory_ends_where_it_ends(void **state)
 	    " (local.get 1)))"
 	    "(func (export \"size\") (result i32) (memory.size))"
 	    "(func (export \"grow\") (param i32) (result i32) (memory.grow (local.get 0))))",
-	    { "load8_s", { 8 }, 0, { 0xffffff80 } },
-	    { "load16_u", { 8 }, 0, { 0xff80 } },
+	    { "load8_s", { 8 }, 0, { 0xffffff80 } }, { "load16_u", { 8 }, 0, { 0xff80 } },
 	    { "load64", { 7 }, 0, { UINT64_C(0x060504030201ff80) } },
-	    { "load64", { 65527 }, 0, { 0 } },
-	    { "load64", { 65528 }, AOT_TRAP_MEMORY, { 0 } },
-	    { "load64", { 0xffffffff }, AOT_TRAP_MEMORY, { 0 } },
-	    { "unused", { 65532 }, 0, { 0 } },
+	    { "load64", { 65527 }, 0, { 0 } }, { "load64", { 65528 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "load64", { 0xffffffff }, AOT_TRAP_MEMORY, { 0 } }, { "unused", { 65532 }, 0, { 0 } },
 	    { "unused", { 65533 }, AOT_TRAP_MEMORY, { 0 } },
 	    { "unused_sum", { 65533 }, AOT_TRAP_MEMORY, { 0 } },
 	    { "unused_chain", { 65533 }, AOT_TRAP_MEMORY, { 0 } },
 	    { "unused_chain", { 10 }, AOT_TRAP_MEMORY, { 0 } },
 	    { "far", { 0 }, AOT_TRAP_MEMORY, { 0 } },
 	    { "far", { 0xffffffff }, AOT_TRAP_MEMORY, { 0 } },
-	    { "guard", { 0 }, AOT_TRAP_MEMORY, { 0 } },
-	    { "store", { 65532, 0x12345 }, 0, { 0 } },
+	    { "guard", { 0 }, AOT_TRAP_MEMORY, { 0 } }, { "store", { 65532, 0x12345 }, 0, { 0 } },
 	    { "store", { 65533, 1 }, AOT_TRAP_MEMORY, { 0 } },
-	    { "load16_u", { 65534 }, 0, { 0x2345 } },
-	    { "size", { 0 }, 0, { 1 } },
-	    { "grow", { 3 }, 0, { 0xffffffff } },
-	    { "grow", { 1 }, 0, { 1 } },
+	    { "load16_u", { 65534 }, 0, { 0x2345 } }, { "size", { 0 }, 0, { 1 } },
+	    { "grow", { 3 }, 0, { 0xffffffff } }, { "grow", { 1 }, 0, { 1 } },
 	    { "size", { 0 }, 0, { 2 } },
 	    { "load64", { 65528 }, 0, { UINT64_C(0x23450000000000) } });
 }
@@ -139,17 +123,12 @@ static void bulk_instructions_check_before_they_write(void **state)
 	    " (memory.init $p (local.get 0) (local.get 1) (local.get 2)))"
 	    "(func (export \"drop\") (data.drop $p))"
 	    "(func (export \"load\") (param i32) (result i32) (i32.load (local.get 0))))",
-	    { "init", { 0, 1, 3 }, 0, { 0 } },
-	    { "load", { 0 }, 0, { 0x00646362 } },
-	    { "copy", { 1, 0, 3 }, 0, { 0 } },
-	    { "load", { 0 }, 0, { 0x64636262 } },
-	    { "fill", { 2, 0x141, 2 }, 0, { 0 } },
-	    { "load", { 0 }, 0, { 0x41416262 } },
+	    { "init", { 0, 1, 3 }, 0, { 0 } }, { "load", { 0 }, 0, { 0x00646362 } },
+	    { "copy", { 1, 0, 3 }, 0, { 0 } }, { "load", { 0 }, 0, { 0x64636262 } },
+	    { "fill", { 2, 0x141, 2 }, 0, { 0 } }, { "load", { 0 }, 0, { 0x41416262 } },
 	    { "fill", { 65535, 0, 2 }, AOT_TRAP_MEMORY, { 0 } },
-	    { "fill", { 65536, 0, 0 }, 0, { 0 } },
-	    { "init", { 0, 2, 3 }, AOT_TRAP_MEMORY, { 0 } },
-	    { "drop", { 0 }, 0, { 0 } },
-	    { "init", { 0, 0, 0 }, 0, { 0 } },
+	    { "fill", { 65536, 0, 0 }, 0, { 0 } }, { "init", { 0, 2, 3 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "drop", { 0 }, 0, { 0 } }, { "init", { 0, 0, 0 }, 0, { 0 } },
 	    { "init", { 0, 0, 1 }, AOT_TRAP_MEMORY, { 0 } });
 }
 
@@ -175,24 +154,15 @@ static void tables_hold_references(void **state)
 	    "(func (export \"fill\") (param i32 i32)"
 	    " (table.fill $b (local.get 0) (ref.null extern) (local.get 1)))"
 	    "(func (export \"drop\") (elem.drop $e)))",
-	    { "call", { 0 }, AOT_TRAP_INDIRECT_NULL, { 0 } },
-	    { "init", { 0, 0, 2 }, 0, { 0 } },
-	    { "call", { 0 }, 0, { 1 } },
-	    { "call", { 1 }, 0, { 2 } },
-	    { "set", { 0 }, 0, { 0 } },
-	    { "call", { 0 }, 0, { 2 } },
-	    { "set", { 2 }, AOT_TRAP_TABLE, { 0 } },
-	    { "null", { 1 }, 0, { 0 } },
-	    { "null", { 2 }, AOT_TRAP_TABLE, { 0 } },
-	    { "grow", { 9 }, 0, { 0xffffffff } },
-	    { "grow", { 2 }, 0, { 2 } },
-	    { "size", { 0 }, 0, { 4 } },
-	    { "null", { 3 }, 0, { 1 } },
-	    { "copy", { 2, 0, 2 }, 0, { 0 } },
-	    { "call", { 3 }, 0, { 2 } },
+	    { "call", { 0 }, AOT_TRAP_INDIRECT_NULL, { 0 } }, { "init", { 0, 0, 2 }, 0, { 0 } },
+	    { "call", { 0 }, 0, { 1 } }, { "call", { 1 }, 0, { 2 } }, { "set", { 0 }, 0, { 0 } },
+	    { "call", { 0 }, 0, { 2 } }, { "set", { 2 }, AOT_TRAP_TABLE, { 0 } },
+	    { "null", { 1 }, 0, { 0 } }, { "null", { 2 }, AOT_TRAP_TABLE, { 0 } },
+	    { "grow", { 9 }, 0, { 0xffffffff } }, { "grow", { 2 }, 0, { 2 } },
+	    { "size", { 0 }, 0, { 4 } }, { "null", { 3 }, 0, { 1 } },
+	    { "copy", { 2, 0, 2 }, 0, { 0 } }, { "call", { 3 }, 0, { 2 } },
 	    { "copy", { 3, 0, 2 }, AOT_TRAP_TABLE, { 0 } },
-	    { "fill", { 2, 3 }, AOT_TRAP_TABLE, { 0 } },
-	    { "drop", { 0 }, 0, { 0 } },
+	    { "fill", { 2, 3 }, AOT_TRAP_TABLE, { 0 } }, { "drop", { 0 }, 0, { 0 } },
 	    { "init", { 0, 0, 1 }, AOT_TRAP_TABLE, { 0 } });
 }
 
@@ -209,11 +179,8 @@ static void globals_are_the_instances_own_or_imported(void **state)
 	    " (global.set $m (i64.add (global.get $m) (local.get 0))) (global.get $m))"
 	    "(func (export \"c\") (result f32) (global.get $c))"
 	    "(func (export \"started\") (result i32) (global.get $started)))",
-	    { "in", { 0 }, 0, { 666 } },
-	    { "copy", { 0 }, 0, { 666 } },
-	    { "add", { 10 }, 0, { 3 } },
-	    { "add", { 10 }, 0, { 13 } },
-	    { "c", { 0 }, 0, { 0x3f000000 } },
+	    { "in", { 0 }, 0, { 666 } }, { "copy", { 0 }, 0, { 666 } }, { "add", { 10 }, 0, { 3 } },
+	    { "add", { 10 }, 0, { 13 } }, { "c", { 0 }, 0, { 0x3f000000 } },
 	    { "started", { 0 }, 0, { 9 } });
 }
 
@@ -240,9 +207,10 @@ static void functions_keep_names_that_are_safe(void **state)
 	(void)state;
 	size_t len;
 	struct guest g;
-	OWN_FREE void *wasm = wat_assemble(
-		"(module (func $check_limit) (func $memcpy) (func) (func $llvm.trap)"
-		" (func (export \"penstock_module\")))", &len);
+	OWN_FREE void *wasm =
+		wat_assemble("(module (func $check_limit) (func $memcpy) (func) (func $llvm.trap)"
+			     " (func (export \"penstock_module\")))",
+			     &len);
 	assert_int_equal(guest_load(&g, wasm, len, &ways[1]), 0);
 	static const char *const want[] = { "check_limit", "memcpy", "f2", "llvm.trap",
 					    "penstock_module" };
