@@ -135,15 +135,16 @@ ssize_t __wrap_recv(int fd, void *buf, size_t n, int flags)
 ssize_t __wrap_writev(int fd, const struct iovec *iov, int n)
 {
 	struct ahead *a = ahead_of(fd);
-	ssize_t sent = __real_writev(fd, iov, n);
 	if (!a)
-		return sent;
+		return __real_writev(fd, iov, n);
+	/* What we write carries the acknowledgement. Cleared first: what the reader gets after this
+	 * write has to be acknowledged anew. */
+	atomic_store(&a->unacked, false);
+	ssize_t sent = __real_writev(fd, iov, n);
 	size_t all = 0;
 	for (int i = 0; i < n; i++)
 		all += iov[i].iov_len;
 	bool whole = sent >= 0 && (size_t)sent == all;
-	if (sent > 0) /* what we write carries the acknowledgement */
-		atomic_store_explicit(&a->unacked, false, memory_order_relaxed);
 	if (whole && !atomic_load_explicit(&a->established, memory_order_relaxed))
 		atomic_store(&a->established, true);
 	if (whole == atomic_load_explicit(&a->cut, memory_order_relaxed))
@@ -214,7 +215,7 @@ int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 	for (nfds_t i = 0; ready > 0 && i < n; i++) {
 		struct ahead *a = fds[i].revents & POLLIN ? ahead_of(fds[i].fd) : NULL;
 		if (a)
-			atomic_store_explicit(&a->unacked, true, memory_order_relaxed);
+			atomic_store(&a->unacked, true);
 	}
 	return ready;
 }
