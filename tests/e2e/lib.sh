@@ -8,7 +8,10 @@ FUNCTIONS=tests/e2e/functions
 ok() { echo "ok $*"; }
 not_ok() {
 	echo "not ok $1 - $2"
-	[ -s "$D/gateway.log" ] && tail -n 15 "$D/gateway.log" | cut -c 1-300 | sed 's/^/# gateway: /'
+	# The log once per script: what comes later is rarely the cause.
+	[ -n "${LOG_SHOWN:-}" ] || [ ! -s "$D/gateway.log" ] ||
+		tail -n 15 "$D/gateway.log" | cut -c 1-300 | sed 's/^/# gateway: /'
+	LOG_SHOWN=1
 	return 0
 }
 skip() { echo "skip $1 - $2"; }
