@@ -25,6 +25,7 @@ struct gen {
 	const struct wasm_module *m;
 	const struct compile_options *o;
 	const struct target *t;
+	int opt; /* what is asked for, or less (passes_plan) */
 	struct compile_result *result;
 	LLVMContextRef ctx;
 	LLVMModuleRef mod;

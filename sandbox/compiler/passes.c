@@ -7,10 +7,15 @@
 #include <llvm-c/Transforms/PassBuilder.h>
 #include <string.h>
 
-/* Beyond these, LLVM's time per function is no longer near linear (measured with straight-line
- * code: 100 kB 4 s, 400 kB over a minute); such code is a generated table or a bomb, and gets no
- * optimisation instead of none of the CPU time left for the rest. */
-enum { OPTIMISED_FUNCTION_BYTES = 64 << 10, OPTIMISED_MODULE_BYTES = 8 << 20 };
+/* Beyond these, LLVM's time is no longer near linear in the code's size (400 kB of straight-line
+ * arithmetic take over a minute at -O2, 3 s at -O0); such code is a generated table or a bomb. A
+ * function of the first size is left out of optimisation; one of the second makes even the code
+ * generator's own optimisations too slow, and they are on or off for the whole module. */
+enum {
+	OPTIMISED_FUNCTION_BYTES = 64 << 10,
+	HUGE_FUNCTION_BYTES = 256 << 10,
+	OPTIMISED_MODULE_BYTES = 8 << 20,
+};
 
 static void leave_alone(struct gen *g, LLVMValueRef f)
 {
@@ -22,22 +27,39 @@ static void leave_alone(struct gen *g, LLVMValueRef f)
 	}
 }
 
+static size_t largest_function(const struct wasm_module *m)
+{
+	size_t most = 0;
+	for (uint32_t i = m->nimported_funcs; i < m->nfuncs; i++)
+		most = m->funcs[i].code.len > most ? m->funcs[i].code.len : most;
+	return most;
+}
+
 void passes_plan(struct gen *g)
 {
 	const struct wasm_module *m = g->m;
+	size_t most = largest_function(m);
 	uint64_t total = 0;
-	for (uint32_t i = m->nimported_funcs; g->o->opt > 0 && i < m->nfuncs; i++) {
+	g->opt = g->o->opt;
+	if (g->opt > 0 && most > HUGE_FUNCTION_BYTES) {
+		compile_note(g->result,
+			     "not optimised: a function has %zu bytes; over %d, "
+			     "optimising takes too long",
+			     most, HUGE_FUNCTION_BYTES);
+		g->opt = 0;
+	}
+	for (uint32_t i = m->nimported_funcs; g->opt > 0 && i < m->nfuncs; i++) {
 		size_t len = m->funcs[i].code.len;
 		total += len;
 		if (len <= OPTIMISED_FUNCTION_BYTES && total <= OPTIMISED_MODULE_BYTES)
 			continue;
 		leave_alone(g, g->funcs[i]);
 		if (len > OPTIMISED_FUNCTION_BYTES)
-			compile_note(g->result, "function %u `%s` has %zu bytes: not optimised", i,
-				     g->names[i], len);
+			compile_note(g->result, "function %u `%.60s` has %zu bytes: not optimised",
+				     i, g->names[i], len);
 	}
 	if (total > OPTIMISED_MODULE_BYTES)
-		compile_note(g->result, "the code has %llu bytes: only the first %u optimised",
+		compile_note(g->result, "the code has %llu bytes: only the first %d optimised",
 			     (unsigned long long)total, OPTIMISED_MODULE_BYTES);
 }
 
@@ -82,7 +104,7 @@ int passes_run(struct gen *g, struct why *why)
 {
 	static const char *const pipeline[] = { "default<O0>", "default<O1>", "default<O2>",
 						"default<O3>" };
-	int opt = g->o->opt;
+	int opt = g->opt;
 	ENSURE(opt >= 0 && opt < (int)ARRAY_LEN(pipeline));
 	int rc = 0;
 	if (opt > 0)
