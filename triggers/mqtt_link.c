@@ -97,6 +97,13 @@ static int explain(struct mqtt *m, int rc, struct why *why)
 			       a.host, a.port, strerrordesc_np(err));
 	if (rc == MQTTCLIENT_SSL_NOT_SUPPORTED)
 		return why_set(why, -EPROTO, "this Paho library was built without TLS");
+	/* Paho compares the names after the handshake and hangs up without an error of its own. */
+	if (m->tls && m->o.verify)
+		return why_set(
+			why, -EPROTO,
+			"%s:%s answers with TLS, but its certificate is for another name, or it "
+			"is no MQTT broker; check the host in url and the certificate's names",
+			a.host, a.port);
 	return why_set(
 		why, -EPROTO,
 		"%s:%s takes connections but does not answer as an MQTT %s broker; check url, or "
