@@ -14,7 +14,6 @@ static void call(struct fn *fn, uint32_t type, LLVMValueRef code, LLVMValueRef i
 		args[i + 1] = fn->stack[fn->depth + i];
 	LLVMValueRef v = LLVMBuildCall2(g->b, g->types[type], code, args, t->nparams + 1, "");
 	LLVMSetTailCallKind(v, LLVMTailCallKindNoTail);
-	fn->calls = true;
 	if (t->nresults == 1)
 		fn_push(fn, v);
 	for (uint32_t i = 0; t->nresults > 1 && i < t->nresults; i++)

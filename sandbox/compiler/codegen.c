@@ -104,9 +104,9 @@ static LLVMAttributeRef enum_attribute(struct gen *g, const char *name, uint64_t
 	return LLVMCreateEnumAttribute(g->ctx, kind, value);
 }
 
-/* What every function gets. Absent on purpose: see codegen.h. The frame pointer makes the stack
- * check cheap after inlining (llvm.frameaddress is a constant of the frame) and perf's stacks
- * right; a frame larger than a page touches each of its pages, so it meets the guard page. */
+/* What every function gets. Absent on purpose: see codegen.h. The frame pointer is for perf, whose
+ * stacks are right with it; a frame larger than a page touches each of its pages, so it meets the
+ * guard page (stack.c). */
 void gen_attributes(struct gen *g, LLVMValueRef f)
 {
 	static const struct {
@@ -184,7 +184,7 @@ static void declare_functions(struct gen *g)
 	for (uint32_t i = m->nimported_funcs; i < m->nfuncs; i++) {
 		LLVMValueRef f = LLVMAddFunction(g->mod, g->names[i], g->types[m->funcs[i].type]);
 		LLVMSetLinkage(f, LLVMInternalLinkage);
-		LLVMSetSection(f, "penstock_text");
+		LLVMSetSection(f, GUEST_SECTION);
 		gen_attributes(g, f);
 		for (size_t a = 0; a < ARRAY_LEN(self); a++)
 			LLVMAddAttributeAtIndex(f, 1, self[a]);

@@ -17,6 +17,9 @@
 #include "sandbox/compiler/compile.h"
 #include "sandbox/wasm/insn.h"
 
+/* Where the guest's functions are, and nothing else: its bounds are code_start and code_end. */
+#define GUEST_SECTION "penstock_text"
+
 /* Kinds of storage that never overlap. Linear memory cannot reach instance fields, so stores to it
  * leave what was read from them valid: this is what lets loops over arrays be vectorised. */
 enum alias { ALIAS_MEMORY, ALIAS_MEMORY_SIZE, ALIAS_GLOBAL, ALIAS_TABLE, ALIAS_COUNT };
@@ -63,7 +66,6 @@ struct fn {
 	size_t nlabels, labels_cap;
 	bool dead;          /* the current place cannot be reached, instructions are skipped */
 	size_t dead_labels; /* blocks opened since */
-	bool calls;         /* it can recurse, so it must check the stack */
 };
 
 /* codegen.c */
@@ -115,6 +117,9 @@ LLVMValueRef thunk_emit(struct gen *g, uint32_t type);
 
 /* keep.c: what the optimiser must not take away; after mem2reg, before everything else. */
 void keep_traps(struct gen *g);
+
+/* stack.c: after all passes. */
+void stack_checks(struct gen *g);
 
 /* passes.c */
 int passes_run(struct gen *g, struct why *why) MUST_USE;

@@ -230,8 +230,8 @@ void descriptor_emit(struct gen *g)
 		array(g, m->nglobals - m->nimported_globals, own_global),
 		array(g, m->ndatas, data),
 		array(g, m->nelems, elem),
-		section_bound(g, "__start_penstock_text"),
-		section_bound(g, "__stop_penstock_text"),
+		section_bound(g, "__start_" GUEST_SECTION),
+		section_bound(g, "__stop_" GUEST_SECTION),
 	};
 	for (size_t i = 0; i < ARRAY_LEN(pointers); i++)
 		fields[n++] = pointers[i];

@@ -49,7 +49,6 @@ LLVMValueRef fn_helper(struct fn *fn, size_t op, LLVMTypeRef result, LLVMValueRe
 	LLVMTypeRef type = LLVMFunctionType(result ? result : g->void_, types, nargs + 1, false);
 	LLVMValueRef call = LLVMBuildCall2(g->b, type, code, values, nargs + 1, "");
 	LLVMSetTailCallKind(call, LLVMTailCallKindNoTail);
-	fn->calls = true;
 	return call;
 }
 
@@ -58,13 +57,10 @@ LLVMValueRef fn_trap_kind(struct fn *fn, enum aot_trap kind)
 	return gen_i32(fn->g, kind);
 }
 
-/* A call of its own for each place (nomerge), so that the return address tells where. It does not
- * count as a call for the stack check: a helper has its reserve, and it never comes back. */
+/* A call of its own for each place (nomerge), so that the return address tells where. */
 static void trap_value(struct fn *fn, LLVMValueRef kind)
 {
-	bool calls = fn->calls;
 	LLVMValueRef call = fn_helper(fn, offsetof(struct aot_ops, trap), NULL, &kind, 1);
-	fn->calls = calls;
 	LLVMAttributeRef attributes[] = { fn->g->cold, fn->g->noreturn, fn->g->nomerge };
 	for (size_t i = 0; i < ARRAY_LEN(attributes); i++)
 		LLVMAddCallSiteAttribute(call, LLVMAttributeFunctionIndex, attributes[i]);
@@ -113,23 +109,6 @@ static void make_locals(struct fn *fn)
 	}
 }
 
-/* Functions that call check that their frame starts above the limit; one that does not is bounded
- * by the reserve below the limit, or, with a large frame, by the probes (gen_attributes). */
-static void finish_prologue(struct fn *fn, LLVMBasicBlockRef body)
-{
-	struct gen *g = fn->g;
-	LLVMPositionBuilderAtEnd(g->b, LLVMGetInsertBlock(g->prologue));
-	if (fn->calls) {
-		LLVMValueRef zero = gen_i32(g, 0);
-		LLVMValueRef frame = gen_intrinsic(g, "llvm.frameaddress", &g->ptr, 1, &zero, 1);
-		LLVMValueRef limit = gen_load_const(g, g->b, g->ptr, fn->self,
-						    offsetof(struct aot_instance, stack_limit));
-		fn_trap_if(fn, LLVMBuildICmp(g->b, LLVMIntULT, frame, limit, ""),
-			   fn_trap_kind(fn, AOT_TRAP_STACK));
-	}
-	LLVMBuildBr(g->b, body);
-}
-
 void func_emit(struct gen *g, uint32_t index)
 {
 	const struct wasm_func *wf = &g->m->funcs[index];
@@ -154,7 +133,7 @@ void func_emit(struct gen *g, uint32_t index)
 	}
 	if (!fn.dead)
 		control_return(&fn);
-	finish_prologue(&fn, body);
+	LLVMBuildBr(g->prologue, body);
 	free(fn.locals);
 	free(fn.stack);
 	free(fn.labels);

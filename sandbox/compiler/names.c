@@ -14,8 +14,8 @@ enum { SYMBOL_BYTES_MAX = 200 };
  * to have such a name, the call would silently be bound to it. */
 static const char *const reserved[] = {
 	AOT_MODULE_SYMBOL,
-	"__start_penstock_text",
-	"__stop_penstock_text",
+	"__start_" GUEST_SECTION,
+	"__stop_" GUEST_SECTION,
 	"type_ids",
 	"memcpy",
 	"memmove",

@@ -92,7 +92,7 @@ static uint64_t code_bytes(LLVMMemoryBufferRef object)
 	LLVMSectionIteratorRef at = LLVMObjectFileCopySectionIterator(binary);
 	for (; !LLVMObjectFileIsSectionIteratorAtEnd(binary, at); LLVMMoveToNextSection(at)) {
 		const char *name = LLVMGetSectionName(at);
-		if (name && strcmp(name, "penstock_text") == 0)
+		if (name && strcmp(name, GUEST_SECTION) == 0)
 			bytes += LLVMGetSectionSize(at);
 	}
 	LLVMDisposeSectionIterator(at);
@@ -115,6 +115,7 @@ int passes_run(struct gen *g, struct why *why)
 	}
 	if (rc < 0)
 		return rc;
+	stack_checks(g);
 	char *text = NULL;
 	if (LLVMTargetMachineEmitToMemoryBuffer(g->t->machine[opt > 0], g->mod, LLVMObjectFile,
 						&text, &g->result->object)) {

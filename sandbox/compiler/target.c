@@ -10,11 +10,18 @@
 
 #include "base/own.h"
 
-/* Options that only LLVM's command line has. Index variables stay 32 bits wide until after the
- * vectoriser: Wasm counts its loops in i32, often from a negative start up to zero, and once
- * IndVarSimplify has widened such a variable, the run-time check of the vectorised loop folds to
- * "never" (measured: jacobi-2d takes 2.0 times instead of 1.1 times as long as native). */
-static const char *const llvm_options[] = { "penstock-aot", "-indvars-widen-indvars=false" };
+/* Options that only LLVM's command line has.
+ * Index variables stay 32 bits wide until after the vectoriser: Wasm counts its loops in i32, often
+ * from a negative start up to zero, and once IndVarSimplify has widened such a variable, the
+ * run-time check of the vectorised loop folds to "never" (measured: jacobi-2d takes 2.0 times
+ * instead of 1.1 times as long as native).
+ * No specialised copies of functions: they would lose their first argument, the instance, where
+ * they do not use it, and the stack check needs it (stack.c). */
+static const char *const llvm_options[] = {
+	"penstock-aot",
+	"-indvars-widen-indvars=false",
+	"-funcspec-max-iters=0",
+};
 
 static void init_llvm(void)
 {
