@@ -278,41 +278,93 @@ static void on_packet(struct dispatch *d, unsigned generation, const uint8_t *pa
 	sandbox_peer_kill(d->peer, "it broke the protocol");
 }
 
-int dispatch_take(struct dispatch *d, uint8_t buf[IPC_PACKET_BYTES])
+int dispatch_take(struct dispatch *d, struct wire *w)
 {
-	int fd = -1;
+	struct wire_packet packet[WIRE_BATCH];
 	unsigned generation = atomic_load(&d->gate.generation);
-	ssize_t n = ipc_recv(d->sock, buf, IPC_PACKET_BYTES, &fd, false);
+	int n;
+	do
+		n = wire_recv(w, d->sock, packet);
+	while (n == -ECONNRESET); /* told once; what was sent before comes now */
 	if (n == -EAGAIN)
 		return 0;
-	if (n == -ECONNRESET)
-		return dispatch_take(d, buf); /* reported once; what it sent before comes now */
-	if (n <= 0 && n != -E_PROTO)
+	if (n <= 0) {
+		gate_down(&d->gate, generation); /* until recovery.c puts a new socket in its place */
 		return -1;
-	on_packet(d, generation, buf, n > 0 ? (size_t)n : 0, fd);
+	}
+	atomic_fetch_add_explicit(&d->answers, (uint64_t)n, memory_order_relaxed);
+	for (int i = 0; i < n; i++)
+		on_packet(d, generation, packet[i].bytes, packet[i].err ? 0 : packet[i].len,
+			  packet[i].fd);
 	dispatch_pump(d);
-	return 1;
+	return n;
 }
 
 void *dispatch_results(void *arg)
 {
 	struct dispatch *d = arg;
-	struct wire_packet packet[WIRE_BATCH];
 	while (gate_wait(&d->gate, d->sock)) {
-		int n;
-		unsigned generation;
-		do {
-			generation = atomic_load(&d->gate.generation);
-			n = wire_recv(d->results_wire, d->sock, packet);
-			for (int i = 0; i < n; i++)
-				on_packet(d, generation, packet[i].bytes,
-					  packet[i].err ? 0 : packet[i].len, packet[i].fd);
-			if (n > 0)
-				dispatch_pump(d);
-		} while (n == WIRE_BATCH);
-		if (n == 0 || (n < 0 && n != -EAGAIN && n != -ECONNRESET))
-			gate_down(&d->gate,
-				  generation); /* until recovery.c puts a new socket in its place */
+		while (dispatch_take(d, d->results_wire) == WIRE_BATCH)
+			;
 	}
 	return NULL;
+}
+
+/* ---- the attendant ---- */
+
+static void cpu_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+static bool worth_spinning(struct dispatch *d)
+{
+	return d->config->spin_us > 0 && d->recent &&
+	       atomic_load_explicit(&d->quick, memory_order_relaxed) >= QUICK_SPIN &&
+	       atomic_load_explicit(&d->gate.expected, memory_order_relaxed) <= SPIN_SENT_MAX;
+}
+
+static void spin(struct dispatch *d)
+{
+	uint64_t end = now_ns() + (uint64_t)d->config->spin_us * 1000u / 5;
+	while (atomic_load(&d->gate.expected) > 0) {
+		int n = dispatch_take(d, d->seat_wire);
+		if (n < 0 || (n == 0 && now_ns() > end))
+			return;
+		cpu_relax();
+	}
+}
+
+void dispatch_ready(struct dispatch *d)
+{
+	while (dispatch_take(d, d->seat_wire) == WIRE_BATCH)
+		;
+	dispatch_pump(d);
+}
+
+int dispatch_before_sleep(struct dispatch *d, struct dispatch_seat *seat)
+{
+	if (!seat->taken)
+		return -1;
+	seat->events = 0;
+	dispatch_pump(d);
+	if (worth_spinning(d))
+		spin(d);
+	else if (atomic_load(&d->gate.expected) > 0)
+		dispatch_ready(d);
+	if (atomic_load(&d->gate.expected) > 0 && !gate_is_down(&d->gate))
+		return d->sock;
+	dispatch_leave(d, seat);
+	return -1;
+}
+
+void dispatch_leave(struct dispatch *d, struct dispatch_seat *seat)
+{
+	if (seat->taken)
+		gate_leave(&d->gate);
+	seat->taken = false;
 }

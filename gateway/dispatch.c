@@ -224,9 +224,16 @@ REQUIRES(lock) static void take_back(struct dispatch *d, struct flight *f)
 	dispatch_queue(d, f, true);
 }
 
-/* From here on f may be gone at any time. True: it is with the sandbox. */
-static bool send_or_queue(struct dispatch *d, struct flight *f)
+/* From here on f may be gone at any time. True: it is with the sandbox. later: the caller will pump
+ * soon, many at once. */
+static bool send_or_queue(struct dispatch *d, struct flight *f, bool later)
 {
+	if (later) {
+		(void)pthread_mutex_lock(&d->lock);
+		dispatch_queue(d, f, false);
+		(void)pthread_mutex_unlock(&d->lock);
+		return false;
+	}
 	(void)pthread_mutex_lock(&d->send_lock);
 	(void)pthread_mutex_lock(&d->lock);
 	bool now = f->version->waiting.n == 0 && may_send(d, f->version);
@@ -305,7 +312,7 @@ void dispatch_pump(struct dispatch *d)
 /* ---- the way in ---- */
 
 static bool take_in(struct dispatch *d, struct span name, const struct event *e, struct binding *b,
-		    struct flight *f)
+		    struct flight *f, bool later)
 {
 	int err = flight_encode(f, f->version->handle, e);
 	if (err < 0) {
@@ -319,10 +326,10 @@ static bool take_in(struct dispatch *d, struct span name, const struct event *e,
 				  memory_order_relaxed);
 	if (b)
 		atomic_fetch_add_explicit(&b->counts[BINDING_INVOKED], 1, memory_order_relaxed);
-	return send_or_queue(d, f);
+	return send_or_queue(d, f, later);
 }
 
-static bool one_binding(struct dispatch *d, const struct event *e, struct binding *b)
+static bool one_binding(struct dispatch *d, const struct event *e, struct binding *b, bool later)
 {
 	enum refusal why = REFUSE_SYSTEM;
 	struct flight *f = admit(d, b->function, e, &why);
@@ -331,57 +338,31 @@ static bool one_binding(struct dispatch *d, const struct event *e, struct bindin
 		return false;
 	}
 	f->binding = binding_ref(b);
-	return take_in(d, b->function, e, b, f);
-}
-
-static bool worth_spinning(struct dispatch *d, uint64_t arrived_ns)
-{
-	uint64_t last =
-		atomic_exchange_explicit(&d->last_event_ns, arrived_ns, memory_order_relaxed);
-	return d->config->spin_us > 0 && arrived_ns - last < RECENT_NS &&
-	       atomic_load_explicit(&d->quick, memory_order_relaxed) >= QUICK_SPIN &&
-	       atomic_load_explicit(&d->gate.expected, memory_order_relaxed) < SPIN_SENT_MAX;
-}
-
-static void cpu_relax(void)
-{
-#if defined(__x86_64__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("yield");
-#endif
-}
-
-static void spin(struct dispatch *d)
-{
-	uint64_t end = now_ns() + (uint64_t)d->config->spin_us * 1000u / 5;
-	while (atomic_load(&d->gate.expected) > 0) {
-		int n = dispatch_take(d, d->spin_buf);
-		if (n < 0)
-			return;
-		if (n > 0)
-			continue;
-		if (now_ns() > end)
-			return;
-		cpu_relax();
-	}
+	return take_in(d, b->function, e, b, f, later);
 }
 
 void dispatch_event(struct dispatch *d, const struct event *e, struct binding *const *b, unsigned n,
-		    bool may_spin)
+		    struct dispatch_seat *seat)
 {
-	may_spin = worth_spinning(d, e->arrived_ns) && may_spin && gate_spin_begin(&d->gate);
 	bool any = false;
+	if (seat && !seat->taken)
+		seat->taken = gate_attend(&d->gate);
+	/* The sandbox has work already: it gets more in batches, which wake it once. */
+	bool later = seat && seat->taken && atomic_load(&d->gate.expected) > SPIN_SENT_MAX;
 	for (unsigned i = 0; i < n; i++)
-		any |= one_binding(d, e, b[i]);
-	if (!may_spin) {
+		any |= one_binding(d, e, b[i], later);
+	if (!seat || !seat->taken) {
 		if (any)
 			gate_arm(&d->gate);
 		return;
 	}
-	if (any)
-		spin(d);
-	gate_spin_end(&d->gate);
+	uint64_t last =
+		atomic_exchange_explicit(&d->last_event_ns, e->arrived_ns, memory_order_relaxed);
+	d->recent = e->arrived_ns - last < RECENT_NS;
+	if (++seat->events >= EVENTS_PER_LOOK) { /* its socket has more and more: look in between */
+		seat->events = 0;
+		dispatch_ready(d);
+	}
 }
 
 int dispatch_invoke(struct dispatch *d, const char *function, const struct event *e,
@@ -405,7 +386,7 @@ int dispatch_invoke(struct dispatch *d, const char *function, const struct event
 	}
 	count(d, EVENTS_INVOKED);
 	f->version->function->counts[FUNCTION_INVOKED]++;
-	if (send_or_queue(d, f))
+	if (send_or_queue(d, f, false))
 		gate_arm(&d->gate);
 	return 0;
 }
@@ -475,7 +456,7 @@ static void finish_free(struct dispatch *d)
 	function_table_fini(&d->functions);
 	gate_fini(&d->gate);
 	wire_free(d->results_wire);
-	free(d->spin_buf);
+	wire_free(d->seat_wire);
 	(void)pthread_mutex_destroy(&d->post_lock);
 	(void)pthread_mutex_destroy(&d->lock);
 	(void)pthread_mutex_destroy(&d->send_lock);
@@ -517,9 +498,9 @@ int dispatch_new(const struct config *config, uv_loop_t *loop, const char *progr
 	(void)pthread_mutex_init(&d->lock, NULL);
 	(void)pthread_mutex_init(&d->post_lock, NULL);
 	int err = gate_init(&d->gate);
-	d->spin_buf = malloc(IPC_PACKET_BYTES);
+	d->seat_wire = wire_new();
 	d->results_wire = wire_new();
-	if (err == 0 && (!d->spin_buf || !d->results_wire))
+	if (err == 0 && (!d->seat_wire || !d->results_wire))
 		err = -ENOMEM;
 	if (err == 0)
 		err = flight_pool_init(&d->pool, config->queue_events);

@@ -53,10 +53,24 @@ int dispatch_new(const struct config *config, uv_loop_t *loop, const char *progr
  * loop must run until its handles are closed; then the memory goes. NULL is fine. */
 void dispatch_free(struct dispatch *d, unsigned wait_ms);
 
-/* One event for each of these bindings. may_spin: the caller is a receiving thread that gains by
- * taking the answer itself. */
+/* A receiving thread that takes the answers to its events itself (gateway/gate.h): all zero at first,
+ * and then that thread's alone. */
+struct dispatch_seat {
+	bool taken;
+	unsigned events; /* since it looked for answers last */
+};
+
+/* One event for each of these bindings. seat: NULL, or the caller's, who then promises to call
+ * dispatch_before_sleep before it sleeps. */
 void dispatch_event(struct dispatch *d, const struct event *e, struct binding *const *b, unsigned n,
-		    bool may_spin);
+		    struct dispatch_seat *seat);
+/* Takes what is there, after a short wait where that pays. Returns a descriptor to sleep on as well,
+ * and to call dispatch_ready for when it can be read; or -1: no answer is owed. */
+int dispatch_before_sleep(struct dispatch *d, struct dispatch_seat *seat);
+void dispatch_ready(struct dispatch *d);
+/* The thread is gone, or will not come back. */
+void dispatch_leave(struct dispatch *d, struct dispatch_seat *seat);
+
 /* See path_invoke. */
 int dispatch_invoke(struct dispatch *d, const char *function, const struct event *e,
 		    flight_done *done, void *arg, struct why *why) MUST_USE;

@@ -20,7 +20,8 @@
 
 enum {
 	RECENT_NS = 1000 * 1000, /* an event this soon after the last: traffic is busy */
-	SPIN_SENT_MAX = 4,       /* with more than these in flight the results thread is faster */
+	SPIN_SENT_MAX = 4,           /* with more than these in flight there is no hurry */
+	EVENTS_PER_LOOK = 8,
 	QUICK_MOST = 8,
 	QUICK_SPIN = 4,
 	WAKE_NS = 30 * 1000, /* what two sleeping threads add to a turnaround */
@@ -64,19 +65,22 @@ struct dispatch {
 	atomic_uint quick;   /* 0..QUICK_MOST: answers come soon enough to spin for */
 	_Atomic uint64_t last_event_ns;
 	_Atomic uint64_t counts[EVENTS_COUNTS];
+	_Atomic uint64_t answers; /* packets from the sandbox */
 	struct limiter strays;
 
 	struct gate gate;
 	pthread_t results;
 	bool results_run;
 	struct wire *results_wire;
-	uint8_t *spin_buf; /* of whoever holds the gate's spinner place */
+	struct wire *seat_wire; /* of whoever attends */
+	bool recent;            /* its last event came soon after the one before */
 
 	pthread_mutex_t post_lock;
 	struct post *posts, **posts_last;
 	uv_async_t async;
 	uv_timer_t tick;
 	unsigned down_ticks;
+	uint64_t ticked_answers;
 	unsigned closing;
 };
 
@@ -94,8 +98,8 @@ REQUIRES(lock) void dispatch_unready(struct dispatch *d, struct version *v);
 void dispatch_post(struct dispatch *d, struct post *p);
 
 /* answers.c */
-/* Receives and handles one packet without blocking: 1, 0 = none there, -1 = the far end closed. */
-int dispatch_take(struct dispatch *d, uint8_t buf[IPC_PACKET_BYTES]);
+/* Receives and handles a batch without blocking: how many, 0 = none there, -1 = the far end closed. */
+int dispatch_take(struct dispatch *d, struct wire *w);
 void *dispatch_results(void *d); /* the results thread */
 /* Ends a flight (ENDING) that got no result. reason: a constant, or copied before this returns. */
 void dispatch_fail(struct dispatch *d, struct flight *f, const char *reason);

@@ -44,9 +44,16 @@ static void wake(struct gate *g)
 
 void gate_arm(struct gate *g)
 {
-	atomic_store_explicit(&g->quiet, false, memory_order_relaxed);
-	if (atomic_load(&g->expected) > 0)
+	if (atomic_load(&g->expected) > 0 && atomic_load(&g->attended) == 0) {
+		atomic_store(&g->quiet, false);
 		wake(g);
+	}
+}
+
+void gate_force(struct gate *g)
+{
+	atomic_store(&g->quiet, false);
+	wake(g);
 }
 
 static void nudge(struct gate *g)
@@ -55,21 +62,23 @@ static void nudge(struct gate *g)
 	(void)!write(g->nudge_fd, &one, sizeof(one)); /* full: it is nudged already */
 }
 
-bool gate_spin_begin(struct gate *g)
+bool gate_attend(struct gate *g)
 {
 	unsigned none = 0;
-	return atomic_compare_exchange_strong(&g->spinners, &none, 1);
+	if (!atomic_compare_exchange_strong(&g->attended, &none, 1))
+		return false;
+	if (!atomic_exchange(&g->quiet, true) && atomic_load(&g->armed))
+		nudge(g);
+	return true;
 }
 
-void gate_spin_end(struct gate *g)
+void gate_leave(struct gate *g)
 {
-	bool took_all = atomic_load(&g->expected) == 0;
-	bool was_quiet = atomic_exchange(&g->quiet, took_all);
-	atomic_fetch_sub(&g->spinners, 1);
-	if (atomic_load(&g->expected) > 0)
+	ENSURE(atomic_fetch_sub(&g->attended, 1) == 1);
+	if (atomic_load(&g->expected) > 0) {
+		atomic_store(&g->quiet, false);
 		wake(g);
-	else if (took_all && !was_quiet && atomic_load(&g->armed))
-		nudge(g);
+	}
 }
 
 void gate_down(struct gate *g, unsigned generation)
@@ -81,6 +90,9 @@ void gate_up(struct gate *g)
 {
 	atomic_fetch_add(&g->generation, 1);
 	gate_arm(g);
+	/* It may still be in poll() on the number of the old socket: woken for its end, poll looks the
+	 * number up again, finds the new one silent, and goes back to sleep on the old one's queue. */
+	nudge(g);
 }
 
 bool gate_is_down(struct gate *g)
@@ -97,7 +109,8 @@ void gate_stop(struct gate *g)
 
 static bool may_sleep(struct gate *g)
 {
-	return gate_is_down(g) || (atomic_load(&g->expected) == 0 && atomic_load(&g->quiet));
+	return gate_is_down(g) || (atomic_load(&g->quiet) && (atomic_load(&g->expected) == 0 ||
+							      atomic_load(&g->attended) > 0));
 }
 
 bool gate_wait(struct gate *g, int sock)
@@ -106,9 +119,9 @@ bool gate_wait(struct gate *g, int sock)
 		if (atomic_load(&g->stop))
 			return false;
 		if (may_sleep(g)) {
-			atomic_store(&g->armed, 0); /* argument 3 */
+			atomic_store(&g->armed, 0); /* argument 4 */
 			bool needed = atomic_load(&g->expected) > 0 && !gate_is_down(g) &&
-				      atomic_load(&g->spinners) == 0;
+				      atomic_load(&g->attended) == 0;
 			if (needed || atomic_load(&g->stop))
 				atomic_store(&g->armed, 1);
 			else

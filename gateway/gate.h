@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who takes the sandbox's answers: the thread that sent the event, which polls for a few
- * microseconds before it goes back to its own socket, or the results thread. Waking a sleeping
- * thread costs 10 to 15 us on a small box, so the results thread sleeps on a futex while senders
- * take their answers themselves, and is blocked in poll() on the sandbox's socket while they do not.
+ * Who takes the sandbox's answers: an attendant, which is a thread that sends events and looks after
+ * their answers itself (it polls for a few microseconds, and then sleeps on its own socket and the
+ * sandbox's together), or else the results thread. Waking a second thread costs 10 to 15 us on a
+ * small box, and two threads that publish contend for Paho's lock; so the results thread sleeps on a
+ * futex while there is an attendant, and is blocked in poll() on the sandbox's socket while not.
  *
  * Words: expected  answers owed by the sandbox (INVOKE and LOAD sent, not answered)
- *        spinners  senders between gate_spin_begin and gate_spin_end
+ *        attended  0 or 1: somebody is between gate_attend and gate_leave
  *        armed     0: the results thread sleeps on the futex, or is about to
  *        down      the sandbox's end is closed: nothing will come until gate_up. It names the
  *                  generation that closed, so that a late report of an old socket's end cannot
@@ -14,21 +15,26 @@
  *
  * No answer is left lying. All operations on these words are sequentially consistent, so there is
  * one order of them that every thread agrees on.
- *  1. A sender adds to `expected` before it sends. After that it either calls gate_arm, or was a
- *     spinner all along and calls gate_spin_end.
- *  2. gate_spin_end takes the spinner away and THEN, if expected > 0, does what gate_arm does:
- *     exchange armed to 1, and wake the futex if it was 0.
- *  3. The results thread, before it sleeps, stores armed = 0 and THEN looks: if expected > 0 and
- *     there is no spinner, it stores armed = 1 again and goes on to poll.
- *  4. Suppose it sleeps while an answer is owed. Its look (3) found expected == 0, or a spinner.
- *     (a) expected was 0: the sender's addition (1) comes after the look, so its gate_arm or
- *         gate_spin_end comes after the store of armed = 0, finds 0, and wakes it.
- *     (b) there was a spinner: its subtraction (2) comes after the look, so its test of expected and
- *         its exchange come after the store of armed = 0: it wakes the sleeper, unless expected was
- *         0 by then, in which case a later sender is as in (a).
- *  5. The futex call itself cannot miss: it sleeps only if armed is still 0.
- *  6. A results thread in poll() with nothing owed does no harm but competes with the next
- *     spinner: gate_spin_end then nudges it once (an eventfd) to come and sleep on the futex.
+ *  1. A sender adds to `expected` before it sends. After that it is the attendant, or calls gate_arm.
+ *  2. gate_arm exchanges armed to 1, and wakes the futex if it was 0; but not if it then finds an
+ *     attendant.
+ *  3. The attendant takes answers for as long as it stays. gate_leave subtracts from `attended` and
+ *     THEN, if expected > 0, exchanges armed to 1 and wakes the futex if it was 0.
+ *  4. The results thread, before it sleeps, stores armed = 0 and THEN looks: if expected > 0 and
+ *     nobody attends, it stores armed = 1 again and goes on to poll.
+ *  5. Suppose it sleeps while an answer is owed and nobody attends. Take the last of these in the
+ *     order: the addition to expected, the last attendant's subtraction.
+ *     (a) It is the addition: its sender's gate_arm follows it, finds no attendant, and exchanges. If
+ *         the store of armed = 0 came before that, it finds 0 and wakes; if after, then the look (4)
+ *         comes after the addition, finds it, and does not sleep.
+ *     (b) It is the subtraction: gate_leave's look at expected follows it and finds the answer owed,
+ *         so it exchanges; the rest is as in (a).
+ *  6. The futex call itself cannot miss: it sleeps only if armed is still 0.
+ *  7. A results thread in poll() does no harm but competes with the attendant: gate_attend nudges it
+ *     (an eventfd) to come and sleep on the futex.
+ *  8. An attendant that dies (Paho ends its thread with the last connection) is found by the
+ *     dispatcher's clock: no answer taken although some are owed. gate_force then wakes the results
+ *     thread whoever attends.
  * tests/unit/gateway/test_gate.c drives this with random delays.
  */
 #ifndef GATEWAY_GATE_H
@@ -41,10 +47,10 @@
 #include "base/util.h"
 
 struct gate {
-	atomic_uint armed, expected, spinners;
+	atomic_uint armed, expected, attended;
 	atomic_uint generation, down; /* down if they are equal */
 	atomic_bool stop;
-	atomic_bool quiet; /* spinners take the answers: nobody needs to be blocked in poll */
+	atomic_bool quiet; /* the last answers were an attendant's: nobody needs to be in poll */
 	int nudge_fd;
 };
 
@@ -55,9 +61,11 @@ void gate_expect(struct gate *g);
 void gate_answered(struct gate *g, unsigned n);
 void gate_arm(struct gate *g);
 
-/* Only one thread spins at a time; false: use gate_arm. */
-bool gate_spin_begin(struct gate *g);
-void gate_spin_end(struct gate *g);
+void gate_force(struct gate *g);
+
+/* Only one thread attends at a time; false: use gate_arm. */
+bool gate_attend(struct gate *g);
+void gate_leave(struct gate *g);
 
 /* The end of a socket was met by a receiver that had read this generation before; and a new socket
  * is in place (what it owes is expected already). */

@@ -58,9 +58,21 @@ static void on_event(void *arg, const struct event *e, const uint32_t *routes, u
 	if (n == 0)
 		atomic_fetch_add_explicit(&b->path->unbound, 1, memory_order_relaxed);
 	else
-		dispatch_event(b->path->dispatch, e, found, n, true);
+		dispatch_event(b->path->dispatch, e, found, n, &b->path->seat);
 	for (unsigned i = 0; i < n; i++)
 		binding_unref(found[i]);
+}
+
+static int on_before_sleep(void *arg)
+{
+	struct path_broker *b = arg;
+	return dispatch_before_sleep(b->path->dispatch, &b->path->seat);
+}
+
+static void on_ready(void *arg)
+{
+	struct path_broker *b = arg;
+	dispatch_ready(b->path->dispatch);
 }
 
 /* ---- begin and end ---- */
@@ -88,7 +100,7 @@ static int broker_open(struct path *p, struct path_broker *b, const struct confi
 		.outbox_messages = p->config->queue_events,
 		.outbox_bytes = p->config->queue_bytes,
 	};
-	const struct trigger_sink sink = { on_event, b };
+	const struct trigger_sink sink = { on_event, on_before_sleep, on_ready, b };
 	b->path = p;
 	b->config = c;
 	b->table = binding_table_new();
@@ -184,6 +196,7 @@ void path_free(struct path *p)
 		return;
 	(void)uv_timer_stop(&p->first_turn);
 	stop_brokers(p, true); /* no new events; results still go out */
+	dispatch_leave(p->dispatch, &p->seat); /* its thread has been sent away by that */
 	dispatch_free(p->dispatch, STOP_MS);
 	stop_brokers(p, false);
 	uv_close((uv_handle_t *)&p->first_turn, timer_closed);

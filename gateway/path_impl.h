@@ -27,6 +27,7 @@ struct path {
 	const struct config *config;
 	struct config path_config; /* the same, with workers worked out; owns nothing */
 	struct dispatch *dispatch;
+	struct dispatch_seat seat; /* of Paho's receiving thread, which serves all brokers */
 	struct path_broker brokers[CONFIG_BROKERS_MAX];
 	unsigned nbrokers;
 	struct binding_entry *bindings;

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/own.h"
 #include "gateway/dispatch_impl.h"
 #include "proto/aot_abi.h"
 
@@ -419,9 +418,10 @@ static void clear_quarantined(struct dispatch *d)
 void dispatch_on_died(void *arg, const char *how)
 {
 	struct dispatch *d = arg;
-	OWN_FREE uint8_t *buf = malloc(IPC_PACKET_BYTES);
-	while (buf && dispatch_take(d, buf) > 0)
+	struct wire *w = wire_new();
+	while (w && dispatch_take(d, w) > 0)
 		; /* what it had finished counts */
+	wire_free(w);
 	gate_down(&d->gate, atomic_load(&d->gate.generation));
 	dispatch_on_posts(&d->async);
 	(void)pthread_mutex_lock(&d->send_lock);
@@ -506,6 +506,10 @@ void dispatch_on_tick(uv_timer_t *t)
 		sandbox_peer_kill(d->peer, "it closed its socket");
 	send_loads(d);
 	dispatch_pump(d);
+	uint64_t answers = atomic_load(&d->answers);
+	if (busy && answers == d->ticked_answers)
+		gate_force(&d->gate); /* if there is an attendant, it does not attend */
+	d->ticked_answers = answers;
 	uint64_t repeat = busy ? TICK_BUSY_MS : TICK_IDLE_MS;
 	if (uv_timer_get_repeat(t) != repeat) {
 		uv_timer_set_repeat(t, repeat);

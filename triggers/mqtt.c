@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "proto/topic.h"
 #include "triggers/mqtt_impl.h"
+#include "triggers/nodelay.h"
 
 enum { DISCONNECT_MS = 200 };
 
@@ -281,6 +282,7 @@ static void op_deafen(struct trigger *t)
 	(void)pthread_mutex_lock(&m->sink_lock);
 	m->deaf = true;
 	(void)pthread_mutex_unlock(&m->sink_lock);
+	nodelay_set_watch(NULL); /* Paho's one thread serves all brokers, which stop together */
 }
 
 static void op_stop(struct trigger *t, unsigned grace_ms)
@@ -392,6 +394,9 @@ int mqtt_new(const struct mqtt_options *o, const struct trigger_sink *sink, stru
 			return err;
 		}
 	}
+	if (sink->before_sleep)
+		nodelay_set_watch(&(struct nodelay_watch){ sink->before_sleep, sink->ready,
+							   sink->arg });
 	*ret = &m->base;
 	return 0;
 }

@@ -12,15 +12,27 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { FDS_MAX = 1024, AHEAD_BYTES = 16 * 1024, PENDING_POLL_MS = 5, HURRY_MS = 2 };
+enum {
+	FDS_MAX = 1024,
+	WATCH_FDS_MAX = 64,
+	AHEAD_BYTES = 16 * 1024,
+	PENDING_POLL_MS = 5,
+	HURRY_MS = 2,
+	/* A socket that can be polled for writing has a third of its buffer free, 28 KiB in the worst
+	 * case (Ethernet); a small packet takes a kilobyte more than its bytes. */
+	ROOM_BYTES = 16 * 1024,
+	PACKET_COST = 1024,
+};
 
 struct ahead {
 	atomic_bool open;        /* went through our connect() and was not closed since */
 	atomic_bool established; /* a write went out whole once */
 	atomic_bool cut;         /* the last write was cut short: Paho waits for POLLOUT */
 	atomic_bool unacked;     /* was read since TCP_QUICKACK was armed or something written */
+	atomic_int room; /* bytes that the last look promised, less what was written since */
 	size_t at, len;
 	uint8_t bytes[AHEAD_BYTES];
 };
@@ -63,6 +75,7 @@ static void ahead_open(int fd)
 	atomic_store(&a->established, false);
 	atomic_store(&a->cut, false);
 	atomic_store(&a->unacked, false);
+	atomic_store(&a->room, 0);
 	atomic_store_explicit(&a->open, true, memory_order_release);
 	atomic_store_explicit(&table[fd], a, memory_order_release);
 }
@@ -145,6 +158,8 @@ ssize_t __wrap_writev(int fd, const struct iovec *iov, int n)
 	for (int i = 0; i < n; i++)
 		all += iov[i].iov_len;
 	bool whole = sent >= 0 && (size_t)sent == all;
+	atomic_fetch_sub_explicit(&a->room, (int)(all < ROOM_BYTES ? all : ROOM_BYTES) + PACKET_COST,
+				  memory_order_relaxed);
 	if (whole && !atomic_load_explicit(&a->established, memory_order_relaxed))
 		atomic_store(&a->established, true);
 	if (whole == atomic_load_explicit(&a->cut, memory_order_relaxed))
@@ -199,6 +214,71 @@ static int before_sleep(struct pollfd *fds, nfds_t n, int timeout_ms)
 	return timeout_ms;
 }
 
+/* ---- the watch ---- */
+
+static struct {
+	pthread_mutex_t lock; /* held while its functions run */
+	struct nodelay_watch w;
+} watch = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+void nodelay_set_watch(const struct nodelay_watch *w)
+{
+	(void)pthread_mutex_lock(&watch.lock);
+	watch.w = w ? *w : (struct nodelay_watch){ 0 };
+	(void)pthread_mutex_unlock(&watch.lock);
+}
+
+static int watch_before_sleep(void)
+{
+	(void)pthread_mutex_lock(&watch.lock);
+	int fd = watch.w.before_sleep ? watch.w.before_sleep(watch.w.arg) : -1;
+	(void)pthread_mutex_unlock(&watch.lock);
+	return fd;
+}
+
+static void watch_ready(void)
+{
+	(void)pthread_mutex_lock(&watch.lock);
+	if (watch.w.ready)
+		watch.w.ready(watch.w.arg);
+	(void)pthread_mutex_unlock(&watch.lock);
+}
+
+static int64_t ms_now(void)
+{
+	struct timespec t;
+	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Paho's reader is about to sleep on its sockets. An early return without one that is ready would
+ * make it pause for 100 ms, so the watched descriptor is served here. */
+static int poll_watching(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+	struct pollfd all[WATCH_FDS_MAX + 1];
+	int64_t end = ms_now() + timeout_ms;
+	memcpy(all, fds, n * sizeof(*fds));
+	for (;;) {
+		all[n] = (struct pollfd){ .fd = watch_before_sleep(), .events = POLLIN };
+		int64_t left = timeout_ms < 0 ? -1 : end - ms_now();
+		int wait_ms = before_sleep(all, n, left < 0 && timeout_ms >= 0 ? 0 : (int)left);
+		int ready = __real_poll(all, n + 1, wait_ms);
+		bool watched = ready > 0 && all[n].revents != 0;
+		if (watched)
+			watch_ready();
+		if (watched && ready == 1 && (timeout_ms < 0 || ms_now() < end))
+			continue;
+		for (nfds_t i = 0; i < n; i++)
+			fds[i].revents = ready > 0 ? all[i].revents : 0;
+		return ready - watched;
+	}
+}
+
+static bool is_reader(const struct pollfd *fds, nfds_t n)
+{
+	return n > 0 && n <= WATCH_FDS_MAX && (fds[0].events & POLLIN) && ahead_of(fds[0].fd);
+}
+
 int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 {
 	int ready = poll_ahead(fds, n);
@@ -209,9 +289,10 @@ int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 			fds[i].revents = POLLOUT;
 		return (int)n;
 	}
-	if (timeout_ms != 0)
-		timeout_ms = before_sleep(fds, n, timeout_ms);
-	ready = __real_poll(fds, n, timeout_ms);
+	if (timeout_ms != 0 && is_reader(fds, n))
+		ready = poll_watching(fds, n, timeout_ms);
+	else
+		ready = __real_poll(fds, n, timeout_ms);
 	for (nfds_t i = 0; ready > 0 && i < n; i++) {
 		struct ahead *a = fds[i].revents & POLLIN ? ahead_of(fds[i].fd) : NULL;
 		if (a)
@@ -220,13 +301,18 @@ int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 	return ready;
 }
 
-bool nodelay_writable(int fd)
+bool nodelay_writable(int fd, size_t bytes)
 {
 	struct ahead *a = ahead_of(fd);
 	if (!a || !atomic_load(&a->established) || atomic_load(&a->cut))
 		return false;
+	if (atomic_load(&a->room) >= (int)bytes + PACKET_COST)
+		return true;
 	struct pollfd p = { .fd = fd, .events = POLLOUT };
-	return __real_poll(&p, 1, 0) == 1 && p.revents == POLLOUT;
+	if (__real_poll(&p, 1, 0) != 1 || p.revents != POLLOUT)
+		return false;
+	atomic_store(&a->room, ROOM_BYTES);
+	return true;
 }
 
 void __wrap_MQTTTime_sleep(uint64_t ms)

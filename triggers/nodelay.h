@@ -22,9 +22,19 @@
 #define TRIGGERS_NODELAY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
-/* Can a write of up to 4 KiB to this socket be expected to go out whole and at once? */
-bool nodelay_writable(int fd);
+/* Can a write of this size, at most 4 KiB, be expected to go out whole and at once? */
+bool nodelay_writable(int fd, size_t bytes);
+/* For the thread that reads, when it is about to sleep: before_sleep may do something else first, and
+ * name a further descriptor to sleep on (-1: none); ready is called when that can be read, and then
+ * before_sleep again. NULL ends this: neither is running nor will be called when it returns. */
+struct nodelay_watch {
+	int (*before_sleep)(void *arg);
+	void (*ready)(void *arg);
+	void *arg;
+};
+void nodelay_set_watch(const struct nodelay_watch *w);
 /* The descriptor that this thread connected last; -1. */
 int nodelay_last_connected(void);
 /* While on, Paho's pauses on this thread are short: it sleeps 100 ms when it starts its receiving

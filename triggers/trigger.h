@@ -25,6 +25,10 @@ struct trigger_sink {
 	/* e and what it points to are borrowed for the call. nroutes 0: the trigger cannot tell by
 	 * which routes it came, so every route that matches e->topic is meant. */
 	void (*event)(void *arg, const struct event *e, const uint32_t *routes, unsigned nroutes);
+	/* For a receiving thread that can look after a further descriptor (struct nodelay_watch in
+	 * triggers/nodelay.h has the rules); may be NULL. arg as above. */
+	int (*before_sleep)(void *arg);
+	void (*ready)(void *arg);
 	void *arg;
 };
 

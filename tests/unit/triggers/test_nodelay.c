@@ -109,29 +109,29 @@ static void a_cut_write_is_remembered_until_one_goes_out_whole(void **state)
 	int far, fd = pair(&far);
 	struct iovec iov = { big, 1 };
 	(void)state;
-	assert_false(nodelay_writable(fd)); /* nothing was written yet: it may not be connected */
+	assert_false(nodelay_writable(fd, 100)); /* nothing was written yet: it may not be connected */
 	assert_int_equal(writev(fd, &iov, 1), 1);
-	assert_true(nodelay_writable(fd));
+	assert_true(nodelay_writable(fd, 100));
 	iov.iov_len = sizeof(big);
 	ssize_t n = writev(fd, &iov, 1);
 	assert_true(n > 0 && (size_t)n < sizeof(big));
-	assert_false(nodelay_writable(fd));
+	assert_false(nodelay_writable(fd, 100));
 	assert_int_equal(readable(fd, 2000), 0); /* not so long: the write must go on */
 	char sink[65536];
 	while (recv(far, sink, sizeof(sink), MSG_DONTWAIT) > 0)
 		;
-	assert_false(nodelay_writable(fd)); /* room again, but the rest has to go first */
+	assert_false(nodelay_writable(fd, 100)); /* room again, but the rest has to go first */
 	iov.iov_len = 1;
 	struct pollfd p = { .fd = fd, .events = POLLOUT };
 	assert_int_equal(poll(&p, 1, 1000), 1);
 	assert_int_equal(writev(fd, &iov, 1), 1);
-	assert_true(nodelay_writable(fd));
+	assert_true(nodelay_writable(fd, 100));
 	p.revents = 0;
 	assert_int_equal(poll(&p, 1, 0), 1); /* Paho reads only from what can be written */
 	assert_int_equal(p.revents, POLLOUT);
 	(void)close(fd);
 	(void)close(far);
-	assert_false(nodelay_writable(fd));
+	assert_false(nodelay_writable(fd, 100));
 }
 
 static void a_number_used_again_starts_afresh(void **state)
@@ -163,9 +163,9 @@ static void other_descriptors_are_left_alone(void **state)
 	assert_int_equal(send(p[0], "xy", 2, 0), 2);
 	assert_int_equal(recv(p[1], &c, 1, 0), 1);
 	assert_int_equal(recv(p[1], &c, 1, MSG_PEEK), 1); /* still in the kernel */
-	assert_false(nodelay_writable(p[1]));
-	assert_false(nodelay_writable(-1));
-	assert_false(nodelay_writable(100000));
+	assert_false(nodelay_writable(p[1], 100));
+	assert_false(nodelay_writable(-1, 100));
+	assert_false(nodelay_writable(100000, 100));
 	(void)close(p[0]);
 	(void)close(p[1]);
 }
