@@ -71,11 +71,11 @@ from=$SECONDS
 for ((round = 1; round <= rounds; round++)); do
 	for mode in tuned default; do
 		for system in $systems; do
-			printf '\r  round %d of %d, %s broker: %-10s' "$round" "$rounds" "$mode" "$system" >&2
+			[ ! -t 2 ] || printf '\r  round %d of %d, %s broker: %-10s' "$round" "$rounds" "$mode" "$system" >&2
 			turn "$round" "$mode" "$system"
 		done
 	done
 done
-printf '\r%60s\r' '' >&2
+[ ! -t 2 ] || printf '\r%60s\r' '' >&2
 awk -v rounds="$rounds" -v seconds=$((SECONDS - from)) -v systems="$systems" -v json="$bench/path.json" \
 	-v idle="$bench/idle.json" -f bench/path/report.awk "$results"/*.qos? "$results"/*.rss
