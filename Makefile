@@ -42,9 +42,9 @@ lib = $(B)/lib$(1).a
 LIBS_proto := -lsodium -ljansson
 LIBS_runtime := -lseccomp -lck -ldl
 LIBS_compiler = $(shell $(LLVM_CONFIG) --ldflags --libs core analysis passes target x86 aarch64 --link-shared) -lseccomp
-# Paho's socket calls go through triggers/nodelay.c.
-WRAPS := connect recv writev poll close MQTTTime_sleep
-LIBS_triggers = $(WRAPS:%=-Wl,--wrap=%) -Wl,-u,__wrap_connect $(shell $(CC) -print-file-name=libpaho-mqtt3cs.a) -lssl -lcrypto
+# Paho's socket calls go through triggers/nodelay.c, its debugging aids end in triggers/paho_lean.c.
+WRAPS := connect recv writev poll close MQTTTime_sleep mymalloc myrealloc myfree StackTrace_entry StackTrace_exit
+LIBS_triggers = $(WRAPS:%=-Wl,--wrap=%) -Wl,-u,__wrap_connect -Wl,-u,__wrap_mymalloc $(shell $(CC) -print-file-name=libpaho-mqtt3cs.a) -lssl -lcrypto
 LIBS_gateway := -lwebsockets -luv -lsqlite3 -linih -lsystemd
 LIBS_cli := -lcurl
 
@@ -197,7 +197,7 @@ check: deps-check ## installs what the tests need and runs all of them
 	+@B=$(B) MAKE="$(MAKE)" tests/run
 check-spec: deps-check ## the WebAssembly 2.0 test suite (SPEC_DIR=../shared/spec BOUNDS=guard|check SPEC='i32 call')
 	$(sub) $(B)/penstock-aot $(B)/spec-run
-	@B=$(B) SPEC_DIR=$(SPEC_DIR) BOUNDS=$(BOUNDS) tests/spec/run.sh $(SPEC)
+	@B=$(B) SPEC_DIR=$(SPEC_DIR) BOUNDS=$(BOUNDS) OPT=$(OPT) CPU=$(CPU) tests/spec/run.sh $(SPEC)
 check-%: deps-check
 	+@B=$(B) MAKE="$(MAKE)" tests/run $*
 lint: deps-check ## include direction, sizes, banned calls, layout

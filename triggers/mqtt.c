@@ -350,6 +350,7 @@ static int create(struct mqtt *m, struct why *why)
 	opts.MQTTVersion = m->o.version == 5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1;
 	if (m->tls)
 		(void)pthread_once(&once, tls_init);
+	MQTTClient_setTraceLevel(MQTTCLIENT_TRACE_FATAL); /* else it formats lines that nobody sees */
 	int rc = MQTTClient_createWithOptions(&m->client, m->o.url, m->o.client_id,
 					      MQTTCLIENT_PERSISTENCE_NONE, NULL, &opts);
 	if (rc == MQTTCLIENT_SUCCESS)
