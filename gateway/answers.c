@@ -289,7 +289,8 @@ int dispatch_take(struct dispatch *d, struct wire *w)
 	if (n == -EAGAIN)
 		return 0;
 	if (n <= 0) {
-		gate_down(&d->gate, generation); /* until recovery.c puts a new socket in its place */
+		gate_down(&d->gate,
+			  generation); /* until recovery.c puts a new socket in its place */
 		return -1;
 	}
 	atomic_fetch_add_explicit(&d->answers, (uint64_t)n, memory_order_relaxed);

@@ -195,7 +195,7 @@ void path_free(struct path *p)
 	if (!p)
 		return;
 	(void)uv_timer_stop(&p->first_turn);
-	stop_brokers(p, true); /* no new events; results still go out */
+	stop_brokers(p, true);                 /* no new events; results still go out */
 	dispatch_leave(p->dispatch, &p->seat); /* its thread has been sent away by that */
 	dispatch_free(p->dispatch, STOP_MS);
 	stop_brokers(p, false);

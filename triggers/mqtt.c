@@ -350,7 +350,8 @@ static int create(struct mqtt *m, struct why *why)
 	opts.MQTTVersion = m->o.version == 5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1;
 	if (m->tls)
 		(void)pthread_once(&once, tls_init);
-	MQTTClient_setTraceLevel(MQTTCLIENT_TRACE_FATAL); /* else it formats lines that nobody sees */
+	MQTTClient_setTraceLevel(
+		MQTTCLIENT_TRACE_FATAL); /* else it formats lines that nobody sees */
 	int rc = MQTTClient_createWithOptions(&m->client, m->o.url, m->o.client_id,
 					      MQTTCLIENT_PERSISTENCE_NONE, NULL, &opts);
 	if (rc == MQTTCLIENT_SUCCESS)
@@ -396,8 +397,8 @@ int mqtt_new(const struct mqtt_options *o, const struct trigger_sink *sink, stru
 		}
 	}
 	if (sink->before_sleep)
-		nodelay_set_watch(&(struct nodelay_watch){ sink->before_sleep, sink->ready,
-							   sink->arg });
+		nodelay_set_watch(
+			&(struct nodelay_watch){ sink->before_sleep, sink->ready, sink->arg });
 	*ret = &m->base;
 	return 0;
 }

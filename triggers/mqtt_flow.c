@@ -181,7 +181,8 @@ static bool short_way(struct mqtt *m, const struct trigger_message *msg)
 	if (pthread_mutex_trylock(&m->out_lock) != 0)
 		return false;
 	bool sent = false;
-	if (!atomic_load(&m->out_busy) && nodelay_writable(m->fd, msg->topic.len + msg->payload.len)) {
+	if (!atomic_load(&m->out_busy) &&
+	    nodelay_writable(m->fd, msg->topic.len + msg->payload.len)) {
 		memcpy(topic, msg->topic.at, msg->topic.len);
 		topic[msg->topic.len] = '\0';
 		nodelay_hurry(true);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -21,6 +22,8 @@ enum {
 	AHEAD_BYTES = 16 * 1024,
 	PENDING_POLL_MS = 5,
 	HURRY_MS = 2,
+	READER_MS = 100, /* how long Paho's reader wants to sleep */
+	READER_SLEEP_MS = 1000,
 	/* A socket that can be polled for writing has a third of its buffer free, 28 KiB in the worst
 	 * case (Ethernet); a small packet takes a kilobyte more than its bytes. */
 	ROOM_BYTES = 16 * 1024,
@@ -80,6 +83,8 @@ static void ahead_open(int fd)
 	atomic_store_explicit(&table[fd], a, memory_order_release);
 }
 
+static void reader_wake(void);
+
 static void set_tcp(int fd, int option)
 {
 	int on = 1;
@@ -99,6 +104,8 @@ int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len)
 	int rc = __real_connect(fd, addr, len);
 	if (tcp && rc < 0 && errno != EINPROGRESS)
 		last_error = errno;
+	else if (tcp)
+		reader_wake();
 	return rc;
 }
 
@@ -158,12 +165,16 @@ ssize_t __wrap_writev(int fd, const struct iovec *iov, int n)
 	for (int i = 0; i < n; i++)
 		all += iov[i].iov_len;
 	bool whole = sent >= 0 && (size_t)sent == all;
-	atomic_fetch_sub_explicit(&a->room, (int)(all < ROOM_BYTES ? all : ROOM_BYTES) + PACKET_COST,
+	atomic_fetch_sub_explicit(&a->room,
+				  (int)(all < ROOM_BYTES ? all : ROOM_BYTES) + PACKET_COST,
 				  memory_order_relaxed);
 	if (whole && !atomic_load_explicit(&a->established, memory_order_relaxed))
 		atomic_store(&a->established, true);
-	if (whole == atomic_load_explicit(&a->cut, memory_order_relaxed))
+	if (whole == atomic_load_explicit(&a->cut, memory_order_relaxed)) {
 		atomic_store(&a->cut, !whole);
+		if (!whole)
+			reader_wake();
+	}
 	return sent;
 }
 
@@ -221,6 +232,24 @@ static struct {
 	struct nodelay_watch w;
 } watch = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+/* Paho's reader wakes ten times a second to see whether it has new sockets or cut writes. It sleeps
+ * for a second here, and whoever makes one or the other wakes it. -1: it could not be made; then the
+ * reader sleeps as Paho wants. */
+static pthread_once_t reader_once = PTHREAD_ONCE_INIT;
+static int reader_fd = -1;
+
+static void reader_open(void)
+{
+	reader_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+static void reader_wake(void)
+{
+	uint64_t one = 1;
+	(void)pthread_once(&reader_once, reader_open);
+	(void)!write(reader_fd, &one, sizeof(one)); /* full: it is awake already */
+}
+
 void nodelay_set_watch(const struct nodelay_watch *w)
 {
 	(void)pthread_mutex_lock(&watch.lock);
@@ -255,22 +284,30 @@ static int64_t ms_now(void)
  * make it pause for 100 ms, so the watched descriptor is served here. */
 static int poll_watching(struct pollfd *fds, nfds_t n, int timeout_ms)
 {
-	struct pollfd all[WATCH_FDS_MAX + 1];
+	struct pollfd all[WATCH_FDS_MAX + 2];
+	uint64_t count;
+	(void)pthread_once(&reader_once, reader_open);
+	if (timeout_ms == READER_MS && reader_fd >= 0)
+		timeout_ms = READER_SLEEP_MS;
 	int64_t end = ms_now() + timeout_ms;
 	memcpy(all, fds, n * sizeof(*fds));
+	all[n + 1] = (struct pollfd){ .fd = reader_fd, .events = POLLIN };
 	for (;;) {
 		all[n] = (struct pollfd){ .fd = watch_before_sleep(), .events = POLLIN };
 		int64_t left = timeout_ms < 0 ? -1 : end - ms_now();
 		int wait_ms = before_sleep(all, n, left < 0 && timeout_ms >= 0 ? 0 : (int)left);
-		int ready = __real_poll(all, n + 1, wait_ms);
+		int ready = __real_poll(all, n + 2, wait_ms);
 		bool watched = ready > 0 && all[n].revents != 0;
 		if (watched)
 			watch_ready();
 		if (watched && ready == 1 && (timeout_ms < 0 || ms_now() < end))
 			continue;
+		bool woken = ready > 0 && all[n + 1].revents != 0;
+		if (woken)
+			(void)!read(reader_fd, &count, sizeof(count));
 		for (nfds_t i = 0; i < n; i++)
 			fds[i].revents = ready > 0 ? all[i].revents : 0;
-		return ready - watched;
+		return ready - watched - woken;
 	}
 }
 

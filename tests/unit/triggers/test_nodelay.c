@@ -109,7 +109,8 @@ static void a_cut_write_is_remembered_until_one_goes_out_whole(void **state)
 	int far, fd = pair(&far);
 	struct iovec iov = { big, 1 };
 	(void)state;
-	assert_false(nodelay_writable(fd, 100)); /* nothing was written yet: it may not be connected */
+	assert_false(
+		nodelay_writable(fd, 100)); /* nothing was written yet: it may not be connected */
 	assert_int_equal(writev(fd, &iov, 1), 1);
 	assert_true(nodelay_writable(fd, 100));
 	iov.iov_len = sizeof(big);
