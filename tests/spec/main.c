@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * spec-run [--bounds guard|check] [--jobs N] [--verbose] FILE.json...
+ * spec-run [--bounds guard|check] [--opt 0..3] [--cpu NAME] [--jobs N] [--verbose] FILE.json...
  *
  * Runs test scripts of the WebAssembly specification, as wast2json wrote them, through penstock-aot
  * (the one beside this program) and the runtime of penstock-sandbox. Each script has a process of
@@ -33,7 +33,7 @@ struct runner {
 	struct script_options o;
 	struct job *jobs;
 	size_t njobs, next, printed; /* printed: all before it are done and shown */
-	unsigned running, most;
+	int running, most;
 };
 
 static double now_s(void)
@@ -157,38 +157,62 @@ static int total(const struct runner *r)
 		if (sum.skipped[k] > 0)
 			printf("skipped: %u %s\n", sum.skipped[k], reasons[k]);
 	printf("%u modules compiled with --bounds=%s\n", sum.modules,
-	       r->o.bounds_check ? "check" : "guard");
+	       r->o.compile.bounds_check ? "check" : "guard");
 	printf("%u passed, %u failed, %u skipped\n", sum.passed, sum.failed, skipped(&sum));
 	return sum.failed > 0;
 }
 
-static int options(struct runner *r, int argc, char **argv)
+static bool number(const char *text, unsigned long most, int *ret)
+{
+	char *end;
+	unsigned long v = strtoul(text, &end, 10);
+	*ret = (int)v;
+	return *text >= '0' && *text <= '9' && *end == '\0' && v <= most;
+}
+
+static bool option(struct runner *r, int c, const char *arg)
+{
+	switch (c) {
+	case 'b':
+		r->o.compile.bounds_check = strcmp(arg, "check") == 0;
+		return r->o.compile.bounds_check || strcmp(arg, "guard") == 0;
+	case 'o':
+		return number(arg, 3, &r->o.compile.opt);
+	case 'c':
+		r->o.compile.cpu = arg;
+		return true;
+	case 'j':
+		return number(arg, JOBS_MAX, &r->most) && r->most > 0;
+	case 'v':
+		r->o.verbose = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool options(struct runner *r, int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "bounds", required_argument, NULL, 'b' },
+		{ "opt", required_argument, NULL, 'o' },
+		{ "cpu", required_argument, NULL, 'c' },
 		{ "jobs", required_argument, NULL, 'j' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ 0 },
 	};
 	int c;
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (c == 'b' && (strcmp(optarg, "guard") == 0 || strcmp(optarg, "check") == 0))
-			r->o.bounds_check = *optarg == 'c';
-		else if (c == 'j')
-			r->most = (unsigned)strtoul(optarg, NULL, 10);
-		else if (c == 'v')
-			r->o.verbose = true;
-		else
-			return -1;
-	}
-	return r->most > 0 && r->most <= JOBS_MAX && optind < argc ? 0 : -1;
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1)
+		if (!option(r, c, optarg))
+			return false;
+	return optind < argc;
 }
 
 int main(int argc, char **argv)
 {
-	struct runner r = { .most = 2 };
+	struct runner r = { .most = 2, .o.compile.opt = -1 };
 	struct rlimit files;
-	if (options(&r, argc, argv) < 0) {
+	if (!options(&r, argc, argv)) {
 		(void)fprintf(stderr,
 			      "usage: spec-run [--bounds guard|check] [--jobs N] [--verbose] "
 			      "FILE.json...\n");

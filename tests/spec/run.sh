@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The WebAssembly 2.0 test suite through penstock-aot and the runtime (make check-spec calls it).
-#   tests/spec/run.sh [NAME...]   only these files, without .wast; default all
+#   tests/spec/run.sh [core|simd|NAME...]   half of the suite, or files by name without .wast; default all
 #   B         build directory (default build)
 #   SPEC_DIR  the suite's *.wast files (default ../shared/spec)
 #   BOUNDS    guard or check
+#   OPT, CPU  as penstock-aot takes them (default: its own)
 #   JOBS      files at a time (default 2)
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -21,21 +22,21 @@ absent() {
   make check-spec SPEC_DIR=\$PWD/spec/test/core"
 command -v wast2json >/dev/null || absent "no wast2json; install package wabt"
 
-json=$B/spec
+json=$B/spec/${1:-all}
 rm -rf "$json"
 mkdir -p "$json" || exit 1
-files=() unconverted=0
+files=()
 while read -r wast; do
 	name=$(basename "$wast" .wast)
-	[ $# = 0 ] || [[ " $* " == *" $name "* ]] || continue
+	case $wast in */simd/*) part=simd ;; *) part=core ;; esac
+	[ $# = 0 ] || [[ " $* " == *" $name "* || " $* " == *" $part "* ]] || continue
 	# In a shell of its own: that reports a crash, and not this one.
 	if (wast2json "$wast" -o "$json/$name.json") >"$json/$name.log" 2>&1; then
 		files+=("$json/$name.json")
 	else
 		# wabt 1.0.32 aborts on (module quote ...) outside of an assertion: comments.wast
 		echo "skip $name.wast: wast2json cannot convert it: $(head -n 1 "$json/$name.log")"
-		unconverted=$((unconverted + 1))
 	fi
 done < <(find "$SPEC_DIR" -name '*.wast' | sort) 2>/dev/null
 [ ${#files[@]} -gt 0 ] || { echo "check-spec: no such file: $*" >&2; exit 64; }
-"$B/spec-run" --bounds "${BOUNDS:-guard}" --jobs "${JOBS:-2}" "${files[@]}"
+"$B/spec-run" --bounds "${BOUNDS:-guard}" ${OPT:+--opt "$OPT"} ${CPU:+--cpu "$CPU"} --jobs "${JOBS:-2}" "${files[@]}"

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/util.h"
+#include "proto/aot_job.h"
 
 enum { TALLY_DEATHS_MAX = 32 };
 
@@ -36,7 +36,7 @@ struct tally {
 };
 
 struct script_options {
-	bool bounds_check;
+	struct aot_job_options compile;
 	bool verbose; /* tell of passed assertions too */
 };
 

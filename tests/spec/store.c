@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/own.h"
-#include "proto/aot_job.h"
 #include "tests/spec/spectest.h"
 
 /* What a test may use before it counts as hung. */
@@ -23,7 +23,7 @@ struct store {
 	struct types *types;
 	struct worker worker;
 	struct registered *registered; /* newest first: a name may be given again */
-	bool bounds_check;
+	const struct aot_job_options *o;
 };
 
 static int find(void *arg, const struct aot_import *want, struct external *ret)
@@ -56,7 +56,7 @@ static int add_spectest(struct store *s, struct why *why)
 	return store_register(s, "spectest", strlen("spectest"), in);
 }
 
-struct store *store_new(bool bounds_check, struct why *why)
+struct store *store_new(const struct aot_job_options *o, struct why *why)
 {
 	struct store *s = calloc(1, sizeof(*s));
 	if (!s || !(s->types = types_new())) {
@@ -64,7 +64,7 @@ struct store *store_new(bool bounds_check, struct why *why)
 		free(s);
 		return NULL;
 	}
-	s->bounds_check = bounds_check;
+	s->o = o;
 	if (worker_signals(why) == 0 && worker_init(&s->worker, why) == 0 &&
 	    add_spectest(s, why) == 0)
 		return s;
@@ -75,19 +75,33 @@ struct store *store_new(bool bounds_check, struct why *why)
 
 int store_compile(struct store *s, const char *path, struct module **ret, struct why *why)
 {
-	const struct aot_job_options o = { .bounds_check = s->bounds_check, .opt = -1 };
 	OWN_FD wasm_fd = open(path, O_RDONLY | O_CLOEXEC);
 	OWN_FD so_fd = -1;
 	OWN_FREE char *report = NULL;
 	if (wasm_fd < 0)
 		return why_set(why, -errno, "%s: %s", path, strerrordesc_np(errno));
-	int err = aot_job_run(wasm_fd, &o, &so_fd, &report, why);
+	int err = aot_job_run(wasm_fd, s->o, &so_fd, &report, why);
 	if (err < 0)
 		return err;
 	err = module_load(s->types, so_fd, ret, why);
-	if (err == 0)
-		(void)fd_steal(&so_fd); /* the module's */
-	return err;
+	if (err < 0)
+		return err;
+	(void)fd_steal(&so_fd); /* the module's */
+	if (((*ret)->aot->bounds == AOT_BOUNDS_CHECK) != s->o->bounds_check)
+		return why_set(why, -E_GONE, "the code was compiled for the other kind of memory");
+	return 0;
+}
+
+/* With checks in the code, the processor must not be needed to find what they miss: the whole
+ * reservation becomes accessible, so that a missing check is an access that succeeds. */
+static int unguard(struct instance *in, struct why *why)
+{
+	const struct memory *m = &in->memory;
+	if (in->module->aot->bounds != AOT_BOUNDS_CHECK || m->reserved_bytes == 0)
+		return 0;
+	if (mprotect(m->aot.base, m->reserved_bytes, PROT_READ | PROT_WRITE) == 0)
+		return 0;
+	return why_set(why, -errno, "opening the guard of a memory: %s", strerrordesc_np(errno));
 }
 
 int store_instantiate(struct store *s, const struct module *m, struct instance **ret,
@@ -97,7 +111,8 @@ int store_instantiate(struct store *s, const struct module *m, struct instance *
 	const struct instance_limits limits = { .memory_pages = AOT_PAGES_MAX,
 						.stack_bytes = STACK_BYTES_DEFAULT,
 						.table_elems = INSTANCE_TABLE_ELEMS };
-	return instance_new(m, &by_name, &limits, ret, why);
+	int err = instance_new(m, &by_name, &limits, ret, why);
+	return err < 0 ? err : unguard(*ret, why);
 }
 
 /* As every event is run: on the instance's stack, in slices, under a budget. */

@@ -7,6 +7,7 @@
 #ifndef SPEC_STORE_H
 #define SPEC_STORE_H
 
+#include "proto/aot_job.h"
 #include "sandbox/runtime/worker.h"
 
 enum { STORE_VALUES_MAX = 64 };
@@ -21,8 +22,9 @@ struct store_outcome {
 	union aot_value values[STORE_VALUES_MAX]; /* arguments before the call */
 };
 
-/* Makes the calling thread the one that runs guests, and the module spectest. */
-struct store *store_new(bool bounds_check, struct why *why) MUST_USE;
+/* Makes the calling thread the one that runs guests, and the module spectest. The options are
+ * borrowed for good. */
+struct store *store_new(const struct aot_job_options *o, struct why *why) MUST_USE;
 
 /* Compiles a file as an upload is compiled. 0, or the compiler's refusal. */
 int store_compile(struct store *s, const char *path, struct module **ret, struct why *why) MUST_USE;
