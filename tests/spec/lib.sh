@@ -12,7 +12,7 @@ spec_part() {
 	fi
 	make -s B="$B" "$B/penstock-aot" "$B/spec-run" >&2 || { echo "not ok spec - does not build"; return 1; }
 	log=$B/spec-$1.log
-	JOBS=1 tests/spec/run.sh "$1" >"$log" 2>&1
+	B=$B JOBS=1 tests/spec/run.sh "$1" >"$log" 2>&1
 	awk '
 		/^FAIL/ || /^     / { print "# " $0; next }
 		/^skip / { sub(/:/, " -"); print; next }
