@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A broker that only remembers what was published to it. */
+#ifndef TESTS_FAKE_BROKER_H
+#define TESTS_FAKE_BROKER_H
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include "triggers/trigger.h"
+
+enum { SENT_MAX = 4096 };
+
+struct sent {
+	char topic[128], payload[128];
+	size_t len;
+	uint8_t qos, retain;
+};
+
+static struct {
+	pthread_mutex_t lock;
+	struct sent sent[SENT_MAX];
+	unsigned n;
+} out = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static int remember(struct trigger *t, const struct trigger_message *m)
+{
+	(void)t;
+	(void)pthread_mutex_lock(&out.lock);
+	struct sent *s = &out.sent[out.n++ % SENT_MAX];
+	(void)snprintf(s->topic, sizeof(s->topic), "%.*s", (int)m->topic.len,
+		       (const char *)m->topic.at);
+	(void)snprintf(s->payload, sizeof(s->payload), "%.*s",
+		       (int)(m->payload.len < 100 ? m->payload.len : 100),
+		       (const char *)m->payload.at);
+	s->len = m->payload.len;
+	s->qos = m->qos;
+	s->retain = m->retain;
+	(void)pthread_mutex_unlock(&out.lock);
+	return 0;
+}
+
+static unsigned published(void)
+{
+	(void)pthread_mutex_lock(&out.lock);
+	unsigned n = out.n;
+	(void)pthread_mutex_unlock(&out.lock);
+	return n;
+}
+
+static const struct trigger_ops remembering = { .kind = "test", .publish = remember };
+static struct trigger broker = { .ops = &remembering, .name = "test" };
+
+#endif
