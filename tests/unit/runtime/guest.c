@@ -153,6 +153,26 @@ GUEST uint32_t write_stdout(SELF, uint32_t bytes)
 	return IMPORT(IMP_FD_WRITE, fn_iiii)(self, 1, AT_IOV, 1, AT_RET);
 }
 
+/* The payload becomes the memory's first 4 KiB; its first words say which import to call, and with
+ * what (fuzz_wasi.c). */
+GUEST uint32_t g_fuzz(SELF)
+{
+	(void)IMPORT(IMP_PAYLOAD, fn_ii)(self, 0, 4096);
+	const volatile uint32_t *a = (const volatile uint32_t *)MEM(0);
+	switch (a[0] % 5) {
+	case 0:
+		return IMPORT(IMP_FD_WRITE, fn_iiii)(self, a[1], a[2], a[3], a[4]);
+	case 1:
+		return IMPORT(IMP_POLL, fn_iiii)(self, a[1], a[2], a[3], a[4]);
+	case 2:
+		return IMPORT(IMP_EMIT, fn_iiiii)(self, a[1], a[2], a[3], a[4], a[5]);
+	case 3:
+		return IMPORT(IMP_LOG, fn_iii)(self, a[1], a[2], a[3]);
+	default:
+		return IMPORT(IMP_RANDOM, fn_ii)(self, a[1], a[2]);
+	}
+}
+
 /* Is everything as after _initialize? Then makes a mess of it. */
 GUEST uint32_t fresh_then_dirty(SELF)
 {
@@ -288,6 +308,7 @@ static const struct aot_import imports[NIMPORTS] = {
 	FUNC(exit, T_I_I)                                                                          \
 	FUNC(random, T_I_I)                                                                        \
 	FUNC(start, T_V_V)                                                                         \
+	FUNC(fuzz, T_V_I)                                                                          \
 	FUNC(initialize, T_V_V)                                                                    \
 	FUNC(on_event, T_V_I)
 
