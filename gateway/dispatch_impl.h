@@ -21,7 +21,7 @@
 enum {
 	RECENT_NS = 1000 * 1000, /* an event this soon after the last: traffic is busy */
 	SPIN_SENT_MAX = 4,       /* with more than these in flight there is no hurry */
-	EVENTS_PER_LOOK = 8,
+	EVENTS_PER_LOOK = 16,
 	QUICK_MOST = 8,
 	QUICK_SPIN = 4,
 	WAKE_NS = 30 * 1000, /* what two sleeping threads add to a turnaround */

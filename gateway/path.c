@@ -47,6 +47,17 @@ static unsigned match(struct path_broker *b, const struct event *e, const uint32
 	}
 }
 
+/* Of a subscription that an earlier run left with the broker, or of a binding just removed. */
+static void unbound(struct path_broker *b, const struct event *e)
+{
+	uint64_t held_back;
+	atomic_fetch_add_explicit(&b->path->unbound, 1, memory_order_relaxed);
+	if (limiter_pass(&b->path->unbound_lines, 1, &held_back))
+		LOG(LOG_NOTE, "message dropped: no binding wants it", F_STR("broker", b->config->name),
+		    F_BYTES("topic", e->topic.at, e->topic.len < 256 ? e->topic.len : 256),
+		    F_U64("not_logged", held_back));
+}
+
 static void on_event(void *arg, const struct event *e, const uint32_t *routes, unsigned nroutes)
 {
 	struct path_broker *b = arg;
@@ -56,7 +67,7 @@ static void on_event(void *arg, const struct event *e, const uint32_t *routes, u
 	struct binding **found = more ? more : room;
 	atomic_fetch_add_explicit(&b->path->received, 1, memory_order_relaxed);
 	if (n == 0)
-		atomic_fetch_add_explicit(&b->path->unbound, 1, memory_order_relaxed);
+		unbound(b, e);
 	else
 		dispatch_event(b->path->dispatch, e, found, n, &b->path->seat);
 	for (unsigned i = 0; i < n; i++)

@@ -8,6 +8,7 @@
 #include "gateway/binding.h"
 #include "gateway/dispatch.h"
 #include "gateway/path.h"
+#include "triggers/limiter.h"
 #include "triggers/trigger.h"
 
 struct path_broker {
@@ -35,6 +36,7 @@ struct path {
 	uv_timer_t first_turn;
 	_Atomic uint64_t received;
 	_Atomic uint64_t unbound; /* received, and no binding matched */
+	struct limiter unbound_lines;
 };
 
 /* path_new with another sandbox program. */
