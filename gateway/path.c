@@ -53,7 +53,8 @@ static void unbound(struct path_broker *b, const struct event *e)
 	uint64_t held_back;
 	atomic_fetch_add_explicit(&b->path->unbound, 1, memory_order_relaxed);
 	if (limiter_pass(&b->path->unbound_lines, 1, &held_back))
-		LOG(LOG_NOTE, "message dropped: no binding wants it", F_STR("broker", b->config->name),
+		LOG(LOG_NOTE, "message dropped: no binding wants it",
+		    F_STR("broker", b->config->name),
 		    F_BYTES("topic", e->topic.at, e->topic.len < 256 ? e->topic.len : 256),
 		    F_U64("not_logged", held_back));
 }
