@@ -216,15 +216,14 @@ static void end_init(struct serve *s, struct job *j)
 	}
 	if (err == 0)
 		err = image_take(t->instance, &f->image, &why);
+	/* Before the gateway hears of it: its next message may use the function, or the handle. */
 	lock(s);
-	f->ready = err == 0; /* before the gateway hears of it: its first INVOKE comes at once */
+	f->ready = err == 0;
+	if (err < 0 && !f->dying)
+		serve_remove_function(s, f);
 	unlock(s);
 	send_or_die(serve_send_loaded(s, f->handle, err, err < 0 ? why_text(&why, err) : "",
 				      f->is_reactor));
-	lock(s);
-	if (err < 0 && !f->dying)
-		serve_remove_function(s, f); /* its handle is free again */
-	unlock(s);
 }
 
 /* The instance goes back to its function, fresh, or to the next job that waits for one. */
