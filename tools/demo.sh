@@ -33,6 +33,8 @@ begun=${EPOCHREALTIME/./}
 quietly cli deploy --grant "$D/overheat.wasm"
 step deploy "verified, compiled to native code and loaded in $(((${EPOCHREALTIME/./} - begun) / 1000)) ms"
 quietly cli bind overheat --mqtt 'sensors/+/temperature' --publish 'alerts/{1}'
+subscribed() { cli status --json | grep -qE '"subscriptions": ?[1-9]'; }
+wait_for 5 subscribed || die 'the broker has not got the subscription'
 step bind 'sensors/+/temperature -> overheat -> alerts/{1}'
 echo
 echo '  A day of five sensors, 288 readings each, in three seconds. What is above 90 degrees comes back:'
