@@ -104,9 +104,11 @@ static int resolve(struct instance *in, const struct resolver *r, struct why *wh
 			in->imports[nfuncs++] = e.func;
 			break;
 		case AOT_EXT_TABLE:
+			in->table_limits[ntables] = e.table_limits;
 			in->table_ptrs[ntables++] = e.table;
 			break;
 		case AOT_EXT_MEMORY:
+			in->memory_limits = e.memory_limits;
 			in->aot.memory = &e.memory->aot;
 			break;
 		case AOT_EXT_GLOBAL:
@@ -144,6 +146,7 @@ static int make_tables(struct instance *in, uint32_t most, struct why *why)
 		struct aot_limits l = a->tables[i].limits;
 		struct aot_table *t = &in->tables[i];
 		in->table_ptrs[a->nimported_tables + i] = t;
+		in->table_limits[a->nimported_tables + i] = l;
 		if (l.min > most)
 			return why_set(why, -E_LIMIT, "table %u needs %u elements, it may have %u",
 				       i, l.min, most);
@@ -161,6 +164,7 @@ static int make_memory(struct instance *in, const struct instance_limits *limits
 	const struct aot_module *a = in->module->aot;
 	struct aot_limits l = a->memory;
 	if (a->nmemories > a->nimported_memories) {
+		in->memory_limits = l;
 		if (l.max > limits->memory_pages)
 			l.max = limits->memory_pages;
 		int err = memory_init(&in->memory, l, a->bounds == AOT_BOUNDS_GUARD, why);
@@ -193,6 +197,7 @@ static bool alloc_parts(struct instance *in)
 #define PART(field, count) ((in->field = calloc((count) + 1, sizeof(*in->field))) != NULL)
 	return PART(imports, (size_t)a->nimported_funcs) && PART(funcs, (size_t)a->nfuncs) &&
 	       PART(tables, (size_t)a->ntables) && PART(table_ptrs, (size_t)a->ntables) &&
+	       PART(table_limits, (size_t)a->ntables) &&
 	       PART(imported_globals, (size_t)a->nimported_globals) &&
 	       PART(data_dropped, (size_t)a->ndatas) && PART(elem_dropped, (size_t)a->nelems);
 #undef PART
@@ -248,6 +253,7 @@ void instance_free(struct instance *in)
 	free(in->funcs);
 	free(in->tables);
 	free(in->table_ptrs);
+	free(in->table_limits);
 	free(in->imported_globals);
 	free(in->data_dropped);
 	free(in->elem_dropped);
@@ -318,16 +324,14 @@ static void export_table(struct instance *in, uint32_t index, struct external *r
 {
 	const struct aot_module *a = in->module->aot;
 	ret->table = in->table_ptrs[index];
+	ret->table_limits = in->table_limits[index];
 	if (index >= a->nimported_tables) {
 		ret->elem_type = (uint8_t)a->tables[index - a->nimported_tables].elem_type;
-		ret->table_limits = a->tables[index - a->nimported_tables].limits;
 		return;
 	}
 	for (uint32_t i = 0, n = 0; i < a->nimports; i++)
-		if (a->imports[i].kind == AOT_EXT_TABLE && n++ == index) {
+		if (a->imports[i].kind == AOT_EXT_TABLE && n++ == index)
 			ret->elem_type = a->imports[i].elem_type;
-			ret->table_limits = a->imports[i].limits;
-		}
 }
 
 int instance_export(struct instance *in, const char *name, size_t len, struct external *ret)
@@ -349,7 +353,7 @@ int instance_export(struct instance *in, const char *name, size_t len, struct ex
 		break;
 	case AOT_EXT_MEMORY:
 		ret->memory = CONTAINER_OF(in->aot.memory, struct memory, aot);
-		ret->memory_limits = a->memory;
+		ret->memory_limits = in->memory_limits;
 		break;
 	case AOT_EXT_GLOBAL:
 		export_global(in, e->index, ret);

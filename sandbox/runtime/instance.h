@@ -32,6 +32,8 @@ struct instance {
 	struct memory memory;          /* its own; unused when it imports one or has none */
 	struct aot_table *tables;      /* its own */
 	struct aot_table **table_ptrs; /* by index, imported first */
+	/* As declared by the instances that own them; by table index. */
+	struct aot_limits *table_limits, memory_limits;
 	struct aot_funcref *imports, *funcs;
 	union aot_value **imported_globals;
 	uint8_t *data_dropped, *elem_dropped; /* by segment */

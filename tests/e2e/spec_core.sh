@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The WebAssembly 2.0 test suite, all but SIMD, through compiler and runtime. See tests/spec/run.sh.
+# The WebAssembly 2.0 test suite, all but SIMD, and scripts of our own, through compiler and runtime. See tests/spec/run.sh.
 # seconds: 900
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/spec/lib.sh
+spec_part own
 spec_part core
 
 # A runner that can only say yes proves nothing: with wrong expectations every assertion has to fail.
