@@ -32,6 +32,7 @@ enum {
 	IPC_EFFECTS_MAX = 4096,       /* per result */
 	IPC_ATTRS_MAX = 64,           /* per event */
 	IPC_TOPIC_BYTES = 65535,
+	IPC_BATCH = 16,        /* packets per system call, see ipc_inbox_recv() */
 	IPC_LOG_BYTES = 16384, /* of a guest's stderr and log calls, per event; then "..." */
 };
 
@@ -156,6 +157,19 @@ int ipc_send(int sock, const struct wr *packet, const int *fds, unsigned nfds, b
  * -1. Returns the length, 0 at the peer's end, -EAGAIN when wait is false and there is none,
  * -E_PROTO for a cut packet or more than one descriptor, or another -errno. */
 ssize_t ipc_recv(int sock, void *buf, size_t cap, int *ret_fd, bool wait) MUST_USE;
+/* Many packets for one system call. An inbox takes what is there, without waiting: returns how many,
+ * 0 at the peer's end, -EAGAIN, or another -errno. The bytes are good until the next call, the
+ * descriptors (or -1) are the caller's. err is -E_PROTO where ipc_recv() would have said so. */
+struct ipc_packet {
+	const uint8_t *bytes;
+	size_t len;
+	int fd, err;
+};
+struct ipc_inbox *ipc_inbox_new(void) MUST_USE; /* NULL = no memory */
+void ipc_inbox_free(struct ipc_inbox *in);
+int ipc_inbox_recv(struct ipc_inbox *in, int sock, struct ipc_packet ret[IPC_BATCH]) MUST_USE;
+/* Sends n <= IPC_BATCH packets without descriptors, and waits until all are gone. 0 or -errno. */
+int ipc_send_all(int sock, const struct span *packets, unsigned n) MUST_USE;
 /* A sealed memfd with these bytes (-errno), and the mapping of a received one: verifies the seals
  * (write, shrink, grow) and the exact size before it maps read-only; munmap(*ret_map, len). */
 int ipc_memfd(const char *name, const struct span *parts, size_t nparts) MUST_USE;

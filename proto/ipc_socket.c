@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -110,6 +112,86 @@ ssize_t ipc_recv(int sock, void *buf, size_t cap, int *ret_fd, bool wait)
 		return -E_PROTO;
 	*ret_fd = fd_steal(&fd);
 	return n;
+}
+
+/* ---- many at once ---- */
+
+struct ipc_inbox {
+	struct mmsghdr msg[IPC_BATCH];
+	struct iovec iov[IPC_BATCH];
+	union control control[IPC_BATCH];
+	uint8_t bytes[IPC_BATCH][IPC_PACKET_BYTES];
+};
+
+struct ipc_inbox *ipc_inbox_new(void)
+{
+	struct ipc_inbox *in = malloc(sizeof(*in));
+	if (!in)
+		return NULL;
+	/* The buffers stay untouched: pages that no packet reaches cost nothing. */
+	memset(in, 0, offsetof(struct ipc_inbox, bytes));
+	for (unsigned i = 0; i < IPC_BATCH; i++) {
+		in->iov[i] = (struct iovec){ in->bytes[i], sizeof(in->bytes[i]) };
+		in->msg[i].msg_hdr.msg_iov = &in->iov[i];
+		in->msg[i].msg_hdr.msg_iovlen = 1;
+		in->msg[i].msg_hdr.msg_control = &in->control[i];
+	}
+	return in;
+}
+
+void ipc_inbox_free(struct ipc_inbox *in)
+{
+	free(in);
+}
+
+int ipc_inbox_recv(struct ipc_inbox *in, int sock, struct ipc_packet ret[IPC_BATCH])
+{
+	for (unsigned i = 0; i < IPC_BATCH; i++)
+		in->msg[i].msg_hdr.msg_controllen = sizeof(in->control[i]);
+	int n;
+	do
+		n = recvmmsg(sock, in->msg, IPC_BATCH, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	int whole = 0;
+	for (int i = 0; i < n; i++) {
+		struct msghdr *m = &in->msg[i].msg_hdr;
+		struct ipc_packet p = { .bytes = in->bytes[i],
+					.len = in->msg[i].msg_len,
+					.fd = -1 };
+		if (control_fds(m, &p.fd) > 1 || (m->msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+			p.err = -E_PROTO;
+		if (p.len == 0 && p.fd < 0)
+			break; /* the end, which recvmmsg() counts as packets; ours are never empty */
+		ret[whole++] = p;
+	}
+	return whole;
+}
+
+int ipc_send_all(int sock, const struct span *packets, unsigned n)
+{
+	struct mmsghdr msg[IPC_BATCH] = { 0 };
+	struct iovec iov[IPC_BATCH];
+	ENSURE(n <= IPC_BATCH);
+	for (unsigned i = 0; i < n; i++) {
+		iov[i] = (struct iovec){ (void *)(uintptr_t)packets[i].at, packets[i].len };
+		msg[i].msg_hdr.msg_iov = &iov[i];
+		msg[i].msg_hdr.msg_iovlen = 1;
+	}
+	for (unsigned sent = 0; sent < n;) {
+		int some = sendmmsg(sock, msg + sent, n - sent, MSG_NOSIGNAL);
+		int err = 0;
+		if (some > 0)
+			sent += (unsigned)some;
+		else if (errno == EAGAIN)
+			err = wait_for(sock, POLLOUT);
+		else if (errno != EINTR)
+			err = -errno;
+		if (err < 0)
+			return err;
+	}
+	return 0;
 }
 
 static int write_all(int fd, struct span s)

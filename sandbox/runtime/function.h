@@ -20,6 +20,7 @@ struct function {
 	struct function *next; /* in the table of functions */
 	uint32_t handle;
 	bool is_reactor, ready, dying;
+	bool quick; /* its last event took no time to speak of */
 	struct module *module;
 	struct image *image;
 	struct instance_limits limits;

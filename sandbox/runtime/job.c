@@ -6,8 +6,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/own.h"
-
 enum { WHY_BYTES = 512 };
 
 static int copy_in(struct job *j, const struct ipc_invoke *m)
@@ -136,30 +134,7 @@ static void judge(const struct job *j, struct ipc_result *r, struct wr *why)
 	}
 }
 
-static int send_packet(const struct ipc_result *r, int sock, const int *fds, unsigned nfds)
-{
-	uint8_t packet[IPC_PACKET_BYTES];
-	struct wr w = wr_into(packet, sizeof(packet));
-	if (!ipc_put_result(&w, r))
-		return -EMSGSIZE;
-	return ipc_send(sock, &w, fds, nfds, true);
-}
-
-static int send_by_memfd(struct ipc_result *r, int sock)
-{
-	uint8_t len[4];
-	struct wr w = wr_into(len, sizeof(len));
-	wr_u32(&w, (uint32_t)r->reply.len);
-	const struct span parts[] = { { len, sizeof(len) }, r->reply, r->effects };
-	OWN_FD fd = ipc_memfd("penstock-result", parts, ARRAY_LEN(parts));
-	if (fd < 0)
-		return fd;
-	r->fd_bytes = (uint32_t)(sizeof(len) + r->reply.len + r->effects.len);
-	r->reply = r->effects = (struct span){ 0 };
-	return send_packet(r, sock, &fd, 1);
-}
-
-int job_send_result(struct job *j, int sock)
+int job_answer(struct job *j, struct answers *to)
 {
 	uint8_t text[WHY_BYTES];
 	struct wr why = wr_into(text, sizeof(text));
@@ -180,15 +155,5 @@ int job_send_result(struct job *j, int sock)
 		r.reply = (struct span){ j->host.reply.p, j->host.reply.len };
 		r.effects = (struct span){ j->host.effects.p, j->host.effects.len };
 	}
-	if (r.why.len + r.log.len + r.reply.len + r.effects.len > IPC_INLINE_BYTES)
-		return send_by_memfd(&r, sock);
-	return send_packet(&r, sock, NULL, 0);
-}
-
-int job_send_refusal(uint64_t event, const char *why, int sock)
-{
-	const struct ipc_result r = { .event = event,
-				      .status = IPC_REFUSED,
-				      .why = { (const uint8_t *)why, strlen(why) } };
-	return send_packet(&r, sock, NULL, 0);
+	return answers_put(to, &r);
 }

@@ -7,6 +7,7 @@
 #define RUNTIME_JOB_H
 
 #include "proto/ipc.h"
+#include "sandbox/runtime/answers.h"
 #include "sandbox/runtime/function.h"
 #include "sandbox/runtime/host.h"
 #include "sandbox/runtime/task.h"
@@ -44,8 +45,7 @@ void job_start(struct job *j, struct instance *in, uint64_t now_ns);
 void job_reset(struct job *j);
 void job_fini(struct job *j);
 
-/* Sends RESULT (LOADED is serve.c's). outcome is what worker_run() returned last. */
-int job_send_result(struct job *j, int sock) MUST_USE;
-int job_send_refusal(uint64_t event, const char *why, int sock) MUST_USE;
+/* Puts its RESULT into `to` (LOADED is serve.c's). After the last worker_run(). */
+int job_answer(struct job *j, struct answers *to) MUST_USE;
 
 #endif

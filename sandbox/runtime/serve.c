@@ -12,7 +12,8 @@
  *    so none is overslept.
  * 3. Who leaves work in `ready` when taking one wakes one more: a follower, else the leader by
  *    wake_fd. Each woken thread does the same, so no job waits while a thread sleeps.
- * 4. A running guest comes back at the end of its slice at the latest, so with one thread, too, the
+ * 4. Who holds answers (answers.h) takes a quick job next, or sends them.
+ * 5. A running guest comes back at the end of its slice at the latest, so with one thread, too, the
  *    socket is looked at once per slice.
  */
 #include "sandbox/runtime/serve.h"
@@ -31,7 +32,11 @@
 #include "sandbox/runtime/serve_state.h"
 #include "sandbox/runtime/worker.h"
 
-enum { INTAKE_MAX = 16, EXIT_PROTOCOL = 70 };
+enum {
+	EXIT_PROTOCOL = 70,
+	QUICK_NS = 50000,  /* an answer may wait this long for the next one, to go out with it */
+	NO_SPINS_MAX = 16, /* waits */
+};
 
 static void lock(struct serve *s)
 {
@@ -95,7 +100,7 @@ static void on_load(struct serve *s, const struct ipc_load *m, int fd)
 	}
 }
 
-static void on_invoke(struct serve *s, const struct ipc_invoke *m, int fd)
+static void on_invoke(struct serve *s, const struct ipc_invoke *m, int fd, struct answers *out)
 {
 	const char *refused = NULL;
 	lock(s);
@@ -121,7 +126,7 @@ static void on_invoke(struct serve *s, const struct ipc_invoke *m, int fd)
 		unlock(s);
 	}
 	if (refused)
-		send_or_die(job_send_refusal(m->event, refused, s->sock));
+		send_or_die(answers_refuse(out, m->event, refused));
 }
 
 static void on_unload(struct serve *s, uint32_t handle)
@@ -143,21 +148,23 @@ static void on_cancel(struct serve *s, uint64_t event)
 	unlock(s);
 }
 
-static void on_packet(struct serve *s, const void *packet, size_t len, int fd)
+static void on_packet(struct serve *s, const struct ipc_packet *p, struct answers *out)
 {
 	struct ipc_msg m;
 	struct why why = { 0 };
-	int err = ipc_parse(IPC_GATEWAY, packet, len, &m, &why);
+	int err = ipc_parse(IPC_GATEWAY, p->bytes, p->len, &m, &why);
+	if (p->err < 0)
+		gateway_broke_protocol("a packet that is too long, or with several descriptors");
 	if (err < 0)
 		gateway_broke_protocol(why_text(&why, err));
-	if (m.nfds != (fd >= 0))
+	if (m.nfds != (p->fd >= 0))
 		gateway_broke_protocol("a message without the descriptor that it names");
 	switch (m.type) {
 	case IPC_LOAD:
-		on_load(s, &m.load, fd); /* takes the descriptor over */
+		on_load(s, &m.load, p->fd); /* takes the descriptor over */
 		return;
 	case IPC_INVOKE:
-		on_invoke(s, &m.invoke, fd);
+		on_invoke(s, &m.invoke, p->fd, out);
 		break;
 	case IPC_UNLOAD:
 		on_unload(s, m.unload);
@@ -168,31 +175,26 @@ static void on_packet(struct serve *s, const void *packet, size_t len, int fd)
 	default: /* QUIT; a gateway's message cannot be another */
 		_exit(0);
 	}
-	if (fd >= 0)
-		(void)close(fd);
+	if (p->fd >= 0)
+		(void)close(p->fd);
 }
 
 /* Reads what is there, without waiting. Only the leader. Returns how many messages. */
-static unsigned intake(struct serve *s)
+static int intake(struct serve *s, struct answers *out)
 {
-	unsigned n = 0;
-	while (n < INTAKE_MAX) {
-		int fd = -1;
-		ssize_t len = ipc_recv(s->sock, s->packet, sizeof(s->packet), &fd, false);
-		if (len == -EAGAIN)
-			break;
-		if (len == -E_PROTO)
-			gateway_broke_protocol("a packet of impossible size");
-		if (len <= 0)
-			_exit(0); /* the gateway is gone */
-		on_packet(s, s->packet, (size_t)len, fd);
-		n++;
-	}
-	if (n > 0) {
-		uint64_t now = task_now_ns();
-		s->gap_ns = now - s->last_message_ns;
-		s->last_message_ns = now;
-	}
+	struct ipc_packet p[IPC_BATCH];
+	int n = ipc_inbox_recv(s->inbox, s->sock, p);
+	if (n == -EAGAIN)
+		return 0;
+	if (n <= 0)
+		_exit(0); /* the gateway is gone */
+	for (int i = 0; i < n; i++)
+		on_packet(s, &p[i], out);
+	uint64_t now = task_now_ns();
+	s->gap_ns = now - s->last_message_ns;
+	s->last_message_ns = now;
+	if (n > 1)
+		s->no_spins = NO_SPINS_MAX;
 	return n;
 }
 
@@ -242,14 +244,28 @@ static void release_instance(struct serve *s, struct function *f, struct instanc
 		instance_free(in);
 }
 
-static void end_job(struct serve *s, struct job *j)
+/* The answer goes out before the instance is cleaned, unless more are about to go with it. */
+static void answer(struct serve *s, struct job *j, struct answers *out)
+{
+	bool quick = j->task.run_ns < QUICK_NS;
+	if (!j->cancelled)
+		send_or_die(job_answer(j, out));
+	lock(s);
+	j->function->quick = quick;
+	bool hold = quick && serve_next_is_quick(s);
+	unlock(s);
+	if (!hold)
+		send_or_die(answers_flush(out));
+}
+
+static void end_job(struct serve *s, struct job *j, struct answers *out)
 {
 	struct function *f = j->function;
 	struct instance *in = j->task.instance;
 	if (j->kind == JOB_INIT)
 		end_init(s, j);
-	else if (!j->cancelled)
-		send_or_die(job_send_result(j, s->sock));
+	else
+		answer(s, j, out);
 	release_instance(s, f, in);
 	job_reset(j);
 	lock(s);
@@ -261,11 +277,11 @@ static void end_job(struct serve *s, struct job *j)
 }
 
 /* A job that never got an instance. */
-static void refuse_job(struct serve *s, struct job *j, const char *why)
+static void refuse_job(struct serve *s, struct job *j, const char *why, struct answers *out)
 {
 	struct function *f = j->function;
 	if (!j->cancelled)
-		send_or_die(job_send_refusal(j->event, why, s->sock));
+		send_or_die(answers_refuse(out, j->event, why));
 	job_reset(j);
 	lock(s);
 	serve_free_job(s, j);
@@ -278,13 +294,13 @@ static void refuse_job(struct serve *s, struct job *j, const char *why)
 /* ---- one thread ---- */
 
 /* An instance for a job that has none yet; false when it has to wait, or was refused. */
-static bool begin_job(struct serve *s, struct job *j)
+static bool begin_job(struct serve *s, struct job *j, struct answers *out)
 {
 	struct function *f = j->function;
 	struct instance *in = NULL, *victim = NULL;
 	struct why why = { 0 };
 	if (j->cancelled || (j->deadline_ns > 0 && task_now_ns() >= j->deadline_ns)) {
-		refuse_job(s, j, "its deadline was over before it could start");
+		refuse_job(s, j, "its deadline was over before it could start", out);
 		return false;
 	}
 	lock(s);
@@ -297,20 +313,20 @@ static bool begin_job(struct serve *s, struct job *j)
 		lock(s);
 		serve_slot_failed(s, f);
 		unlock(s);
-		refuse_job(s, j, why_text(&why, -ENOMEM));
+		refuse_job(s, j, why_text(&why, -ENOMEM), out);
 		return false;
 	}
 	job_start(j, in, task_now_ns());
 	return true;
 }
 
-static void run_job(struct serve *s, struct worker *w, struct job *j)
+static void run_job(struct serve *s, struct worker *w, struct job *j, struct answers *out)
 {
-	if (!j->task.instance && !begin_job(s, j))
+	if (!j->task.instance && !begin_job(s, j, out))
 		return;
 	enum task_outcome outcome = j->task.ncalls > 0 ? worker_run(w, &j->task) : TASK_DONE;
 	if (outcome > TASK_SLEEPING) {
-		end_job(s, j);
+		end_job(s, j, out);
 		return;
 	}
 	lock(s);
@@ -321,15 +337,35 @@ static void run_job(struct serve *s, struct worker *w, struct job *j)
 	unlock(s);
 }
 
-/* Waits for a message, a wake-up, or the next sleeper. Only the leader, without the lock. */
-static void wait_for_message(struct serve *s, uint64_t until_ns)
+/* Polls for the next message; true when one came. That pays when events come one at a time, each
+ * soon after the answer to the last. It does not when many are on their way (they come in batches
+ * while this thread sleeps), nor when somebody else needs the processor to send the next one. */
+static bool spin(struct serve *s, uint64_t until_ns, struct answers *out)
 {
-	uint64_t now = task_now_ns(), spin_end = now + s->spin_ns;
-	/* Spinning pays if the next message comes within spin_ns; the best guess is the last gap. */
-	if (s->gap_ns < s->spin_ns)
-		for (; now < spin_end && now < until_ns; now = task_now_ns())
-			if (intake(s) > 0)
-				return;
+	uint64_t now = task_now_ns(), end = now + s->spin_ns;
+	if (s->no_spins > 0) {
+		s->no_spins--;
+		return false;
+	}
+	if (s->gap_ns >= s->spin_ns) /* the best guess at the next gap is the last one */
+		return false;
+	for (; now < end && now < until_ns; now = task_now_ns())
+		if (intake(s, out) > 0) {
+			s->spins_failed = 0;
+			return true;
+		}
+	s->no_spins = s->spins_failed = s->spins_failed * 2 + 1;
+	if (s->spins_failed > NO_SPINS_MAX)
+		s->spins_failed = NO_SPINS_MAX;
+	return false;
+}
+
+/* Waits for a message, a wake-up, or the next sleeper. Only the leader, without the lock. */
+static void wait_for_message(struct serve *s, uint64_t until_ns, struct answers *out)
+{
+	if (spin(s, until_ns, out))
+		return;
+	uint64_t now = task_now_ns();
 	struct pollfd fds[] = { { .fd = s->sock, .events = POLLIN },
 				{ .fd = s->wake_fd, .events = POLLIN } };
 	struct timespec ts = { 0 };
@@ -357,20 +393,31 @@ static void wait_as_follower(struct serve *s, uint64_t until_ns)
 	s->nfollowers--;
 }
 
+/* The leader's part of next_job(): with the lock, which it drops meanwhile. */
+static void lead(struct serve *s, bool just_ran, struct answers *out)
+{
+	s->has_leader = true;
+	unlock(s);
+	if (intake(s, out) > 0 && just_ran)
+		s->no_spins = NO_SPINS_MAX; /* it lay there already */
+	lock(s);
+	s->has_leader = false;
+}
+
 /* The next job to run; waits for one. */
-static struct job *next_job(struct serve *s)
+static struct job *next_job(struct serve *s, struct answers *out)
 {
 	lock(s);
-	for (;;) {
-		bool lead = !s->has_leader;
-		if (lead) {
-			s->has_leader = true;
-			unlock(s);
-			(void)intake(s);
-			lock(s);
-			s->has_leader = false;
-		}
+	for (bool just_ran = true;; just_ran = false) {
+		if (!s->has_leader)
+			lead(s, just_ran, out);
 		uint64_t next_wake_ns = serve_wake_sleepers(s, task_now_ns());
+		if (out->n > 0 && !serve_next_is_quick(s)) {
+			unlock(s);
+			send_or_die(answers_flush(out));
+			lock(s);
+			continue;
+		}
 		struct job *j = serve_take_ready(s);
 		if (j) {
 			serve_wake_another(s);
@@ -383,7 +430,7 @@ static struct job *next_job(struct serve *s)
 		}
 		s->has_leader = s->leader_waits = true;
 		unlock(s);
-		wait_for_message(s, next_wake_ns);
+		wait_for_message(s, next_wake_ns, out);
 		lock(s);
 		s->has_leader = s->leader_waits = false;
 	}
@@ -393,6 +440,7 @@ static void *thread_main(void *arg)
 {
 	struct serve *s = arg;
 	struct worker w;
+	struct answers out = { .sock = s->sock };
 	struct why why = { 0 };
 	int err = worker_init(&w, &why);
 	if (err == 0)
@@ -405,7 +453,7 @@ static void *thread_main(void *arg)
 	if (pthread_barrier_wait(&s->confined) == PTHREAD_BARRIER_SERIAL_THREAD)
 		send_or_die(serve_send_hello(s));
 	for (;;)
-		run_job(s, &w, next_job(s));
+		run_job(s, &w, next_job(s, &out), &out);
 	return NULL;
 }
 

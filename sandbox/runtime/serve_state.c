@@ -63,7 +63,8 @@ int serve_state_new(const struct serve_options *o, struct serve **ret, struct wh
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	s->loader.types = types_new();
 	s->loader.hostcalls = s->loader.types ? hostcalls_new(s->loader.types) : NULL;
-	if (s->wake_fd < 0 || !s->loader.hostcalls ||
+	s->inbox = ipc_inbox_new();
+	if (s->wake_fd < 0 || !s->inbox || !s->loader.hostcalls ||
 	    heap_init(&s->ready, SERVE_JOBS_MAX, more_urgent) < 0 ||
 	    heap_init(&s->asleep, SERVE_JOBS_MAX, wakes_earlier) < 0) {
 		serve_state_free(s);
@@ -84,6 +85,7 @@ void serve_state_free(struct serve *s)
 	}
 	heap_fini(&s->ready);
 	heap_fini(&s->asleep);
+	ipc_inbox_free(s->inbox);
 	hostcalls_free(s->loader.hostcalls);
 	types_free(s->loader.types);
 	if (s->wake_fd >= 0)
@@ -209,6 +211,12 @@ struct job *serve_take_ready(struct serve *s)
 		j->state = JOB_RUNNING;
 	}
 	return j;
+}
+
+bool serve_next_is_quick(const struct serve *s)
+{
+	const struct job *j = heap_first(&s->ready);
+	return j && j->kind == JOB_EVENT && j->task.slices == 0 && j->function->quick;
 }
 
 uint64_t serve_wake_sleepers(struct serve *s, uint64_t now_ns)

@@ -41,8 +41,10 @@ struct serve {
 	struct line starved; /* wait because all slots are taken */
 
 	/* the leader's */
+	struct ipc_inbox *inbox;
 	uint64_t last_message_ns, gap_ns;
-	uint8_t packet[IPC_PACKET_BYTES];
+	unsigned no_spins;     /* that many waits are not worth polling first */
+	unsigned spins_failed; /* lately */
 };
 
 int serve_state_new(const struct serve_options *o, struct serve **ret, struct why *why) MUST_USE;
@@ -59,6 +61,8 @@ void serve_cancel(struct serve *s, uint64_t event);
 void serve_make_ready(struct serve *s, struct job *j);
 void serve_put_asleep(struct serve *s, struct job *j);
 struct job *serve_take_ready(struct serve *s);
+/* The next one to take will hardly be noticed; false as well when there is none. */
+bool serve_next_is_quick(const struct serve *s);
 /* Readies those whose time has come; returns when the next one's will, UINT64_MAX = none. */
 uint64_t serve_wake_sleepers(struct serve *s, uint64_t now_ns);
 void serve_wake_another(struct serve *s);
