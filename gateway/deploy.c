@@ -132,6 +132,12 @@ static int grant(struct deploy_job *j)
 	return 0;
 }
 
+/* A restore has it from the registry, an upload from what CHECK finds. */
+static bool knows_its_name(const struct deploy_job *j)
+{
+	return j->is_restore || j->stage >= DEPLOY_TURN;
+}
+
 /* One job per name beyond TURN; who came first goes first. */
 static bool is_its_turn(const struct deploy_job *j)
 {
@@ -144,7 +150,7 @@ static bool is_its_turn(const struct deploy_job *j)
 		if (i == j)
 			before = false;
 		else if (strcmp(i->name, j->name) == 0 &&
-			 (i->stage > DEPLOY_TURN || (before && i->stage == DEPLOY_TURN)))
+			 (i->stage > DEPLOY_TURN || (before && knows_its_name(i))))
 			return false;
 	}
 	return true;
@@ -217,9 +223,16 @@ static int ignore_key(void *arg, const struct registry_key *k)
 	return 0;
 }
 
+/* A restore is for the version that the registry has; meanwhile that may be another, or none. */
+static int same_version(void *arg, const struct registry_function *f)
+{
+	struct deploy_job *j = arg;
+	j->is_superseded = f->revision != j->revision || strcmp(f->hash, j->hash) != 0;
+	return 0;
+}
+
 static bool is_wanted(struct deploy_job *j)
 {
-	unsigned next = 0;
 	if (!j->is_restore) {
 		int err = registry_keys(j->d->env.registry, j->key_id, ignore_key, NULL, NULL);
 		if (err == -E_UNKNOWN)
@@ -228,15 +241,29 @@ static bool is_wanted(struct deploy_job *j)
 		j->err = err;
 		return err == 0;
 	}
-	/* A restore whose function was removed meanwhile. */
-	j->err = registry_revision_next(j->d->env.registry, j->name, &next, &j->why);
-	if (j->err == 0 && next != j->revision + 1)
-		j->err = why_set(&j->why, -E_UNKNOWN, "removed while it was being restored");
+	j->err = registry_functions(j->d->env.registry, j->name, same_version, j, &j->why);
+	j->is_superseded |= j->err == -E_UNKNOWN;
+	if (j->err == 0 && j->is_superseded)
+		j->err = why_set(&j->why, -E_UNKNOWN, "another version took its place");
 	return j->err == 0;
+}
+
+struct hashes {
+	size_t n;
+	char hash[REGISTRY_VERSIONS_KEPT][REGISTRY_HASH_TEXT];
+};
+
+static int hash_take(void *arg, const struct registry_function *f)
+{
+	struct hashes *h = arg;
+	if (h->n < ARRAY_LEN(h->hash))
+		(void)snprintf(h->hash[h->n++], REGISTRY_HASH_TEXT, "%s", f->hash);
+	return 0;
 }
 
 static int record(struct deploy_job *j)
 {
+	struct hashes before = { 0 };
 	const struct registry_function f = {
 		.name = j->name,
 		.version = j->manifest.version ? j->manifest.version : "0.0.0",
@@ -248,12 +275,18 @@ static int record(struct deploy_job *j)
 		.report = j->report,
 		.deployed_wall_ms = wall_ms(),
 	};
-	return registry_function_put(j->d->env.registry, &f, &j->why);
+	/* The oldest version goes with this one; so do its files. */
+	int err = registry_versions(j->d->env.registry, j->name, hash_take, &before, &j->why);
+	if (err == 0)
+		err = registry_function_put(j->d->env.registry, &f, &j->why);
+	for (size_t i = 0; err == 0 && i < before.n; i++)
+		deployer_forget(j->d, before.hash[i]);
+	return err;
 }
 
 static int restore_row(void *arg, const struct registry_function *f);
 
-/* The sandbox has the new revision, but the registry could not note it: the old one goes back. */
+/* The sandbox has the new revision, but the registry does not: what it has goes back. */
 static void take_back(struct deploy_job *j)
 {
 	struct deployer *d = j->d;
@@ -268,9 +301,12 @@ static void on_loaded(void *arg, int err, const char *why)
 	struct deploy_job *j = arg;
 	struct deployer *d = j->d;
 	j->is_loading = false;
-	if (j->stage == DEPLOY_OVER) {
+	if (j->stage == DEPLOY_OVER) { /* whoever asked was told that it failed */
 		TAILQ_REMOVE(&d->owed, j, link);
+		if (err == 0 && !j->is_restore)
+			take_back(j);
 		deploy_job_free(j);
+		advance(d);
 		return;
 	}
 	if (err < 0) {
@@ -451,6 +487,14 @@ bool deployer_uses(const struct deployer *d, const char *hash)
 			return true;
 	}
 	return false;
+}
+
+void deployer_forget(struct deployer *d, const char *hash)
+{
+	if (registry_hash_used(d->env.registry, hash) || deployer_uses(d, hash))
+		return;
+	store_remove(d->env.store, hash);
+	seal_remove(d->env.seal, hash);
 }
 
 static int take_key(void *arg, const struct registry_key *k)

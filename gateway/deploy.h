@@ -67,6 +67,8 @@ int deployer_restore(struct deployer *d, struct why *why) MUST_USE;
 
 /* Is a deploy on its way whose module has this hash? Its files are not to be removed then. */
 bool deployer_uses(const struct deployer *d, const char *hash);
+/* Removes module and native code, unless a version in the registry or a deploy has the same. */
+void deployer_forget(struct deployer *d, const char *hash);
 
 struct deploy_request {
 	uint8_t *wasm; /* malloc'd; taken, also on an error */

@@ -37,6 +37,8 @@ void deploy_job_free(struct deploy_job *j)
 static void note_restored(struct deploy_job *j)
 {
 	struct deployer *d = j->d;
+	if (j->is_superseded)
+		return; /* the row is somebody else's */
 	if (j->err == 0) {
 		LOG(LOG_INFO, "function restored", F_STR("function", j->name),
 		    F_U64("revision", j->revision), F_STR("from", j->is_cached ? "cache" : "wasm"),
@@ -91,9 +93,12 @@ static void tell(struct deploy_job *j)
 void deploy_job_over(struct deploy_job *j, int err)
 {
 	struct deployer *d = j->d;
+	bool has_files = !j->is_restore && j->stage >= DEPLOY_KEEP;
 	j->err = err;
 	j->stage = DEPLOY_OVER;
 	TAILQ_REMOVE(&d->jobs, j, link);
+	if (has_files && err < 0)
+		deployer_forget(d, j->hash);
 	if (j->is_restore) {
 		note_restored(j);
 	} else {

@@ -23,8 +23,9 @@ struct deploy_job {
 	struct deployer *d;
 	TAILQ_ENTRY(deploy_job) link;
 	enum deploy_stage stage;
-	bool is_restore; /* done is NULL then */
-	bool is_cached;  /* restore: the sealed code was good */
+	bool is_restore;    /* done is NULL then */
+	bool is_cached;     /* restore: the sealed code was good */
+	bool is_superseded; /* restore: the registry has another version by now, or none */
 	bool granted;
 	deploy_done *done;
 	void *arg;

@@ -56,7 +56,7 @@ static int check_restore(struct deploy_job *j, const struct deploy_env *env,
 	if (json.len > 0)
 		err = manifest_parse(json, &most, &j->arena, &j->manifest, &j->why);
 	else
-		j->manifest.limits = manifest_limits_default;
+		manifest_default(&most, &j->manifest);
 	if (err < 0)
 		return err;
 	err = seal_get(env->seal, id, &j->so_fd, &miss);

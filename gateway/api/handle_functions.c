@@ -163,15 +163,6 @@ static void path_forget(struct gateway *g, const char *name, const json_t *bindi
 	(void)path_function_remove(g->path, name); /* -E_UNKNOWN: it never loaded */
 }
 
-/* Module and native code, unless another function has the same. */
-static void files_forget(struct gateway *g, const char *hash)
-{
-	if (registry_hash_used(g->registry, hash) || deployer_uses(g->deployer, hash))
-		return;
-	store_remove(g->store, hash);
-	seal_remove(g->seal, hash);
-}
-
 void api_functions_remove(struct api_request *q)
 {
 	struct gateway *g = q->g;
@@ -189,7 +180,7 @@ void api_functions_remove(struct api_request *q)
 	if (err == 0) {
 		path_forget(g, q->arg, ids);
 		for (size_t i = 0; i < remains.n; i++)
-			files_forget(g, remains.hash[i]);
+			deployer_forget(g->deployer, remains.hash[i]);
 		LOG(LOG_NOTE, "function removed", F_STR("function", q->arg),
 		    F_U64("bindings", json_array_size(ids)));
 		request_reply(q, 204, NULL);
