@@ -3,6 +3,13 @@
 #include <string.h>
 
 #include "gateway/path_impl.h"
+#include "gateway/text.h"
+
+/* A broker's or a guest's words, cut somewhere: one bad byte must not cost the whole answer. */
+static json_t *text_of(const char *s, size_t cap)
+{
+	return text_json((struct span){ (const uint8_t *)s, strnlen(s, cap) });
+}
 
 static json_t *brokers_status(struct path *p, uint64_t *ret_dropped)
 {
@@ -12,12 +19,13 @@ static json_t *brokers_status(struct path *p, uint64_t *ret_dropped)
 		struct trigger_status s;
 		b->trigger->ops->status(b->trigger, &s);
 		*ret_dropped += s.dropped;
-		json_t *one = json_pack("{s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:I}", "name",
-					b->config->name, "url", b->config->url, "state", s.state,
-					"detail", s.detail, "subscriptions", (int)s.subscriptions,
-					"received", (json_int_t)s.received, "published",
-					(json_int_t)s.published, "dropped", (json_int_t)s.dropped,
-					"queued", (json_int_t)s.queued);
+		json_t *one =
+			json_pack("{s:s, s:s, s:s, s:o, s:i, s:i, s:I, s:I, s:I, s:I}", "name",
+				  b->config->name, "url", b->config->url, "state", s.state,
+				  "detail", text_of(s.detail, sizeof(s.detail)), "subscriptions",
+				  (int)s.subscriptions, "pending", (int)s.pending, "received",
+				  (json_int_t)s.received, "published", (json_int_t)s.published,
+				  "dropped", (json_int_t)s.dropped, "queued", (json_int_t)s.queued);
 		if (one)
 			(void)json_array_append_new(list, one);
 	}
@@ -47,11 +55,12 @@ json_t *path_status(struct path *p)
 	uint64_t dropped = atomic_load(&p->unbound);
 	dispatch_status(p->dispatch, &d);
 	json_t *brokers = brokers_status(p, &dropped);
-	return json_pack("{s:o, s:{s:i, s:s, s:i, s:i, s:s}, s:i, s:i, s:o}", "brokers", brokers,
+	return json_pack("{s:o, s:{s:i, s:s, s:i, s:i, s:o}, s:i, s:i, s:o}", "brokers", brokers,
 			 "sandbox", "pid", (int)d.sandbox.pid, "state", d.sandbox.state, "restarts",
 			 (int)d.sandbox.restarts, "workers", (int)d.workers, "last_death",
-			 d.sandbox.last_death, "functions", (int)d.functions, "bindings",
-			 (int)p->nbindings, "events", events_status(p, &d, dropped));
+			 text_of(d.sandbox.last_death, sizeof(d.sandbox.last_death)), "functions",
+			 (int)d.functions, "bindings", (int)p->nbindings, "events",
+			 events_status(p, &d, dropped));
 }
 
 static json_t *counts_json(const uint64_t *counts)
@@ -73,12 +82,11 @@ json_t *path_function_counts(struct path *p, const char *name)
 		char at[TIME_TEXT_BYTES];
 		time_text(f.last_error_wall_ms, at);
 		last = json_pack("{s:s, s:o}", "at", at, "reason",
-				 json_stringn_nocheck(f.last_error,
-						      strnlen(f.last_error, sizeof(f.last_error))));
+				 text_of(f.last_error, sizeof(f.last_error)));
 	}
-	return json_pack("{s:s, s:s, s:o, s:f, s:o}", "state", f.state, "reason", f.reason,
-			 "counts", counts_json(f.counts), "cpu_us_mean", f.cpu_us_mean,
-			 "last_error", last);
+	return json_pack("{s:s, s:o, s:o, s:f, s:o}", "state", f.state, "reason",
+			 text_of(f.reason, sizeof(f.reason)), "counts", counts_json(f.counts),
+			 "cpu_us_mean", f.cpu_us_mean, "last_error", last);
 }
 
 json_t *path_binding_counts(struct path *p, uint64_t id)

@@ -247,8 +247,12 @@ static void op_status(struct trigger *t, struct trigger_status *ret)
 					.subscriptions = m->subscriptions,
 					.queued = m->outbox_n };
 	unsigned refused = 0;
-	for (const struct mqtt_route *r = m->routes; r; r = r->next)
+	for (const struct mqtt_route *r = m->routes; r; r = r->next) {
 		refused += r->refused;
+		ret->pending += mqtt_route_pending(r);
+	}
+	if (ret->pending == 0 && m->routes_dirty) /* what is wanted is not even planned */
+		ret->pending = 1;
 	if (refused > 0)
 		(void)snprintf(ret->detail, sizeof(ret->detail),
 			       "the broker refused %u subscriptions; see the log", refused);

@@ -80,6 +80,8 @@ uint64_t mqtt_now_ns(void);
 int mqtt_connect(struct mqtt *m, struct why *why) MUST_USE;
 /* Tells the broker about routes that changed. False: the connection is gone. */
 bool mqtt_renew(struct mqtt *m);
+/* Has the broker still to confirm something about it, or has it refused? lock held. */
+bool mqtt_route_pending(const struct mqtt_route *r);
 /* At a new connection: which routes are to be subscribed again. */
 void mqtt_renew_all(struct mqtt *m, bool session_present);
 

@@ -277,12 +277,16 @@ static void plan(struct mqtt *m)
 	}
 }
 
+bool mqtt_route_pending(const struct mqtt_route *r)
+{
+	return r->want ? !r->subscribed || r->had_qos != r->want_qos : r->subscribed;
+}
+
 /* The first about which the broker is to be told something. lock held. */
 static struct mqtt_route *next_change(struct mqtt *m)
 {
 	for (struct mqtt_route *r = m->routes; r; r = r->next) {
-		bool change = r->want ? !r->subscribed || r->had_qos != r->want_qos : r->subscribed;
-		if (change && !r->refused)
+		if (mqtt_route_pending(r) && !r->refused)
 			return r;
 	}
 	return NULL;

@@ -41,6 +41,7 @@ struct trigger_status {
 	const char *state; /* "connected", "connecting", "waiting", "stopped": a constant */
 	char detail[256];  /* why it is not connected, and what to do; "" */
 	unsigned subscriptions;
+	unsigned pending; /* changes of them that the far side has not confirmed, or refused */
 	uint64_t received, published;
 	uint64_t dropped; /* in or out: refused, with a reason in the log */
 	uint64_t queued;  /* waiting to go out */

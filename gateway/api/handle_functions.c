@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "gateway/api/request.h"
+#include "gateway/text.h"
 #include "gateway/wall.h"
 
 /* What the registry knows of a function, then what the path counted. */
@@ -13,9 +14,10 @@ static json_t *function_json(struct gateway *g, const struct registry_function *
 	char at[WALL_TEXT];
 	json_t *sheet = deploy_sheet_of(f->manifest);
 	json_t *item = json_pack(
-		"{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:O*, s:O*, s:s}", "name", f->name,
+		"{s:s, s:s, s:i, s:s, s:s, s:s, s:o, s:s, s:O*, s:O*, s:s}", "name", f->name,
 		"version", f->version, "revision", (int)f->revision, "hash", f->hash, "key_id",
-		f->key_id, "state", f->state, "reason", f->reason, "kind",
+		f->key_id, "state", f->state, "reason",
+		text_json((struct span){ (const uint8_t *)f->reason, strlen(f->reason) }), "kind",
 		f->is_reactor ? "reactor" : "command", "limits", json_object_get(sheet, "limits"),
 		"capabilities", json_object_get(sheet, "capabilities"), "deployed_at",
 		wall_text(f->deployed_wall_ms, at));

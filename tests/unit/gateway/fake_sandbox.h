@@ -116,6 +116,10 @@ static void fake_answer(struct ipc_invoke *m, const char *text)
 		r.trap = 1;
 		r.why = fake_span("memory at f+0x1a");
 	}
+	if ((rest = fake_rest(text, "say"))) {
+		r.status = IPC_FAILED;
+		r.why = fake_span(rest);
+	}
 	if (!ipc_put_result(&w, &r))
 		abort();
 	if (fake_rest(text, "badfd"))
