@@ -2,6 +2,7 @@
 #include "gateway/logs.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
 #include <time.h>
@@ -201,6 +202,14 @@ static bool field_next(struct rd *r, struct field *ret)
 	return rd_ok(r);
 }
 
+/* Ids of events are text: beyond 2^53, numbers of JavaScript and jq are not exact. */
+static json_t *id_json(uint64_t id)
+{
+	char text[24];
+	(void)snprintf(text, sizeof(text), "%" PRIu64, id);
+	return json_string(text);
+}
+
 static json_t *field_json(const struct field *f)
 {
 	switch (f->kind) {
@@ -210,6 +219,8 @@ static json_t *field_json(const struct field *f)
 	case LOG_F_ERR:
 		return json_string(why_name((int)(int64_t)f->u));
 	default:
+		if (span_eq(f->key, "event"))
+			return id_json(f->u);
 		return json_integer((json_int_t)f->u);
 	}
 }

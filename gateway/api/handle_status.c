@@ -44,22 +44,20 @@ static json_t *memory(const json_t *sandbox)
 	return list;
 }
 
-/* Every broker is connected, and where there are bindings there are subscriptions: what happens from
- * now on is seen. */
-static bool is_ready(const json_t *brokers, uint64_t bindings)
+/* Every broker is connected and has confirmed every subscription: what happens from now on is seen. */
+static bool is_ready(const json_t *brokers)
 {
 	size_t i;
 	json_t *b;
-	json_int_t subscriptions = 0;
 	json_array_foreach((json_t *)brokers, i, b)
 	{
 		const char *url = json_string_value(json_object_get(b, "url"));
 		const char *state = json_string_value(json_object_get(b, "state"));
-		subscriptions += json_integer_value(json_object_get(b, "subscriptions"));
-		if (url && *url && (!state || strcmp(state, "connected") != 0))
+		json_int_t pending = json_integer_value(json_object_get(b, "pending"));
+		if (url && *url && (!state || strcmp(state, "connected") != 0 || pending > 0))
 			return false;
 	}
-	return bindings == 0 || subscriptions > 0;
+	return true;
 }
 
 void api_status(struct api_request *q)
@@ -81,7 +79,7 @@ void api_status(struct api_request *q)
 	json_t *path = path_status(g->path);
 	(void)json_object_update_missing(status, path);
 	json_decref(path);
-	bool ready = is_ready(json_object_get(status, "brokers"), counts.bindings);
+	bool ready = is_ready(json_object_get(status, "brokers"));
 	(void)json_object_set_new(status, "ready", json_boolean(ready));
 	(void)json_object_set_new(status, "memory", memory(json_object_get(status, "sandbox")));
 	request_reply(q, 200, status);

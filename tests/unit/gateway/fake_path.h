@@ -10,7 +10,7 @@
 
 struct path {
 	uv_loop_t *loop;
-	unsigned functions, bindings;
+	unsigned functions, bindings, pending;
 };
 
 struct pending {
@@ -126,7 +126,7 @@ int path_invoke(struct path *p, const char *function, const struct event *e, pat
 	struct pending *n = pending_new(p, span_eq(e->payload, "slow") ? 300 : 1);
 	n->result = done;
 	n->arg = arg;
-	n->event = (struct event){ .id = 4711 };
+	n->event = (struct event){ .id = UINT64_C(9007199254740993) };
 	if (e->payload.len > 0)
 		memcpy(n->payload, e->payload.at, e->payload.len);
 	else if (e->topic.len > 0 && e->topic.len < sizeof(n->payload))
@@ -136,9 +136,10 @@ int path_invoke(struct path *p, const char *function, const struct event *e, pat
 
 json_t *path_status(struct path *p)
 {
-	return json_pack("{s:[{s:s, s:s, s:s, s:i}], s:{s:i}}", "brokers", "name", "default", "url",
-			 "tcp://127.0.0.1:1883", "state", p->bindings ? "connected" : "connecting",
-			 "subscriptions", (int)p->bindings, "sandbox", "pid", 0);
+	return json_pack("{s:[{s:s, s:s, s:s, s:i, s:i}], s:{s:i}}", "brokers", "name", "default",
+			 "url", "tcp://127.0.0.1:1883", "state",
+			 p->bindings ? "connected" : "connecting", "subscriptions",
+			 (int)p->bindings, "pending", (int)p->pending, "sandbox", "pid", 0);
 }
 
 json_t *path_function_counts(struct path *p, const char *name)

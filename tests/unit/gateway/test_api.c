@@ -306,6 +306,8 @@ static void a_function_goes_through_its_whole_life(void **state)
 	expect(s, "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a#\"}", 422, "a#");
 	expect(s, "GET /api/v1/bindings", "", 200, "\"id\":1");
 	expect(s, "GET /api/v1/status", "", 200, "\"ready\":true");
+	s->g.path->pending = 1; /* of two bindings, one is not subscribed to yet */
+	expect(s, "GET /api/v1/status", "", 200, "\"ready\":false");
 	expect(s, "DELETE /api/v1/functions/f", "", 409, "E_BOUND");
 	expect(s, "DELETE /api/v1/functions/f?bindings=1", "", 204, "");
 	expect(s, "GET /api/v1/bindings", "", 200, "{\"items\":[]}");
@@ -318,6 +320,8 @@ static void an_invocation_shows_everything_that_came_of_it(void **state)
 	trust(s);
 	deploy(s, "POST /api/v1/functions", NAMED_F, 201, "");
 	expect(s, "POST /api/v1/functions/f/invoke", "hello", 200, "\"reply\":\"hello\"");
+	expect(s, "POST /api/v1/functions/f/invoke", "hello", 200,
+	       "\"event\":\"9007199254740993\"");
 	expect(s, "POST /api/v1/functions/f/invoke", "hello", 200, "\"payload_base64\":\"//4=\"");
 	expect(s, "POST /api/v1/functions/f/invoke", "hello", 200,
 	       "\"log\":[{\"level\":\"warning\",\"text\":\"careful\"}");
