@@ -55,6 +55,32 @@ LLVMTypeRef gen_type(const struct gen *g, uint8_t code)
 	}
 }
 
+static LLVMValueRef vector(const struct gen *g, const uint8_t bytes[16])
+{
+	LLVMValueRef lanes[16];
+	for (size_t i = 0; i < ARRAY_LEN(lanes); i++)
+		lanes[i] = LLVMConstInt(g->i8, bytes[i], false);
+	return LLVMConstVector(lanes, ARRAY_LEN(lanes));
+}
+
+/* Floats are made from their bits: a double cannot carry every NaN of a float. */
+LLVMValueRef gen_constant(const struct gen *g, uint8_t type, const union aot_value *v)
+{
+	switch (type) {
+	case AOT_I32:
+		return gen_i32(g, v->i32);
+	case AOT_I64:
+		return gen_i64(g, v->i64);
+	case AOT_F32:
+		return LLVMConstBitCast(gen_i32(g, v->i32), g->f32);
+	case AOT_F64:
+		return LLVMConstBitCast(gen_i64(g, v->i64), g->f64);
+	default:
+		ENSURE(type == AOT_V128);
+		return vector(g, v->v128);
+	}
+}
+
 LLVMValueRef gen_intrinsic(struct gen *g, const char *name, LLVMTypeRef *over, size_t nover,
 			   LLVMValueRef *args, unsigned nargs)
 {

@@ -72,6 +72,7 @@ struct fn {
 LLVMTypeRef gen_type(const struct gen *g, uint8_t code);
 LLVMValueRef gen_i32(const struct gen *g, uint32_t v);
 LLVMValueRef gen_i64(const struct gen *g, uint64_t v);
+LLVMValueRef gen_constant(const struct gen *g, uint8_t type, const union aot_value *v);
 /* An intrinsic overloaded on over[0..nover). */
 LLVMValueRef gen_intrinsic(struct gen *g, const char *name, LLVMTypeRef *over, size_t nover,
 			   LLVMValueRef *args, unsigned nargs);
@@ -101,15 +102,19 @@ LLVMValueRef fn_helper(struct fn *fn, size_t op, LLVMTypeRef result, LLVMValueRe
 		       unsigned nargs);
 
 /* One function per class of opcode: control.c, call.c, variable.c, memory.c, table.c, numeric.c,
- * convert.c */
+ * convert.c, simd.c */
 typedef void emit_insn(struct fn *fn, const struct wasm_insn *insn);
 emit_insn emit_control, emit_call, emit_call_indirect, emit_parametric, emit_variable, emit_const;
 emit_insn emit_load, emit_store, emit_memory, emit_table, emit_reference;
 emit_insn emit_test, emit_compare, emit_unary, emit_binary, emit_shift, emit_divide, emit_convert;
+emit_insn emit_simd;
 void control_enter(struct fn *fn, uint32_t op, const struct aot_functype *type);
 bool control_skip(struct fn *fn, const struct wasm_insn *insn);
 void control_return(struct fn *fn);
 LLVMValueRef table_address(struct fn *fn, uint32_t table);
+/* Where a load or store goes that has `at` as its operand; checked as far as it must be. */
+LLVMValueRef memory_address(struct fn *fn, const struct wasm_insn *insn, LLVMValueRef at);
+LLVMValueRef numeric_quiet(struct fn *fn, LLVMValueRef v);
 
 /* descriptor.c, thunk.c */
 void descriptor_emit(struct gen *g);

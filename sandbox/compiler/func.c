@@ -91,6 +91,7 @@ static emit_insn *const emit[] = {
 	[WASM_CLASS_COMPARE] = emit_compare,   [WASM_CLASS_UNARY] = emit_unary,
 	[WASM_CLASS_BINARY] = emit_binary,     [WASM_CLASS_SHIFT] = emit_shift,
 	[WASM_CLASS_DIVIDE] = emit_divide,     [WASM_CLASS_CONVERT] = emit_convert,
+	[WASM_CLASS_SIMD] = emit_simd,
 };
 
 static void make_locals(struct fn *fn)

@@ -26,11 +26,11 @@ static LLVMValueRef mem_base(struct fn *fn)
 	return fn->mem_base;
 }
 
-static LLVMValueRef address(struct fn *fn, const struct wasm_insn *insn)
+LLVMValueRef memory_address(struct fn *fn, const struct wasm_insn *insn, LLVMValueRef at)
 {
 	struct gen *g = fn->g;
 	LLVMBuilderRef b = g->b;
-	LLVMValueRef at = LLVMBuildZExt(b, fn_pop(fn), g->i64, "");
+	at = LLVMBuildZExt(b, at, g->i64, "");
 	if (insn->offset) {
 		at = LLVMBuildNUWAdd(b, at, gen_i64(g, insn->offset), "");
 		if (LLVMIsAInstruction(at))
@@ -76,7 +76,7 @@ void emit_load(struct fn *fn, const struct wasm_insn *insn)
 	bool narrow =
 		LLVMGetTypeKind(type) == LLVMIntegerTypeKind && bits < LLVMGetIntTypeWidth(type);
 	LLVMTypeRef in_memory = narrow ? LLVMIntTypeInContext(g->ctx, bits) : type;
-	LLVMValueRef v = gen_load(g, in_memory, address(fn, insn), ALIAS_MEMORY);
+	LLVMValueRef v = gen_load(g, in_memory, memory_address(fn, insn, fn_pop(fn)), ALIAS_MEMORY);
 	if (narrow)
 		v = is_signed(insn) ? LLVMBuildSExt(g->b, v, type, "")
 				    : LLVMBuildZExt(g->b, v, type, "");
@@ -91,7 +91,7 @@ void emit_store(struct fn *fn, const struct wasm_insn *insn)
 	unsigned bits = wasm_access_bytes(insn->info) * 8;
 	if (LLVMGetTypeKind(type) == LLVMIntegerTypeKind && bits < LLVMGetIntTypeWidth(type))
 		v = LLVMBuildTrunc(g->b, v, LLVMIntTypeInContext(g->ctx, bits), "");
-	gen_store(g, v, address(fn, insn), ALIAS_MEMORY);
+	gen_store(g, v, memory_address(fn, insn, fn_pop(fn)), ALIAS_MEMORY);
 }
 
 static void helper3(struct fn *fn, size_t op, LLVMValueRef first)

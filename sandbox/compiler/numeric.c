@@ -111,7 +111,7 @@ void emit_unary(struct fn *fn, const struct wasm_insn *insn)
 /* x86 has no instruction for llvm.minimum, and what LLVM makes of it passes a signalling NaN on as
  * it is. Multiplying by a 1 that the optimiser does not know makes it quiet and changes nothing
  * else. */
-static LLVMValueRef quiet(struct fn *fn, LLVMValueRef v)
+LLVMValueRef numeric_quiet(struct fn *fn, LLVMValueRef v)
 {
 	if (!fn->g->t->is_x86)
 		return v;
@@ -144,7 +144,7 @@ void emit_binary(struct fn *fn, const struct wasm_insn *insn)
 		return;
 	}
 	LLVMValueRef v = intrinsic(fn, row->intrinsic, x, y);
-	fn_push(fn, row->as ? quiet(fn, v) : v);
+	fn_push(fn, row->as ? numeric_quiet(fn, v) : v);
 }
 
 /* Wasm takes the count modulo the width, LLVM calls a larger one poison (but not for funnels). */

@@ -2,26 +2,10 @@
 /* Locals, globals, constants, drop and select. */
 #include "sandbox/compiler/codegen.h"
 
-/* Floats are made from their bits: a double cannot carry every NaN of a float. */
-static LLVMValueRef constant(struct gen *g, uint8_t type, const union aot_value *v)
-{
-	switch (type) {
-	case AOT_I32:
-		return gen_i32(g, v->i32);
-	case AOT_I64:
-		return gen_i64(g, v->i64);
-	case AOT_F32:
-		return LLVMConstBitCast(gen_i32(g, v->i32), g->f32);
-	default:
-		ENSURE(type == AOT_F64);
-		return LLVMConstBitCast(gen_i64(g, v->i64), g->f64);
-	}
-}
-
 void emit_const(struct fn *fn, const struct wasm_insn *insn)
 {
 	static const uint8_t type[] = { AOT_I32, AOT_I64, AOT_F32, AOT_F64 };
-	fn_push(fn, constant(fn->g, type[insn->op - WASM_I32_CONST], &insn->value));
+	fn_push(fn, gen_constant(fn->g, type[insn->op - WASM_I32_CONST], &insn->value));
 }
 
 void emit_parametric(struct fn *fn, const struct wasm_insn *insn)
@@ -56,7 +40,7 @@ static void global_get(struct fn *fn, uint32_t index)
 	const struct wasm_global *global = &g->m->globals[index];
 	if (index >= g->m->nimported_globals && !global->type.is_mutable &&
 	    global->init.kind == AOT_CONST_VALUE) {
-		fn_push(fn, constant(g, global->type.type, &global->init.value));
+		fn_push(fn, gen_constant(g, global->type.type, &global->init.value));
 		return;
 	}
 	fn_push(fn, gen_load(g, gen_type(g, global->type.type), global_address(fn, index),

@@ -119,7 +119,7 @@ struct wasm_module {
 /* Parts of WebAssembly 2.0 that can be refused as a whole. */
 enum wasm_feature { WASM_FEATURE_SIMD = 1 << 0 };
 /* What sandbox/compiler translates: THE switch. */
-enum { WASM_FEATURES_COMPILED = 0 };
+enum { WASM_FEATURES_COMPILED = WASM_FEATURE_SIMD };
 
 /* Decodes and validates. Returns 0; -E_INVALID, -E_UNSUPPORTED (a proposal beyond 2.0, or until the
  * compiler has it, SIMD: by name and offset), -E_LIMIT, -ENOMEM (the arena's cap); why names the
