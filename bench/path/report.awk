@@ -57,7 +57,7 @@ function aims(    t) {
 	aim("CPU a message, QoS 0", get(t, "penstock", 0, "flood_cpu_us"), 17, 1, "us")
 	aim("CPU a message, QoS 1, against Node-RED", get(t, "penstock", 1, "flood_cpu_us"), get(t, "nodered", 1, "flood_cpu_us"), 1, "us")
 	aim("idle memory (PSS)", from_idle["idle_pss_mb"], 25, 1, "MB")
-	aim("start to subscribed", from_idle["start_ms"], 150, 0, "ms")
+	aim("start to subscribed", from_idle["start_ms"], 150, 1, "ms")
 }
 
 function losses(    i, m, q, n) {
