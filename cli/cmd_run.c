@@ -241,7 +241,7 @@ static int compile_run(struct cli *c)
 		code = so_write(c, so, out, &bytes);
 	if (code != CODE_OK)
 		return code;
-	OWN_JSON *report = json_loads(text, 0, NULL);
+	OWN_JSON *report = json_loads(text, JSON_ALLOW_NUL, NULL);
 	if (cli_json(c)) {
 		json_print(c, report);
 		return CODE_OK;

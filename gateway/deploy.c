@@ -183,7 +183,7 @@ static void on_compiled(void *arg, const struct compile_result *r)
 	if (r->err < 0) {
 		deploy_job_over(j, why_set(&j->why, r->err, "%s", why_text(r->why, r->err)));
 	} else {
-		json_t *report = json_loads(r->report, 0, NULL);
+		json_t *report = json_loads(r->report, JSON_ALLOW_NUL, NULL);
 		j->is_reactor = json_is_true(json_object_get(report, "is_reactor"));
 		json_decref(report);
 		work_start(j, DEPLOY_KEEP, keep_on_thread, on_kept);

@@ -64,7 +64,7 @@ static void tell(struct deploy_job *j)
 	    asprintf(&named, "function \"%s\": %s", j->name, text) >= 0)
 		text = named;
 	json_t *sheet = j->err == 0 || j->err == -EPERM ? deploy_sheet(&j->manifest) : NULL;
-	json_t *report = j->report ? json_loads(j->report, 0, NULL) : NULL;
+	json_t *report = j->report ? json_loads(j->report, JSON_ALLOW_NUL, NULL) : NULL;
 	const struct deploy_outcome o = {
 		.err = j->err,
 		.why = text,
