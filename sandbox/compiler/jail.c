@@ -2,10 +2,14 @@
 #include "sandbox/compiler/jail.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <seccomp.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/landlock.h"
 
 /* The sanitizers reserve terabytes of address space, and look at /proc when they report. */
 #if defined(__has_feature)
@@ -44,7 +48,6 @@ static const int allowed[] = {
 	SCMP_SYS(sigaltstack),
 	SCMP_SYS(getpid),
 	SCMP_SYS(gettid),
-	SCMP_SYS(tgkill),
 	SCMP_SYS(getrusage),
 	SCMP_SYS(getrandom),
 	SCMP_SYS(clock_gettime),
@@ -64,6 +67,28 @@ static const int refused[] = {
 	SCMP_SYS(prlimit64), SCMP_SYS(sched_getaffinity),
 };
 
+static const int linker_allowed[] = {
+	SCMP_SYS(execve),
+	/* the start of a program */
+	SCMP_SYS(set_tid_address),
+	SCMP_SYS(set_robust_list),
+	SCMP_SYS(rseq),
+	SCMP_SYS(pread64),
+	/* files by name: those that Landlock leaves */
+	SCMP_SYS(newfstatat),
+	SCMP_SYS(faccessat),
+	SCMP_SYS(faccessat2),
+	SCMP_SYS(readlinkat),
+	SCMP_SYS(getcwd),
+	SCMP_SYS(uname),
+	SCMP_SYS(sched_getaffinity),
+#ifdef __x86_64__
+	SCMP_SYS(access),
+	SCMP_SYS(arch_prctl),
+	SCMP_SYS(readlink),
+#endif
+};
+
 static int add_rules(scmp_filter_ctx filter, uint32_t action, const int *calls, size_t n)
 {
 	int rc = 0;
@@ -72,16 +97,40 @@ static int add_rules(scmp_filter_ctx filter, uint32_t action, const int *calls, 
 	return rc;
 }
 
-static int filter_load(struct why *why)
+static int compiler_rules(scmp_filter_ctx filter)
 {
-	uint32_t otherwise = JAIL_SANITIZED ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_KILL_PROCESS;
+	/* With the sanitizers this is what happens to everything else anyway. */
+	return JAIL_SANITIZED
+		       ? 0
+		       : add_rules(filter, SCMP_ACT_ERRNO(EPERM), refused, ARRAY_LEN(refused));
+}
+
+/* On top of what a compile may do: to be executed, to load libraries, to look at files. */
+static int linker_rules(scmp_filter_ctx filter)
+{
+	const unsigned for_change = O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | __O_TMPFILE;
+	const struct scmp_arg_cmp only_read = { 2, SCMP_CMP_MASKED_EQ, for_change, O_RDONLY };
+	const struct scmp_arg_cmp itself = { 0, SCMP_CMP_EQ, 0, 0 };
+	int rc = add_rules(filter, SCMP_ACT_ALLOW, linker_allowed, ARRAY_LEN(linker_allowed));
+	if (rc == 0)
+		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, only_read);
+	if (rc == 0)
+		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, itself);
+	return rc;
+}
+
+static int filter_load(uint32_t otherwise, int (*more)(scmp_filter_ctx filter), struct why *why)
+{
 	scmp_filter_ctx filter = seccomp_init(otherwise);
+	/* abort(); to other processes it would be kill() */
+	const struct scmp_arg_cmp to_itself = { 0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0 };
 	int rc = filter ? 0 : -ENOMEM;
 	if (rc == 0)
 		rc = add_rules(filter, SCMP_ACT_ALLOW, allowed, ARRAY_LEN(allowed));
-	/* With the sanitizers this is what happens to everything else anyway. */
-	if (rc == 0 && !JAIL_SANITIZED)
-		rc = add_rules(filter, SCMP_ACT_ERRNO(EPERM), refused, ARRAY_LEN(refused));
+	if (rc == 0)
+		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, to_itself);
+	if (rc == 0)
+		rc = more(filter);
 	if (rc == 0)
 		rc = seccomp_load(filter);
 	if (filter)
@@ -108,7 +157,7 @@ static int limit(int what, rlim_t soft, rlim_t hard, struct why *why)
 	return 0;
 }
 
-int jail_limit(const struct jail_limits *l, struct why *why)
+static int limits_set(const struct jail_limits *l, struct why *why)
 {
 	rlim_t bytes = (rlim_t)l->memory_mb << 20;
 	int rc = limit(RLIMIT_CPU, l->cpu_seconds, l->cpu_seconds + 1, why);
@@ -127,10 +176,22 @@ int jail_limit(const struct jail_limits *l, struct why *why)
 
 int jail_enter(const struct jail_limits *l, struct why *why)
 {
-	int rc = jail_limit(l, why);
+	uint32_t otherwise = JAIL_SANITIZED ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_KILL_PROCESS;
+	int rc = limits_set(l, why);
 	if (rc == 0)
 		rc = limit(RLIMIT_NOFILE, 0, 0, why);
 	if (rc == 0)
-		rc = filter_load(why);
+		rc = filter_load(otherwise, compiler_rules, why);
+	return rc;
+}
+
+int jail_linker(const struct jail_limits *l, struct why *why)
+{
+	static const char *const readable[] = { "/usr", "/lib", "/lib64", "/etc/ld.so.cache" };
+	int rc = limits_set(l, why);
+	if (rc == 0)
+		rc = landlock_enter(readable, ARRAY_LEN(readable), why);
+	if (rc == 0)
+		rc = filter_load(SCMP_ACT_ERRNO(EPERM), linker_rules, why);
 	return rc;
 }

@@ -13,8 +13,10 @@ struct jail_limits {
 	unsigned memory_mb;   /* address space, and the largest file written */
 };
 
-/* Resource limits only: for the linker, which has to open its libraries. */
-int jail_limit(const struct jail_limits *l, struct why *why) MUST_USE;
+/* For the linker, which has to be executed and to open its libraries: the same limits, a filter that
+ * refuses (EPERM) what it does not need, and by name only the system's programs and libraries can be
+ * opened, where the kernel has Landlock: not the device key, not another module. */
+int jail_linker(const struct jail_limits *l, struct why *why) MUST_USE;
 
 /* The limits and the system call filter; it cannot be undone. What is not allowed kills the process
  * by SIGSYS. Everything that LLVM opens must have been opened (target_open). */

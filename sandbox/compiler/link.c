@@ -55,7 +55,7 @@ static void child(const char *linker, int object_fd, int out_fd, int messages_fd
 		_exit(EXIT_NO_EXEC);
 	(void)close(3);
 	(void)close(4);
-	if (jail_limit(limits, NULL) == 0)
+	if (jail_linker(limits, NULL) == 0)
 		(void)execve(linker, (char *const *)argv, envp);
 	_exit(EXIT_NO_EXEC);
 }

@@ -3,14 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/landlock.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "base/landlock.h"
 
 static const int allowed[] = {
 	/* the descriptors it has */
@@ -104,27 +104,6 @@ int jail_process(const int *keep, size_t n, struct why *why)
 	return 0;
 }
 
-/* Handles every access right that the running kernel knows, and allows none. */
-static int landlock(struct why *why)
-{
-	/* Rights by version of the kernel's interface: 1 has 13, then REFER, TRUNCATE, IOCTL_DEV. */
-	static const uint8_t rights[] = { 0, 13, 14, 15, 15, 16 };
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-	if (abi <= 0)
-		return 0; /* an old kernel: the seccomp filter has to do */
-	size_t known = (size_t)abi < ARRAY_LEN(rights) ? (size_t)abi : ARRAY_LEN(rights) - 1;
-	const struct landlock_ruleset_attr attr = {
-		.handled_access_fs = (UINT64_C(1) << rights[known]) - 1,
-	};
-	long fd = syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr.handled_access_fs), 0);
-	if (fd < 0)
-		return why_set(why, -errno, "a Landlock rule set");
-	long err = syscall(SYS_landlock_restrict_self, fd, 0);
-	int saved = errno;
-	(void)close((int)fd);
-	return err < 0 ? why_set(why, -saved, "entering Landlock") : 0;
-}
-
 static struct scmp_arg_cmp arg_is(unsigned arg, scmp_datum_t value)
 {
 	return (struct scmp_arg_cmp){ arg, SCMP_CMP_EQ, value, 0 };
@@ -155,7 +134,7 @@ static int filter_rules(scmp_filter_ctx f)
 
 int jail_thread(struct why *why)
 {
-	int err = landlock(why);
+	int err = landlock_enter(NULL, 0, why); /* nothing can be opened by name */
 	if (err < 0)
 		return err;
 	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
