@@ -22,7 +22,7 @@ struct outbuf {
 };
 
 enum host_stream { HOST_STDIN, HOST_STDOUT, HOST_STDERR, HOST_CLOSED };
-enum { HOST_FDS = 3, HOST_KEEP_BYTES = 64 << 10 };
+enum { HOST_FDS = 3, HOST_KEEP_BYTES = 4 << 10 };
 
 struct host {
 	bool direct;           /* the streams are descriptors 0, 1, 2 of this process */

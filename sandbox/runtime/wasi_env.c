@@ -102,6 +102,13 @@ uint32_t wasi_clock_time_get(struct aot_instance *self, uint32_t id, uint64_t pr
 	return guest_return(t, guest_put_u64(self, ret, ns) ? WASI_OK : WASI_EFAULT);
 }
 
+/* Not inlined: errno is the thread's, and a checkpoint may change threads. */
+static __attribute__((noinline)) ssize_t random_some(uint8_t *to, size_t n)
+{
+	ssize_t got = getrandom(to, n, 0);
+	return got < 0 ? -errno : got;
+}
+
 uint32_t wasi_random_get(struct aot_instance *self, uint32_t at, uint32_t len)
 {
 	struct task *t = GUEST_ENTER();
@@ -110,8 +117,8 @@ uint32_t wasi_random_get(struct aot_instance *self, uint32_t at, uint32_t len)
 		return guest_return(t, WASI_EFAULT);
 	while (len > 0) {
 		size_t chunk = len < RANDOM_CHUNK_BYTES ? len : RANDOM_CHUNK_BYTES;
-		ssize_t n = getrandom(to, chunk, 0);
-		if (n < 0 && errno != EINTR)
+		ssize_t n = random_some(to, chunk);
+		if (n < 0 && n != -EINTR)
 			return guest_return(t, WASI_EIO);
 		n = n < 0 ? 0 : n;
 		to += n;

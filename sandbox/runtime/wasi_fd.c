@@ -108,6 +108,7 @@ static uint32_t write_event(struct aot_instance *self, struct task *t, enum host
 		else if (!outbuf_put(&h->reply, v.iov_base, v.iov_len))
 			return WASI_ENOMEM;
 		*ret_done += (uint32_t)v.iov_len;
+		task_checkpoint(t);
 	}
 	return WASI_OK;
 }

@@ -194,6 +194,19 @@ GUEST uint32_t fresh_then_dirty(SELF)
 	return bad;
 }
 
+/* Very much to stderr, all of it empty lines. */
+GUEST uint32_t write_newlines(SELF)
+{
+	enum { IOVS = 1024 };
+	(void)g_bomb(self);
+	self->ops->memory_fill(self, 0, '\n', (uint32_t)self->memory->bytes);
+	for (uint32_t i = 0; i < IOVS; i++) {
+		put32(self, AT_BUF + 8 * i, 0);
+		put32(self, AT_BUF + 8 * i + 4, (uint32_t)self->memory->bytes);
+	}
+	return IMPORT(IMP_FD_WRITE, fn_iiii)(self, 2, AT_BUF, IOVS, AT_RET);
+}
+
 /* Does what the first byte of the payload says. */
 GUEST uint32_t g_on_event(SELF)
 {
@@ -216,6 +229,8 @@ GUEST uint32_t g_on_event(SELF)
 		return 0;
 	case 'm':
 		return g_load(self, 0x7fff0000);
+	case 'n':
+		return write_newlines(self);
 	case 'r':
 		for (; count < 8; count++)
 			(void)write_stdout(self, BUF_BYTES);
