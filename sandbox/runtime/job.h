@@ -13,7 +13,12 @@
 #include "sandbox/runtime/task.h"
 
 enum job_kind { JOB_EVENT, JOB_INIT };
-enum job_state { JOB_READY, JOB_RUNNING, JOB_SLEEPING, JOB_WAITING };
+enum job_state {
+	JOB_READY,
+	JOB_RUNNING,
+	JOB_SLEEPING,
+	JOB_WAITING /* for an instance, until its deadline: in a line, and among the sleepers */
+};
 
 struct job {
 	struct task task;

@@ -16,14 +16,6 @@ void line_put(struct line *l, struct job *j)
 	l->end = &j->next;
 }
 
-struct job *line_take(struct line *l)
-{
-	struct job *j = l->first;
-	if (j)
-		(void)line_remove(l, j);
-	return j;
-}
-
 bool line_remove(struct line *l, struct job *j)
 {
 	struct job **at = &l->first;

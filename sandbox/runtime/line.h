@@ -13,7 +13,6 @@ struct line {
 
 void line_init(struct line *l);
 void line_put(struct line *l, struct job *j);
-struct job *line_take(struct line *l);           /* NULL = nobody */
 bool line_remove(struct line *l, struct job *j); /* false = not in it */
 
 #endif

@@ -5,8 +5,9 @@
  * else it waits on `more`. So one message costs at most one thread's waking, and none where the
  * leader is still looking.
  *
- * 1. Every job in flight is in exactly one place: `ready`, `asleep`, a function's waiting list, or
- *    in the hands of one thread (RUNNING).
+ * 1. Every job in flight is in exactly one place: `ready`, `asleep`, or in the hands of one thread
+ *    (RUNNING). Those that wait for an instance are in `asleep` until their deadline, and in a
+ *    line besides. Whoever leaves a line without using an instance passes the word on.
  * 2. A thread goes to wait only with `ready` empty, under the lock, and until the earliest wake time
  *    of `asleep`. Who adds a sleeper has no work either or will look at `asleep` within a slice,
  *    so none is overslept.
@@ -129,14 +130,23 @@ static void on_invoke(struct serve *s, const struct ipc_invoke *m, int fd, struc
 		send_or_die(answers_refuse(out, m->event, refused));
 }
 
+static void free_all(struct instance *idle)
+{
+	while (idle) {
+		struct instance *next = idle->next_idle;
+		instance_free(idle);
+		idle = next;
+	}
+}
+
 static void on_unload(struct serve *s, uint32_t handle)
 {
 	lock(s);
 	struct function *f = serve_function(s, handle);
-	if (f)
-		serve_remove_function(s, f);
+	struct instance *idle = f ? serve_remove_function(s, f) : NULL;
 	bool unused = f && f->njobs == 0;
 	unlock(s);
+	free_all(idle);
 	if (unused)
 		function_close(f);
 }
@@ -221,9 +231,9 @@ static void end_init(struct serve *s, struct job *j)
 	/* Before the gateway hears of it: its next message may use the function, or the handle. */
 	lock(s);
 	f->ready = err == 0;
-	if (err < 0 && !f->dying)
-		serve_remove_function(s, f);
+	struct instance *idle = err < 0 && !f->dying ? serve_remove_function(s, f) : NULL;
 	unlock(s);
+	ENSURE(!idle); /* its only instance is in use */
 	send_or_die(serve_send_loaded(s, f->handle, err, err < 0 ? why_text(&why, err) : "",
 				      f->is_reactor));
 }
@@ -242,6 +252,18 @@ static void release_instance(struct serve *s, struct function *f, struct instanc
 	unlock(s);
 	if (!fresh)
 		instance_free(in);
+}
+
+static void forget_job(struct serve *s, struct job *j)
+{
+	struct function *f = j->function;
+	job_reset(j);
+	lock(s);
+	serve_free_job(s, j);
+	bool unused = --f->njobs == 0 && f->dying;
+	unlock(s);
+	if (unused)
+		function_close(f);
 }
 
 /* The answer goes out before the instance is cleaned, unless more are about to go with it. */
@@ -267,28 +289,18 @@ static void end_job(struct serve *s, struct job *j, struct answers *out)
 	else
 		answer(s, j, out);
 	release_instance(s, f, in);
-	job_reset(j);
-	lock(s);
-	serve_free_job(s, j);
-	bool unused = --f->njobs == 0 && f->dying;
-	unlock(s);
-	if (unused)
-		function_close(f);
+	forget_job(s, j);
 }
 
 /* A job that never got an instance. */
 static void refuse_job(struct serve *s, struct job *j, const char *why, struct answers *out)
 {
-	struct function *f = j->function;
 	if (!j->cancelled)
 		send_or_die(answers_refuse(out, j->event, why));
-	job_reset(j);
 	lock(s);
-	serve_free_job(s, j);
-	bool unused = --f->njobs == 0 && f->dying;
+	serve_instance_came_free(s, j->function); /* whatever this one was let go on for */
 	unlock(s);
-	if (unused)
-		function_close(f);
+	forget_job(s, j);
 }
 
 /* ---- one thread ---- */

@@ -118,16 +118,18 @@ void serve_add_function(struct serve *s, struct function *f)
 	s->nslots += f->ninstances;
 }
 
-void serve_remove_function(struct serve *s, struct function *f)
+struct instance *serve_remove_function(struct serve *s, struct function *f)
 {
 	struct function **at = bucket(s, f->handle);
 	while (*at != f)
 		at = &(*at)->next;
 	*at = f->next;
 	f->dying = true;
-	/* Its idle instances stay until it is closed, but their slots count no longer. */
-	for (struct instance *in = f->idle; in; in = in->next_idle)
+	struct instance *idle = f->idle;
+	f->idle = NULL;
+	for (struct instance *in = idle; in; in = in->next_idle)
 		serve_drop_instance(s, f);
+	return idle;
 }
 
 /* ---- jobs ---- */
@@ -170,6 +172,15 @@ void serve_free_job(struct serve *s, struct job *j)
 	s->free_jobs = j;
 }
 
+/* Out of `asleep`, and out of its line if it waits for an instance. */
+static void rouse(struct serve *s, struct job *j)
+{
+	heap_remove(&s->asleep, j);
+	if (j->state == JOB_WAITING)
+		ENSURE(line_remove(&j->function->waiting, j) || line_remove(&s->starved, j));
+	serve_make_ready(s, j);
+}
+
 void serve_cancel(struct serve *s, uint64_t event)
 {
 	struct job *j = s->live_jobs;
@@ -178,13 +189,8 @@ void serve_cancel(struct serve *s, uint64_t event)
 	if (!j)
 		return;
 	j->cancelled = true; /* a running one sees it at its next tick */
-	if (j->state == JOB_SLEEPING) {
-		heap_remove(&s->asleep, j);
-		serve_make_ready(s, j);
-	} else if (j->state == JOB_WAITING &&
-		   (line_remove(&j->function->waiting, j) || line_remove(&s->starved, j))) {
-		serve_make_ready(s, j);
-	}
+	if (j->state == JOB_SLEEPING || j->state == JOB_WAITING)
+		rouse(s, j);
 }
 
 void serve_make_ready(struct serve *s, struct job *j)
@@ -225,8 +231,7 @@ uint64_t serve_wake_sleepers(struct serve *s, uint64_t now_ns)
 	while ((j = heap_first(&s->asleep)) != NULL) {
 		if (j->task.wake_ns > now_ns)
 			return j->task.wake_ns;
-		heap_remove(&s->asleep, j);
-		serve_make_ready(s, j);
+		rouse(s, j);
 	}
 	return UINT64_MAX;
 }
@@ -257,6 +262,22 @@ static struct instance *steal_idle(struct serve *s)
 	return NULL;
 }
 
+/* In line until somebody lets it go on, or until its deadline. */
+static enum slot wait_in(struct serve *s, struct line *l, struct job *j)
+{
+	j->state = JOB_WAITING;
+	j->task.wake_ns = j->deadline_ns ? j->deadline_ns : UINT64_MAX;
+	line_put(l, j);
+	heap_put(&s->asleep, j);
+	return SLOT_WAIT;
+}
+
+static void first_goes_on(struct serve *s, const struct line *l)
+{
+	if (l->first)
+		rouse(s, l->first);
+}
+
 enum slot serve_take_slot(struct serve *s, struct job *j, struct instance **ret,
 			  struct instance **ret_victim)
 {
@@ -264,16 +285,10 @@ enum slot serve_take_slot(struct serve *s, struct job *j, struct instance **ret,
 	*ret = function_take_idle(f);
 	if (*ret)
 		return SLOT_HAVE;
-	j->state = JOB_WAITING;
-	if (f->ninstances >= FUNCTION_INSTANCES_MAX) {
-		line_put(&f->waiting, j);
-		return SLOT_WAIT;
-	}
-	if (s->nslots == s->slots_max && !(*ret_victim = steal_idle(s))) {
-		line_put(&s->starved, j);
-		return SLOT_WAIT;
-	}
-	j->state = JOB_RUNNING;
+	if (f->ninstances >= FUNCTION_INSTANCES_MAX)
+		return wait_in(s, &f->waiting, j);
+	if (s->nslots == s->slots_max && !(*ret_victim = steal_idle(s)))
+		return wait_in(s, &s->starved, j);
 	s->nslots++;
 	f->ninstances++;
 	return SLOT_NEW;
@@ -294,11 +309,8 @@ void serve_drop_instance(struct serve *s, struct function *f)
 
 void serve_instance_came_free(struct serve *s, struct function *f)
 {
-	struct job *next = line_take(&f->waiting), *starved = line_take(&s->starved);
-	if (next)
-		serve_make_ready(s, next);
-	if (starved)
-		serve_make_ready(s, starved);
+	first_goes_on(s, &f->waiting);
+	first_goes_on(s, &s->starved);
 }
 
 /* ---- messages ---- */

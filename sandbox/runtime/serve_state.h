@@ -52,7 +52,8 @@ void serve_state_free(struct serve *s);
 
 struct function *serve_function(struct serve *s, uint32_t handle); /* NULL = none */
 void serve_add_function(struct serve *s, struct function *f);      /* with its first instance */
-void serve_remove_function(struct serve *s, struct function *f);   /* marks it dying */
+/* Marks it dying. Returns its idle instances, linked by next_idle, which are the caller's to free. */
+struct instance *serve_remove_function(struct serve *s, struct function *f) MUST_USE;
 
 struct job *serve_new_job(struct serve *s, enum job_kind kind); /* NULL = too many, no memory */
 void serve_free_job(struct serve *s, struct job *j);

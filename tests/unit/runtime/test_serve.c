@@ -121,6 +121,96 @@ static void a_deadline_ends_what_sleeps_or_never_started(void **state)
 	(void)gateway_stop(&g);
 }
 
+/* Those that wait for an instance, too: there are 16 of a function. */
+static void every_event_is_answered_by_its_deadline(void **state)
+{
+	enum { EVENTS = 60 };
+	struct gateway g;
+	(void)state;
+	struct ipc_load hurried = usual;
+	hurried.wall_ns = 50 * MS;
+	gateway_start(&g, 1, 0);
+	assert_int_equal(gateway_load(&g, 1, &hurried), 0);
+	for (uint64_t i = 0; i < EVENTS; i++)
+		gateway_invoke(&g, i, 1, "S");
+	for (int i = 0; i < EVENTS; i++)
+		assert_true(gateway_recv(&g));
+	(void)gateway_stop(&g);
+}
+
+/* A long sleeper holds all instances; who waits for one has a deadline before that. */
+static void a_deadline_ends_what_waits_for_an_instance(void **state)
+{
+	enum { SLEEPERS = 16 };
+	struct gateway g;
+	uint8_t buf[256];
+	(void)state;
+	gateway_start(&g, 1, 0);
+	assert_int_equal(gateway_load(&g, 1, &usual), 0);
+	for (uint64_t i = 0; i < SLEEPERS; i++)
+		gateway_invoke(&g, i, 1, "S"); /* a minute */
+	gateway_invoke(&g, 98, 1, "");         /* comes after them, and waits too */
+	usleep(100000);
+	const struct ipc_invoke late = { .event = 99,
+					 .function = 1,
+					 .deadline_ns = task_now_ns() + 50 * MS };
+	struct wr w = wr_into(buf, sizeof(buf));
+	gateway_send(&g, ipc_put_invoke(&w, &late), &w, -1);
+	assert_true(gateway_recv(&g));
+	assert_int_equal(g.m.result.event, 99);
+	assert_int_equal(g.m.result.status, IPC_REFUSED);
+	(void)gateway_stop(&g);
+}
+
+static void an_unload_lets_events_in_flight_finish(void **state)
+{
+	struct gateway g;
+	uint8_t buf[64];
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		gateway_start(&g, 1, 0);
+		assert_int_equal(gateway_load(&g, 1, &usual), 0);
+		for (uint64_t event = 1; event <= 3; event++)
+			gateway_invoke(&g, event, 1, i % 2 ? "s" : "");
+		struct wr w = wr_into(buf, sizeof(buf));
+		gateway_send(&g, ipc_put_unload(&w, 1), &w, -1);
+		for (uint64_t event = 1; event <= 3; event++) {
+			assert_true(gateway_recv(&g));
+			assert_int_equal(g.m.result.status, IPC_OK);
+		}
+		assert_int_equal(gateway_load(&g, 1, &usual), 0);
+		assert_int_equal(gateway_stop(&g), 0);
+	}
+}
+
+static void empty_lines_without_end_cost_a_guest_its_own_time(void **state)
+{
+	struct gateway g;
+	(void)state;
+	gateway_start(&g, 1, 0);
+	assert_int_equal(gateway_load(&g, 1, &usual), 0);
+	assert_true(gateway_call(&g, 1, 1, "n")->log.len <= IPC_LOG_BYTES);
+	(void)gateway_stop(&g);
+}
+
+/* More sleeping instances than there are slots, of more functions than can have 16 each. */
+static void sleepers_in_all_slots_delay_nobody_for_good(void **state)
+{
+	enum { FUNCTIONS = 36, EACH = 16 };
+	struct gateway g;
+	(void)state;
+	gateway_start(&g, 2, 0);
+	for (uint32_t f = 1; f <= FUNCTIONS; f++)
+		assert_int_equal(gateway_load(&g, f, &usual), 0);
+	for (uint64_t i = 0; i < FUNCTIONS * EACH; i++)
+		gateway_invoke(&g, i, 1 + i % FUNCTIONS, "s");
+	for (int i = 0; i < FUNCTIONS * EACH; i++) {
+		assert_true(gateway_recv(&g));
+		assert_int_equal(g.m.result.status, IPC_OK);
+	}
+	(void)gateway_stop(&g);
+}
+
 static void a_cancelled_event_ends_without_a_result(void **state)
 {
 	struct gateway g;
@@ -273,6 +363,11 @@ int main(void)
 		cmocka_unit_test(one_worker_answers_while_a_guest_loops),
 		cmocka_unit_test(sleeping_guests_hold_no_worker),
 		cmocka_unit_test(a_deadline_ends_what_sleeps_or_never_started),
+		cmocka_unit_test(every_event_is_answered_by_its_deadline),
+		cmocka_unit_test(a_deadline_ends_what_waits_for_an_instance),
+		cmocka_unit_test(an_unload_lets_events_in_flight_finish),
+		cmocka_unit_test(empty_lines_without_end_cost_a_guest_its_own_time),
+		cmocka_unit_test(sleepers_in_all_slots_delay_nobody_for_good),
 		cmocka_unit_test(a_cancelled_event_ends_without_a_result),
 		cmocka_unit_test(large_payloads_come_by_memfd),
 		cmocka_unit_test(emits_stop_at_the_quota),
