@@ -73,6 +73,34 @@ static void calls_pass_everything(void **state)
 	    { "deep", { 0 }, AOT_TRAP_STACK, { 0 } }, { "void", { 0 }, AOT_TRAP_STACK, { 0 } });
 }
 
+/* What is useless only once a function has been inlined traps as well. */
+static void loads_that_callers_or_callees_ignore_still_trap(void **state)
+{
+	(void)state;
+	RUN("(module (memory 1)"
+	    "(func $get (param i32) (result i32) (i32.load (local.get 0)))"
+	    "(func $pass (param i32) (result i32) (call $get (local.get 0)))"
+	    "(func $ignore (param i32))"
+	    "(func $hand_on (param i32) (call $ignore (local.get 0)))"
+	    "(func $sum (param i32) (result i32) (local.get 0) (if (result i32)"
+	    " (then (i32.add (i32.load (local.get 0)) (call $sum (i32.const 0))))"
+	    " (else (i32.const 5))))"
+	    "(func $even (param i32) (result i32) (i32.load offset=4 (local.get 0)))"
+	    "(func (export \"dropped\") (param i32) (drop (call $get (local.get 0))))"
+	    "(func (export \"passed\") (param i32) (drop (call $pass (local.get 0))))"
+	    "(func (export \"ignored\") (param i32) (call $ignore (i32.load (local.get 0))))"
+	    "(func (export \"handed\") (param i32) (call $hand_on (i32.load (local.get 0))))"
+	    "(func (export \"summed\") (param i32) (drop (call $sum (local.get 0))))"
+	    "(func (export \"both\") (param i32) (result i32)"
+	    " (drop (call $even (local.get 0))) (call $even (i32.const 0))))",
+	    { "dropped", { 65533 }, AOT_TRAP_MEMORY, { 0 } }, { "dropped", { 65532 }, 0, { 0 } },
+	    { "passed", { 65533 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "ignored", { 65533 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "handed", { 65533 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "summed", { 65533 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "both", { 65530 }, AOT_TRAP_MEMORY, { 0 } }, { "both", { 0 }, 0, { 0 } });
+}
+
 static void memory_ends_where_it_ends(void **state)
 {
 	(void)state;
@@ -224,6 +252,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(control_carries_values),
 		cmocka_unit_test(calls_pass_everything),
+		cmocka_unit_test(loads_that_callers_or_callees_ignore_still_trap),
 		cmocka_unit_test(memory_ends_where_it_ends),
 		cmocka_unit_test(bulk_instructions_check_before_they_write),
 		cmocka_unit_test(tables_hold_references),
