@@ -251,7 +251,7 @@ static enum verdict act(struct script *s, struct store_outcome *o)
 	return err < 0 ? fail(s, "%s", why_text(&why, err)) : PASSED;
 }
 
-static void outcome_text(const struct store_outcome *o, struct wr *w)
+static void outcome_text(const struct store_outcome *o, const json_t *expected, struct wr *w)
 {
 	if (o->trap != AOT_TRAP_NONE) {
 		wr_fmt(w, "trap: %s", o->trap_text);
@@ -259,7 +259,7 @@ static void outcome_text(const struct store_outcome *o, struct wr *w)
 	}
 	for (uint32_t i = 0; i < o->n; i++) {
 		wr_str(w, i > 0 ? ", " : "");
-		spec_value_got(o->types[i], &o->values[i], w);
+		spec_value_got(o->types[i], &o->values[i], json_array_get(expected, i), w);
 	}
 	if (o->n == 0)
 		wr_str(w, "nothing");
@@ -283,7 +283,7 @@ static enum verdict not_as_expected(struct script *s, const char *want,
 	if (!want && json_array_size(expected) == 0)
 		wr_str(&w, "nothing");
 	wr_str(&w, ", got ");
-	outcome_text(o, &w);
+	outcome_text(o, expected, &w);
 	s->text[w.len] = '\0';
 	return FAILED;
 }

@@ -167,8 +167,19 @@ void spec_value_want(const json_t *want, struct wr *w)
 		lane_text(s, lanes[i], w);
 }
 
-void spec_value_got(uint8_t type, const union aot_value *got, struct wr *w)
+static void v128_text(const union aot_value *v, const struct shape *s, struct wr *w)
 {
+	wr_str(w, "v128");
+	for (size_t i = 0; i < sizeof(v->v128); i += s->bytes) {
+		uint64_t bits = 0;
+		memcpy(&bits, v->v128 + i, s->bytes);
+		wr_fmt(w, " 0x%0*" PRIx64, 2 * s->bytes, bits);
+	}
+}
+
+void spec_value_got(uint8_t type, const union aot_value *got, const json_t *want, struct wr *w)
+{
+	const struct shape *s = want ? shape_of(want) : NULL;
 	switch (type) {
 	case AOT_I32:
 	case AOT_F32:
@@ -179,9 +190,7 @@ void spec_value_got(uint8_t type, const union aot_value *got, struct wr *w)
 		wr_fmt(w, "%s 0x%016" PRIx64, type == AOT_I64 ? "i64" : "f64", got->i64);
 		break;
 	case AOT_V128:
-		wr_str(w, "v128 bytes");
-		for (size_t i = 0; i < sizeof(got->v128); i++)
-			wr_fmt(w, " 0x%02x", got->v128[i]);
+		v128_text(got, s ? s : &shapes[0], w);
 		break;
 	case AOT_EXTERNREF:
 		if (got->ref) {

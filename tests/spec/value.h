@@ -17,6 +17,7 @@
 bool spec_value_parse(const json_t *j, uint8_t *ret_type, union aot_value *ret) MUST_USE;
 bool spec_value_matches(const json_t *want, uint8_t type, const union aot_value *got);
 void spec_value_want(const json_t *want, struct wr *w);
-void spec_value_got(uint8_t type, const union aot_value *got, struct wr *w);
+/* A v128 is shown in the lanes of `want`, which may be NULL. */
+void spec_value_got(uint8_t type, const union aot_value *got, const json_t *want, struct wr *w);
 
 #endif
