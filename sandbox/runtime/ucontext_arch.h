@@ -31,4 +31,23 @@ static inline void ucontext_leave(ucontext_t *uc, const struct context *to)
 #endif
 }
 
+/* For SIGSYS: the second argument of the system call, and what it returns. */
+static inline uintptr_t ucontext_syscall_arg1(const ucontext_t *uc)
+{
+#if defined(__x86_64__)
+	return (uintptr_t)uc->uc_mcontext.gregs[REG_RSI];
+#elif defined(__aarch64__)
+	return (uintptr_t)uc->uc_mcontext.regs[1];
+#endif
+}
+
+static inline void ucontext_syscall_return(ucontext_t *uc, long result)
+{
+#if defined(__x86_64__)
+	uc->uc_mcontext.gregs[REG_RAX] = result;
+#elif defined(__aarch64__)
+	uc->uc_mcontext.regs[0] = (uint64_t)result;
+#endif
+}
+
 #endif

@@ -1,78 +1,92 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/runtime/gateway.h"
 
-#include <dlfcn.h>
 #include <errno.h>
-#include <sys/ptrace.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 
 #include "sandbox/runtime/jail.h"
 #include "sandbox/runtime/load.h"
 
-static int try_socket(void)
-{
-	return socket(AF_INET, SOCK_STREAM, 0);
-}
+enum { SYSCALLS_MAX = 1024, REFUSED = EPERM };
 
-static int try_open_write(void)
-{
-	return open("/tmp/penstock-jail-test", O_WRONLY | O_CREAT, 0600);
-}
+/* Every system call that a guest which has broken out could make. Others are refused by number, so
+ * that a call of next year's kernel is, too; those of conditional[] by their arguments. */
+static const int allowed[] = {
+	SYS_read,
+	SYS_write,
+	SYS_readv,
+	SYS_writev,
+	SYS_pread64,
+	SYS_close,
+	SYS_fstat,
+	SYS_newfstatat,
+	SYS_lseek,
+	SYS_ppoll,
+	SYS_recvmsg,
+	SYS_sendmsg,
+	SYS_recvmmsg,
+	SYS_sendmmsg,
+	SYS_memfd_create,
+	SYS_mmap,
+	SYS_munmap,
+	SYS_mremap,
+	SYS_mprotect,
+	SYS_madvise,
+	SYS_brk,
+	SYS_futex,
+	SYS_sched_yield,
+	SYS_sched_getaffinity,
+	SYS_rt_sigreturn,
+	SYS_rt_sigaction,
+	SYS_rt_sigprocmask,
+	SYS_timer_settime,
+	SYS_clock_gettime,
+	SYS_clock_getres,
+	SYS_restart_syscall,
+	SYS_getrandom,
+	SYS_gettid,
+	SYS_getpid,
+	SYS_exit,
+	SYS_exit_group,
+#ifdef SYS_poll
+	SYS_poll,
+#endif
+};
 
-static int try_open_read(void)
-{
-	return open("/etc/passwd", O_RDONLY);
-}
-
-static int try_exec(void)
-{
-	char *const argv[] = { (char[]){ "true" }, NULL };
-	return execv("/bin/true", argv);
-}
-
-static int try_fork(void)
-{
-	return (int)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-}
-
-static int try_ptrace(void)
-{
-	return (int)ptrace(PTRACE_TRACEME, 0, 0, 0);
-}
-
-static int try_kill(void)
-{
-	return kill(getppid(), 0);
-}
-
-static int try_prctl(void)
-{
-	return (int)syscall(SYS_setuid, 0);
-}
-
-static int try_unlink(void)
-{
-	return unlink("/tmp/penstock-jail-test");
-}
-
-static int try_process_vm(void)
-{
-	return (int)syscall(SYS_process_vm_readv, getppid(), NULL, 0, NULL, 0, 0);
-}
-
-static int (*const forbidden[])(void) = { try_socket, try_open_write, try_open_read, try_exec,
-					  try_fork,   try_ptrace,     try_kill,      try_prctl,
-					  try_unlink, try_process_vm };
+static const struct {
+	long number, args[4];
+} conditional[] = {
+	{ SYS_openat, { AT_FDCWD, (long)"/etc/passwd", O_RDONLY } },
+	{ SYS_openat, { AT_FDCWD, (long)"/proc/self/mem", O_RDWR } },
+	{ SYS_openat, { AT_FDCWD, (long)"/proc/self/fd/", O_RDONLY } },
+	{ SYS_openat, { AT_FDCWD, (long)"/proc/self/fd/0/../../exe", O_RDONLY } },
+	{ SYS_openat, { AT_FDCWD, (long)"/proc/self/fd/-1", O_RDONLY } },
+	{ SYS_openat, { AT_FDCWD, (long)"/proc/self/fd/4000", O_RDONLY } },
+	{ SYS_openat, { 0, (long)"", O_RDONLY } },
+	{ SYS_fcntl, { 0, F_SETFL, O_NONBLOCK } },
+	{ SYS_fcntl, { 0, F_SETOWN, 1 } },
+	{ SYS_fcntl, { 0, F_SETSIG, SIGKILL } },
+	{ SYS_fcntl, { 0, F_SETLEASE, F_WRLCK } },
+	{ SYS_ioctl, { 0, TIOCSTI, (long)"x" } },
+	{ SYS_ioctl, { 0, TIOCGPGRP, 0 } },
+	{ SYS_sigaltstack, { (long)"0123456789abcdef01234567", 0 } },
+	{ SYS_tgkill, { 1, 1, 0 } },
+};
 
 /* Runs f in a jailed child; its exit code. */
 static int in_jail(int (*f)(int fd), int fd)
 {
+	static const int deadly[] = { SIGFPE, SIGILL, SIGSEGV, SIGBUS };
 	int status = 0;
 	pid_t pid = fork();
 	if (pid == 0) {
 		struct why why = { 0 };
 		if (jail_process(&fd, 1, &why) < 0 || jail_thread(&why) < 0)
 			_exit(100);
+		/* cmocka would go on with the next test after a signal, in here. */
+		for (size_t i = 0; i < ARRAY_LEN(deadly); i++)
+			(void)signal(deadly[i], SIG_DFL);
 		_exit(f(fd));
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -80,21 +94,65 @@ static int in_jail(int (*f)(int fd), int fd)
 	return WEXITSTATUS(status);
 }
 
-/* 0, or 1 + the first call that was not refused. */
-static int all_forbidden(int fd)
+/* uretprobe and uprobe of x86-64 never come to the filter, and are a signal for everybody who is not
+ * the kernel's own trampoline. */
+static bool is_uprobe(long number)
 {
-	(void)fd;
-	for (size_t i = 0; i < ARRAY_LEN(forbidden); i++)
-		if (forbidden[i]() >= 0 || (errno != EPERM && errno != EACCES))
-			return (int)i + 1;
-	return 0;
+#ifdef __x86_64__
+	return number == 335 || number == 336;
+#else
+	(void)number;
+	return false;
+#endif
 }
 
-static void forbidden_calls_are_refused(void **state)
+static bool is_listed(long number)
+{
+	for (size_t i = 0; i < ARRAY_LEN(allowed); i++)
+		if (allowed[i] == number)
+			return true;
+	for (size_t i = 0; i < ARRAY_LEN(conditional); i++)
+		if (conditional[i].number == number)
+			return true;
+	return false;
+}
+
+/* Tells on stderr, which cmocka shows. */
+static int unlisted_calls(int fd)
+{
+	int bad = 0;
+	(void)fd;
+	for (long n = 0; n < SYSCALLS_MAX; n++) {
+		if (is_listed(n) || is_uprobe(n) ||
+		    (syscall(n, -1, -1, -1, -1, -1, -1) < 0 && errno == REFUSED))
+			continue;
+		bad = 1;
+		(void)fprintf(stderr, "system call %ld is not refused\n", n);
+	}
+	return bad;
+}
+
+static int bad_arguments(int fd)
+{
+	int bad = 0;
+	(void)fd;
+	for (size_t i = 0; i < ARRAY_LEN(conditional); i++) {
+		const long *a = conditional[i].args;
+		if (syscall(conditional[i].number, a[0], a[1], a[2], a[3]) < 0 &&
+		    (errno == EPERM || errno == EACCES || errno == EBADF))
+			continue;
+		bad = 1;
+		(void)fprintf(stderr, "row %zu is not refused\n", i);
+	}
+	return bad;
+}
+
+static void only_listed_system_calls_are_allowed(void **state)
 {
 	(void)state;
 	int fd = guest_so();
-	assert_int_equal(in_jail(all_forbidden, fd), 0);
+	assert_int_equal(in_jail(unlisted_calls, fd), 0);
+	assert_int_equal(in_jail(bad_arguments, fd), 0);
 	(void)close(fd);
 }
 
@@ -111,6 +169,38 @@ static void native_code_can_still_be_loaded(void **state)
 	(void)state;
 	int fd = guest_so();
 	assert_int_equal(in_jail(load_inside, fd), 0);
+	(void)close(fd);
+}
+
+/* Two objects at once, and one after the other in the same place. */
+static int load_several(int fd)
+{
+	struct why why = { 0 };
+	struct module *a = NULL, *b = NULL;
+	struct types *types = types_new();
+	int second = fcntl(fd, F_DUPFD_CLOEXEC, 10);
+	for (int i = 0; i < 3; i++) {
+		if (module_load(types, fd, &a, &why) < 0 ||
+		    module_load(types, second, &b, &why) < 0)
+			return 1;
+		second = fcntl(b->fd, F_DUPFD_CLOEXEC, 10);
+		int again = fcntl(a->fd, F_DUPFD_CLOEXEC, 20);
+		module_free(a);
+		module_free(b);
+		if (fcntl(fd, F_GETFD) >= 0) /* free again, so the next load uses its name */
+			return 2;
+		if (fcntl(again, F_DUPFD_CLOEXEC, fd) != fd)
+			return 3;
+		(void)close(again);
+	}
+	return 0;
+}
+
+static void code_is_loaded_again_under_a_name_used_before(void **state)
+{
+	(void)state;
+	int fd = guest_so();
+	assert_int_equal(in_jail(load_several, fd), 0);
 	(void)close(fd);
 }
 
@@ -164,8 +254,9 @@ static void nothing_else_stays_open(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(forbidden_calls_are_refused),
+		cmocka_unit_test(only_listed_system_calls_are_allowed),
 		cmocka_unit_test(native_code_can_still_be_loaded),
+		cmocka_unit_test(code_is_loaded_again_under_a_name_used_before),
 		cmocka_unit_test(unsealed_code_is_refused),
 		cmocka_unit_test(nothing_else_stays_open),
 		cmocka_unit_test(descriptors_to_keep_come_in_any_order),
