@@ -122,6 +122,8 @@ LLVMValueRef thunk_emit(struct gen *g, uint32_t type);
 
 /* keep.c: what the optimiser must not take away; after mem2reg, before everything else. */
 void keep_traps(struct gen *g);
+bool keep_needs_last_byte(LLVMValueRef v);            /* keep_narrow.c */
+void keep_quieting(struct gen *g, LLVMValueRef insn); /* keep_quiet.c */
 
 /* stack.c: after all passes. */
 void stack_checks(struct gen *g);

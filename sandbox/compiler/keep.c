@@ -17,13 +17,11 @@
  *    out never to be taken, or by storing back what was loaded. Its trap would have been the only
  *    thing that the program did with it.
  *
- * 2. Arithmetic makes a signalling NaN quiet, also x * 1, x - 0, and demoting what was promoted.
- *    LLVM folds these to x. Compilers that make Wasm fold them too, so they are rare, and hiding
- *    the one constant behind llvm.arithmetic.fence costs nothing elsewhere.
+ * 2. LLVM narrows loads to the bytes that are needed, and their traps with them (keep_narrow.c).
+ *
+ * 3. Arithmetic makes a signalling NaN quiet, even where it does nothing else (keep_quiet.c).
  */
 #include "sandbox/compiler/codegen.h"
-
-#include <math.h>
 
 /* A set of values, by address; slots is as large as a power of two and at most half full. */
 struct set {
@@ -196,51 +194,14 @@ static void keep_unneeded_load(struct gen *g, struct live *live, LLVMValueRef v)
 {
 	(void)g;
 	if (LLVMGetInstructionOpcode(v) == LLVMLoad && LLVMGetAlignment(v) == 1 &&
-	    !live->needed.slots[set_slot(&live->needed, v)])
+	    (!live->needed.slots[set_slot(&live->needed, v)] || !keep_needs_last_byte(v)))
 		LLVMSetVolatile(v, true);
-}
-
-static void hide(struct gen *g, LLVMValueRef user, unsigned operand)
-{
-	LLVMValueRef x = LLVMGetOperand(user, operand);
-	LLVMTypeRef type = LLVMTypeOf(x);
-	LLVMPositionBuilderBefore(g->b, user);
-	LLVMSetOperand(user, operand, gen_intrinsic(g, "llvm.arithmetic.fence", &type, 1, &x, 1));
-}
-
-/* Whether x op c or c op x would fold to x or -x. */
-static bool is_neutral(LLVMOpcode op, unsigned operand, LLVMValueRef c)
-{
-	LLVMBool lossy;
-	if (!LLVMIsAConstantFP(c))
-		return false;
-	double v = LLVMConstRealGetDouble(c, &lossy);
-	switch (op) {
-	case LLVMFAdd:
-		return v == 0 && signbit(v);
-	case LLVMFSub:
-		return v == 0 && (operand == 1 || signbit(v));
-	case LLVMFMul:
-		return fabs(v) == 1;
-	case LLVMFDiv:
-		return fabs(v) == 1 && operand == 1;
-	default:
-		return false;
-	}
 }
 
 static void fence(struct gen *g, struct live *live, LLVMValueRef v)
 {
 	(void)live;
-	LLVMOpcode op = LLVMGetInstructionOpcode(v);
-	if (op == LLVMFPTrunc && LLVMIsAFPExtInst(LLVMGetOperand(v, 0)))
-		hide(g, v, 0);
-	if (op != LLVMFAdd && op != LLVMFSub && op != LLVMFMul && op != LLVMFDiv)
-		return;
-	for (unsigned i = 0; i < 2; i++) {
-		if (is_neutral(op, i, LLVMGetOperand(v, i)))
-			hide(g, v, i);
-	}
+	keep_quieting(g, v);
 }
 
 void keep_traps(struct gen *g)

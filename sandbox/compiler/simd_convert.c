@@ -74,11 +74,36 @@ LLVMValueRef simd_from_int_low(const struct simd *s)
 	return LLVMBuildCast(s->b, (LLVMOpcode)s->op->as, low_two(s, s->x), to, "");
 }
 
+/* `most` where x is too large and, of signed numbers, `least` where it is too small; LLVM's
+ * conversion has no value there, and needs none, as it is not selected. */
+static LLVMValueRef convert_in_range(const struct simd *s, LLVMTypeRef to, bool is_signed)
+{
+	LLVMBuilderRef b = s->b;
+	LLVMValueRef v =
+		is_signed ? LLVMBuildFPToSI(b, s->x, to, "") : LLVMBuildFPToUI(b, s->x, to, "");
+	LLVMValueRef low = LLVMConstReal(s->type, is_signed ? -0x1p31 : 0.0);
+	LLVMValueRef high = LLVMConstReal(s->type, is_signed ? 0x1p31 : 0x1p32);
+	LLVMValueRef least = simd_splat_int(s, to, is_signed ? (uint32_t)INT32_MIN : 0);
+	LLVMValueRef most = simd_splat_int(s, to, is_signed ? INT32_MAX : UINT32_MAX);
+	LLVMValueRef small = LLVMBuildFCmp(b, LLVMRealULT, s->x, low, "");
+	LLVMValueRef large = LLVMBuildFCmp(b, LLVMRealOGE, s->x, high, "");
+	v = LLVMBuildSelect(b, small, least, v, "");
+	v = LLVMBuildSelect(b, large, most, v, "");
+	if (!is_signed)
+		return v; /* a NaN counts as small */
+	LLVMValueRef nan = LLVMBuildFCmp(b, LLVMRealUNO, s->x, s->x, "");
+	return LLVMBuildSelect(b, nan, LLVMConstNull(to), v, "");
+}
+
+/* For x86, LLVM 19 makes four scalar conversions out of the saturating one: 32 instructions. */
 LLVMValueRef simd_saturate(const struct simd *s)
 {
 	LLVMTypeRef over[] = { simd_ints(s, 32, s->lanes), s->type };
 	LLVMValueRef x = s->x;
-	return gen_intrinsic(s->g, s->op->intrinsic, over, 2, &x, 1);
+	if (s->g->t->is_x86)
+		return convert_in_range(s, over[0], s->op->as == SIMD_SIGNED);
+	return gen_intrinsic(s->g, s->op->as == SIMD_SIGNED ? "llvm.fptosi.sat" : "llvm.fptoui.sat",
+			     over, 2, &x, 1);
 }
 
 LLVMValueRef simd_saturate_zero(const struct simd *s)
