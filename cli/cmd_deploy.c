@@ -101,13 +101,13 @@ static void suggest(struct cli *c, const char *name, const json_t *bindings)
 		(void)fprintf(people(c),
 			      i == 0 ? "to bind   penstock bind " : "          penstock bind ");
 		text_put(people(c), name);
-		(void)fprintf(people(c), " --mqtt '");
-		text_put(people(c), json_text(b, "mqtt"));
+		(void)fprintf(people(c), " --mqtt ");
+		text_put_quoted(people(c), json_text(b, "mqtt"));
 		if (json_text(b, "publish")[0]) {
-			(void)fprintf(people(c), "' --publish '");
-			text_put(people(c), json_text(b, "publish"));
+			(void)fprintf(people(c), " --publish ");
+			text_put_quoted(people(c), json_text(b, "publish"));
 		}
-		(void)fprintf(people(c), "'\n");
+		(void)fputc('\n', people(c));
 	}
 }
 

@@ -11,7 +11,7 @@
 
 #define GROUP "Events"
 
-enum { INVOKE_TIMEOUT_S = 3600 };
+enum { INVOKE_TIMEOUT_S = 660 }; /* a minute more than the gateway waits at most */
 
 static const struct option_row invoke_rows[] = {
 	{ "topic", 't', OPT_TEXT, "TOPIC", "the event's topic", 0, 0 },
@@ -19,7 +19,7 @@ static const struct option_row invoke_rows[] = {
 	  0 },
 	{ "attr", 'a', OPT_TEXT, "NAME=VALUE", "another attribute; may be given several times", 0,
 	  0 },
-	{ "timeout-ms", 0, OPT_NUMBER, "N", "how long to wait for the function", 1, 3600000 },
+	{ "timeout-ms", 0, OPT_NUMBER, "N", "how long to wait for the function", 1, 600000 },
 };
 
 /* The query, from what was given. */

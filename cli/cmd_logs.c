@@ -84,7 +84,7 @@ static char *path_make(const struct cli *c, const char *after, bool wait)
 	return path;
 }
 
-/* Sequence numbers are larger than a double holds exactly. */
+/* As text, exactly. */
 static void next_take(const json_t *answer, char *after, size_t cap)
 {
 	const json_t *next = json_object_get(answer, "next");
@@ -92,12 +92,20 @@ static void next_take(const json_t *answer, char *after, size_t cap)
 		(void)snprintf(after, cap, "%lld", (long long)json_integer_value(next));
 }
 
+/* Who follows wants to see the gateway come back, and to know why nothing comes until then. */
+static void away_say(struct cli *c, bool is_away)
+{
+	(void)fprintf(c->err, "penstock logs: the gateway is %s\n",
+		      is_away ? "away; waiting for it, Ctrl-C ends this" : "back");
+	(void)fflush(c->err);
+}
+
 static int logs_run(struct cli *c)
 {
 	OWN_CLIENT *k = client_new(c);
 	if (!k)
 		return CODE_FAILED;
-	bool follow = args_flag(&c->args, "follow"), connected = false;
+	bool follow = args_flag(&c->args, "follow"), connected = false, away = false;
 	char after[24] = "";
 	for (;;) {
 		OWN_JSON *answer = NULL;
@@ -105,8 +113,11 @@ static int logs_run(struct cli *c)
 		struct why why = { 0 };
 		const struct client_request q = { .path = path, .timeout_s = WAIT_TIMEOUT_S };
 		int status = client_call(k, &q, &answer, &why);
-		/* Who follows wants to see the gateway come back. */
-		if (status == -E_GONE && follow && connected) {
+		bool gone = status == -E_GONE && follow && connected;
+		if (gone != away)
+			away_say(c, gone);
+		away = gone;
+		if (gone) {
 			(void)nanosleep(&(struct timespec){ .tv_sec = RETRY_S }, NULL);
 			continue;
 		}
@@ -125,8 +136,9 @@ const struct command command_logs = {
 	.group = GROUP,
 	.summary = "Show the log of the gateway and its functions",
 	.usage = "[-f] [--function NAME] [--level L] [-n N]",
-	.more = "With --json one object a line. The full log is in the journal: journalctl -u "
-		"penstock.",
+	.more = "-f goes on when the gateway is restarted. With --json one object a line. The "
+		"full\n"
+		"log is in the journal: journalctl -u penstock.",
 	.options = logs_rows,
 	.noptions = ARRAY_LEN(logs_rows),
 	.prints_data = true,

@@ -65,6 +65,20 @@ void text_put(FILE *out, const char *s)
 	text_put_n(out, s, strlen(s));
 }
 
+void text_put_quoted(FILE *out, const char *s)
+{
+	(void)fputc('\'', out);
+	for (size_t n; *s; s += n) {
+		n = strcspn(s, "'");
+		text_put_n(out, s, n);
+		if (s[n] == '\'') {
+			(void)fputs("'\\''", out);
+			n++;
+		}
+	}
+	(void)fputc('\'', out);
+}
+
 char *text_escaped(const void *s, size_t len)
 {
 	char *text = NULL;

@@ -259,7 +259,7 @@ static const struct {
 	  { "GET /api/v1/functions/f HTTP" } },
 	{ { "logs", "-n", "5", "--function", "f g", "--level", "warning" },
 	  { JSON("200 OK", "{\"items\":[{\"at\":\"now\",\"level\":\"warning\",\"message\":\"m\","
-			   "\"fields\":{\"event\":17,\"name\":\"x\\ny\"}}],\"next\":9}") },
+			   "\"fields\":{\"event\":\"17\",\"name\":\"x\\ny\"}}],\"next\":9}") },
 	  CODE_OK,
 	  "warning m  event=17  name=x\\x0ay",
 	  NULL,
@@ -272,6 +272,13 @@ static const struct {
 	  "{\"seq\":1}\n{\"seq\":2}\n",
 	  "the reason",
 	  { "limit=100 ", "after=9007199254740993&wait_ms=", "after=9007199254740994&" } },
+	{ { "logs", "-f", "--json" },
+	  { JSON("200 OK", "{\"items\":[{\"seq\":1}],\"next\":9}"), "", ERROR("500 Oops", "EIO") },
+	  CODE_FAILED,
+	  "{\"seq\":1}\n",
+	  "the gateway is away; waiting for it, Ctrl-C ends this\n"
+	  "penstock logs: the gateway is back\n",
+	  { "limit=100 ", "after=9&wait_ms=", "after=9&" } },
 	{ { "deploy", "m.wasm", "--name", "f" },
 	  { DEPLOYED },
 	  CODE_OK,

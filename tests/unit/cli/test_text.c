@@ -70,6 +70,22 @@ static void columns_are_as_wide_as_they_need(void **state)
 	free(text);
 }
 
+static void a_word_for_the_shell_stays_one_word(void **state)
+{
+	(void)state;
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	text_put_quoted(out, "a/+");
+	text_put_quoted(out, "'; rm -rf ~; '\n");
+	text_put_quoted(out, "");
+	assert_int_equal(fclose(out), 0);
+	assert_string_equal(text, "'a/+'"
+				  "''\\''; rm -rf ~; '\\''\\x0a'"
+				  "''");
+	free(text);
+}
+
 static void times_have_a_unit(void **state)
 {
 	(void)state;
@@ -88,6 +104,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(foreign_text_is_escaped),
 		cmocka_unit_test(columns_are_as_wide_as_they_need),
+		cmocka_unit_test(a_word_for_the_shell_stays_one_word),
 		cmocka_unit_test(times_have_a_unit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
