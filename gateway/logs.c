@@ -274,12 +274,22 @@ static size_t newest(const struct logs *l, const struct logs_filter *f)
 	return i;
 }
 
+/* Numbers follow each other without gaps, so nothing has to be searched: many clients wait here, and
+ * each new line wakes them all. */
+static size_t first_after(const struct logs *l, uint64_t after)
+{
+	const uint64_t oldest = l->next_seq - l->count;
+	if (after < oldest)
+		return 0;
+	return after - oldest < l->count ? (size_t)(after - oldest) + 1 : l->count;
+}
+
 json_t *logs_read(struct logs *l, const struct logs_filter *f)
 {
 	json_t *items = json_array();
 	uint64_t next = f->after;
 	(void)pthread_mutex_lock(&l->lock);
-	size_t i = f->after == 0 ? newest(l, f) : 0;
+	size_t i = f->after == 0 ? newest(l, f) : first_after(l, f->after);
 	for (; i < l->count && json_array_size(items) < f->limit; i++) {
 		const struct entry *e = l->lines[(l->first + i) % LOGS_LINES_MAX];
 		if (e->seq > next)

@@ -9,7 +9,11 @@
  *	u64 code bytes, MAC (32 bytes, over all before it and the code), code
  *
  * What protects: whoever can write the directory but not read the key (a restored backup, another
- * service, a disk in other hands for a while) cannot make us run code. Whoever reads the key is us.
+ * service, a disk in other hands for a while) cannot make us run native code that we did not make.
+ * Whoever reads the key is us. The registry is not sealed: whoever can write it can trust a key of
+ * his own, or name another module that lies in modules/, and that runs, as any Wasm, in the sandbox.
+ * The code of an older version of a function is as good as that of the newest: which one runs is
+ * what the registry says.
  *
  * All calls but open and close may run on any thread at the same time: nothing here changes.
  */

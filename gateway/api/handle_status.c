@@ -108,13 +108,22 @@ static int logs_filter_read(const struct query *query, struct logs_filter *f, ui
 	return err;
 }
 
+static json_t *read_on(struct api_request *q, struct logs_filter *f)
+{
+	if (q->seen > f->after)
+		f->after = q->seen;
+	json_t *found = logs_read(q->g->logs, f);
+	q->seen = (uint64_t)json_integer_value(json_object_get(found, "next"));
+	return found;
+}
+
 static json_t *logs_now(struct api_request *q)
 {
 	struct logs_filter f;
 	uint64_t wait_ms = 0;
 	/* It was read without an error when the request came. */
 	ENSURE(logs_filter_read(&q->query, &f, &wait_ms, NULL) == 0);
-	return logs_read(q->g->logs, &f);
+	return read_on(q, &f);
 }
 
 static void logs_answer(struct api_request *q)
@@ -141,7 +150,7 @@ void api_logs(struct api_request *q)
 		request_fail(q, err, &why);
 		return;
 	}
-	json_t *found = logs_read(q->g->logs, &f);
+	json_t *found = read_on(q, &f);
 	if (wait_ms == 0 || json_array_size(json_object_get(found, "items")) > 0) {
 		request_reply(q, 200, found);
 		return;

@@ -30,6 +30,7 @@ struct api_request {
 	bool is_waiting;
 	void (*on_line)(struct api_request *q);
 	void *handler;                           /* the handler's own */
+	uint64_t seen;                           /* GET /logs: up to here nothing was wanted */
 	void (*on_timer)(struct api_request *q); /* armed by request_timer() */
 
 	/* server.c's own */
