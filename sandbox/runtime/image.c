@@ -243,15 +243,15 @@ static int reset_memory(const struct image *im, struct memory *m, int pagemap_fd
 		return err;
 	if (pagemap_fd < 0)
 		return pages_forget(im, m);
-	int touched = 0;
+	size_t touched = 0;
 	for (size_t first = 0; first < im->npages; first += 512) {
 		size_t n = im->npages - first < 512 ? im->npages - first : 512;
 		int here = touched_restore(im, m, first, n, pagemap_fd);
 		if (here < 0)
 			return pages_forget(im, m);
-		touched += here;
+		touched += (size_t)here;
 	}
-	return touched > IMAGE_KEEP_PAGES ? pages_forget(im, m) : 0;
+	return touched * im->page_bytes > IMAGE_KEEP_BYTES ? pages_forget(im, m) : 0;
 }
 
 int image_adopt(const struct image *im, struct instance *in)

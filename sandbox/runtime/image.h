@@ -6,8 +6,8 @@
  *
  * Going back: the kernel knows which pages were ever touched (/proc/self/pagemap); each of those is
  * overwritten with the image's page or with zeros, which costs less than giving the pages back and
- * faulting them in again (facts/toolchain.md). Beyond IMAGE_KEEP_PAGES touched ones they are
- * given back. Without a pagemap, all are.
+ * faulting them in again (facts/toolchain.md). Beyond IMAGE_KEEP_BYTES of them they are given
+ * back. Without a pagemap, all are.
  */
 #ifndef RUNTIME_IMAGE_H
 #define RUNTIME_IMAGE_H
@@ -16,7 +16,7 @@
 #include "base/why.h"
 #include "sandbox/runtime/instance.h"
 
-enum { IMAGE_KEEP_PAGES = 256 };
+enum { IMAGE_KEEP_BYTES = 1 << 20 };
 
 struct image;
 

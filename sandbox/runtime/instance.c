@@ -142,7 +142,9 @@ static union aot_value const_value(const struct instance *in, const struct aot_c
 static int make_tables(struct instance *in, uint32_t most, struct why *why)
 {
 	const struct aot_module *a = in->module->aot;
-	for (uint32_t i = 0; i < a->ntables - a->nimported_tables; i++) {
+	uint32_t own = a->ntables - a->nimported_tables;
+	most /= own > 0 ? own : 1;
+	for (uint32_t i = 0; i < own; i++) {
 		struct aot_limits l = a->tables[i].limits;
 		struct aot_table *t = &in->tables[i];
 		in->table_ptrs[a->nimported_tables + i] = t;

@@ -19,7 +19,7 @@
 struct instance_limits {
 	uint32_t memory_pages;
 	uint32_t stack_bytes;
-	uint32_t table_elems; /* each table */
+	uint32_t table_elems; /* all tables together, in equal shares */
 };
 
 enum { INSTANCE_TABLE_ELEMS = 1000000 };

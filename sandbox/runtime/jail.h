@@ -2,11 +2,12 @@
 /*
  * Confinement of penstock-sandbox, from before the first byte of a guest runs:
  *	jail_process()	closes descriptors, limits, no new privileges; once, at start
- *	jail_thread()	Landlock without any rule (no file can be opened by a path; memfds can,
- *			through /proc/self/fd, because they are on no mounted file system), then
- *			a seccomp allow list; each thread for itself, last thing before it works
+ *	jail_thread()	Landlock without any rule, where the kernel has it, and a seccomp allow
+ *			list; each thread for itself, last thing before it works
  * After it a thread can compute, use the descriptors it has, map memory, and receive memfds. It can
- * not open a file for writing, make sockets, processes or threads, trace, or signal others.
+ * not open a file, make sockets, processes or threads, trace, or signal others. dlopen() of a
+ * descriptor works (jail.c, open_again). What is left to a guest that has broken out: other guests'
+ * memory in this process, lies to the gateway, and asking whether a file exists (newfstatat).
  */
 #ifndef RUNTIME_JAIL_H
 #define RUNTIME_JAIL_H

@@ -37,6 +37,7 @@ enum {
 	EXIT_PROTOCOL = 70,
 	QUICK_NS = 50000,  /* an answer may wait this long for the next one, to go out with it */
 	NO_SPINS_MAX = 16, /* waits */
+	UNLOOKED_MAX = 8,  /* jobs */
 };
 
 static void lock(struct serve *s)
@@ -288,6 +289,8 @@ static void end_job(struct serve *s, struct job *j, struct answers *out)
 		end_init(s, j);
 	else
 		answer(s, j, out);
+	if (j->task.run_ns >= QUICK_NS) /* who was quick has not touched much of it */
+		stack_trim(&in->stack);
 	release_instance(s, f, in);
 	forget_job(s, j);
 }
@@ -409,6 +412,7 @@ static void wait_as_follower(struct serve *s, uint64_t until_ns)
 static void lead(struct serve *s, bool just_ran, struct answers *out)
 {
 	s->has_leader = true;
+	s->unlooked = 0;
 	unlock(s);
 	if (intake(s, out) > 0 && just_ran)
 		s->no_spins = NO_SPINS_MAX; /* it lay there already */
@@ -421,7 +425,8 @@ static struct job *next_job(struct serve *s, struct answers *out)
 {
 	lock(s);
 	for (bool just_ran = true;; just_ran = false) {
-		if (!s->has_leader)
+		/* A look at the socket costs as much as a quick job: not before each of them. */
+		if (!s->has_leader && (!serve_next_is_quick(s) || ++s->unlooked >= UNLOOKED_MAX))
 			lead(s, just_ran, out);
 		uint64_t next_wake_ns = serve_wake_sleepers(s, task_now_ns());
 		if (out->n > 0 && !serve_next_is_quick(s)) {

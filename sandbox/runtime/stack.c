@@ -60,3 +60,9 @@ void stack_forget(const struct stack *s)
 {
 	fiber_unpoison(s->low, s->bytes);
 }
+
+void stack_trim(const struct stack *s)
+{
+	if (s->bytes > STACK_KEEP_BYTES)
+		(void)madvise(s->low, s->bytes - STACK_KEEP_BYTES, MADV_DONTNEED);
+}

@@ -13,6 +13,7 @@
 enum {
 	STACK_GUARD_BYTES = 256 << 10, /* a multiple of every page size (64 KiB) */
 	STACK_BYTES_MIN = 64 << 10,
+	STACK_KEEP_BYTES = 128 << 10,
 	STACK_BYTES_MAX = 64 << 20,
 	STACK_BYTES_DEFAULT = 8 << 20, /* of `run`: as natively */
 };
@@ -33,5 +34,7 @@ uintptr_t stack_limit(const struct stack *s);
 bool stack_has_guard_at(const struct stack *s, uintptr_t address);
 /* The frames on it were abandoned: forget what a sanitizer knows of them. */
 void stack_forget(const struct stack *s);
+/* Gives back what lies deeper than most calls get. */
+void stack_trim(const struct stack *s);
 
 #endif

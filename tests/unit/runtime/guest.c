@@ -235,6 +235,8 @@ GUEST uint32_t g_on_event(SELF)
 		for (; count < 8; count++)
 			(void)write_stdout(self, BUF_BYTES);
 		return 0;
+	case 'R':
+		return g_recurse(self, 0);
 	case 's':
 		return g_sleep(self, 30);
 	case 'S':

@@ -325,6 +325,35 @@ static void events_from_two_workers_all_come_back(void **state)
 	(void)gateway_stop(&g);
 }
 
+static unsigned long resident_bytes(pid_t pid)
+{
+	char path[64];
+	unsigned long all = 0, resident = 0;
+	(void)snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+	FILE *f = fopen(path, "re");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%lu %lu", &all, &resident), 2);
+	(void)fclose(f);
+	return resident * (unsigned long)sysconf(_SC_PAGESIZE);
+}
+
+static void deep_calls_leave_no_memory_in_use(void **state)
+{
+	enum { STACK = 16 << 20 };
+	struct gateway g;
+	(void)state;
+	struct ipc_load deep = usual;
+	deep.stack_bytes = STACK;
+	gateway_start(&g, 1, 0);
+	assert_int_equal(gateway_load(&g, 1, &deep), 0);
+	assert_int_equal(gateway_call(&g, 1, 1, "")->status, IPC_OK);
+	unsigned long before = resident_bytes(g.pid);
+	assert_int_equal(gateway_call(&g, 2, 1, "R")->trap, AOT_TRAP_STACK);
+	assert_int_equal(gateway_call(&g, 3, 1, "")->status, IPC_OK);
+	assert_true(resident_bytes(g.pid) < before + STACK / 4);
+	(void)gateway_stop(&g);
+}
+
 /* User and system time of the sandbox in clock ticks. */
 static unsigned long cpu_ticks(pid_t pid)
 {
@@ -374,6 +403,7 @@ int main(void)
 		cmocka_unit_test(a_bad_load_is_answered_with_the_reason),
 		cmocka_unit_test(a_broken_gateway_ends_the_sandbox),
 		cmocka_unit_test(events_from_two_workers_all_come_back),
+		cmocka_unit_test(deep_calls_leave_no_memory_in_use),
 		cmocka_unit_test(an_idle_sandbox_uses_no_cpu),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
