@@ -348,7 +348,8 @@ void dispatch_event(struct dispatch *d, const struct event *e, struct binding *c
 	if (seat && !seat->taken)
 		seat->taken = gate_attend(&d->gate);
 	/* The sandbox has work already: it gets more in batches, which wake it once. */
-	bool later = seat && seat->taken && atomic_load(&d->gate.expected) > SPIN_SENT_MAX;
+	bool later = seat && seat->taken &&
+		     (seat->more || atomic_load(&d->gate.expected) > SPIN_SENT_MAX);
 	for (unsigned i = 0; i < n; i++)
 		any |= one_binding(d, e, b[i], later);
 	if (!seat || !seat->taken) {

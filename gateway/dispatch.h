@@ -57,6 +57,7 @@ void dispatch_free(struct dispatch *d, unsigned wait_ms);
  * and then that thread's alone. */
 struct dispatch_seat {
 	bool taken;
+	bool more;       /* set by the thread: the next event is at hand, so this one may wait */
 	unsigned events; /* since it looked for answers last */
 };
 

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/effects.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/own.h"
 #include "gateway/binding.h"
 #include "gateway/function.h"
 #include "proto/topic.h"
 #include "triggers/trigger.h"
 
-enum { TOPIC_SHOWN = 200 };
+enum { TOPIC_SHOWN = 200, MESSAGES_USUAL = 16 };
 
 static int shown(struct span s)
 {
@@ -80,42 +83,46 @@ static int own_topic(const struct flight *f, struct wr *w, struct why *why)
 }
 
 /* Messages to the binding's own topic go with its QoS and retain, or higher ones of their own. */
-static int publish_all(const struct flight *f, const struct ipc_result *m, struct span own)
+static unsigned collect(const struct flight *f, const struct ipc_result *m, struct span own,
+			struct trigger_message *ret)
 {
 	const struct binding *b = f->binding;
-	struct trigger *out = b->way_out;
 	struct rd list = list_of(m);
 	struct ipc_effect e;
-	int err = 0;
-	while (ipc_effect_next(&list, &e)) {
+	unsigned n = 0;
+	while (n < m->neffects && ipc_effect_next(&list, &e)) {
 		struct trigger_message msg = { e.topic, e.payload, e.qos, e.retain };
 		if (e.topic.len == 0) {
 			msg.topic = own;
 			msg.qos = e.qos > b->publish_qos ? e.qos : b->publish_qos;
 			msg.retain = e.retain || b->retain;
 		}
-		int one = out->ops->publish(out, &msg);
-		err = err ? err : one;
+		ret[n++] = msg;
 	}
-	if (m->reply.len > 0 && b->publish.len > 0) {
-		struct trigger_message msg = { own, m->reply, b->publish_qos, b->retain };
-		int one = out->ops->publish(out, &msg);
-		err = err ? err : one;
-	}
-	return err;
+	if (m->reply.len > 0 && b->publish.len > 0)
+		ret[n++] = (struct trigger_message){ own, m->reply, b->publish_qos, b->retain };
+	return n;
 }
 
 int effects_publish(const struct flight *f, const struct ipc_result *m, struct why *why)
 {
 	uint8_t topic[TOPIC_BYTES_MAX];
 	struct wr w = wr_into(topic, sizeof(topic));
+	struct trigger_message usual[MESSAGES_USUAL];
+	OWN_FREE struct trigger_message *more = NULL;
 	if (m->neffects == 0 && m->reply.len == 0)
 		return 0;
 	int err = wants_own_topic(f, m) ? own_topic(f, &w, why) : 0;
 	if (err < 0)
 		return err;
-	err = publish_all(f, m, (struct span){ topic, w.len });
+	if (m->neffects >= MESSAGES_USUAL && !(more = calloc(m->neffects + 1, sizeof(*more))))
+		return why_set(why, -ENOMEM, "out of memory");
+	struct trigger *out = f->binding->way_out;
+	unsigned n = collect(f, m, (struct span){ topic, w.len }, more ? more : usual);
+	err = out->ops->publish(out, more ? more : usual, n);
 	if (err < 0)
-		return why_set(why, err, "the queue to the broker is full");
+		return why_set(why, err,
+			       "there is no room for its messages in the queue to the "
+			       "broker; none of them was published");
 	return 0;
 }

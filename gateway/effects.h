@@ -14,7 +14,7 @@ int effects_check(const struct flight *f, const struct ipc_result *m, struct why
 
 /* For a flight with a binding, after effects_check: publishes its messages, and its reply to the
  * binding's own topic. -E_INVALID: no own topic, or the template gives no valid one; nothing was
- * published then. -E_LIMIT: the way out is full. */
+ * published then. -E_LIMIT: the way out has no room for all of them; none was published. */
 int effects_publish(const struct flight *f, const struct ipc_result *m, struct why *why) MUST_USE;
 
 #endif

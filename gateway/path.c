@@ -59,7 +59,8 @@ static void unbound(struct path_broker *b, const struct event *e)
 		    F_U64("not_logged", held_back));
 }
 
-static void on_event(void *arg, const struct event *e, const uint32_t *routes, unsigned nroutes)
+static void on_event(void *arg, const struct event *e, const uint32_t *routes, unsigned nroutes,
+		     bool more_at_hand)
 {
 	struct path_broker *b = arg;
 	struct binding *room[MATCHES_USUAL];
@@ -67,6 +68,7 @@ static void on_event(void *arg, const struct event *e, const uint32_t *routes, u
 	unsigned n = match(b, e, routes, nroutes, room, &more);
 	struct binding **found = more ? more : room;
 	atomic_fetch_add_explicit(&b->path->received, 1, memory_order_relaxed);
+	b->path->seat.more = more_at_hand;
 	if (n == 0)
 		unbound(b, e);
 	else

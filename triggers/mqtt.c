@@ -11,8 +11,9 @@
 #include "proto/topic.h"
 #include "triggers/mqtt_impl.h"
 #include "triggers/nodelay.h"
+#include "triggers/paho_wait.h"
 
-enum { DISCONNECT_MS = 200 };
+enum { DISCONNECT_MS = 200, STABLE_NS = 5 * 1000 * 1000 * 1000LL, RETRY_NS = 10 * 1000 * 1000 };
 
 uint64_t mqtt_now_ns(void)
 {
@@ -92,6 +93,18 @@ static void sleep_until(struct mqtt *m, uint64_t end_ns)
 	(void)pthread_cond_timedwait(&m->wake, &m->lock, &t);
 }
 
+/* After a failure. False: stop. */
+static bool pause_for(struct mqtt *m, uint64_t ms)
+{
+	uint64_t end = mqtt_now_ns() + ms * 1000000u;
+	(void)pthread_mutex_lock(&m->lock);
+	while (!m->stop && mqtt_now_ns() < end)
+		sleep_until(m, end);
+	bool go_on = !m->stop;
+	(void)pthread_mutex_unlock(&m->lock);
+	return go_on;
+}
+
 /* False: stop. */
 static bool try_connect(struct mqtt *m)
 {
@@ -101,27 +114,26 @@ static bool try_connect(struct mqtt *m)
 	if (err == 0) {
 		LOG(LOG_NOTE, "connected to the broker", F_STR("broker", m->base.name),
 		    F_STR("url", m->o.url), F_STR("client_id", m->o.client_id));
-		m->failures = 0;
+		m->connected_ns = mqtt_now_ns();
 		enter(m, MQTT_CONNECTED, "");
 		atomic_store(&m->connected, true);
 		return true;
 	}
 	m->failures++;
-	uint64_t ms = pause_ms(m), end = mqtt_now_ns() + ms * 1000000u;
+	uint64_t ms = pause_ms(m);
+	if (m->stop)
+		return false;
 	if ((m->failures & (m->failures - 1)) == 0) /* the 1st, 2nd, 4th, 8th ... */
 		LOG(LOG_WARN, "cannot connect to the broker, trying again",
 		    F_STR("broker", m->base.name), F_STR("reason", why_text(&why, err)),
 		    F_U64("attempt", m->failures), F_U64("pause_ms", ms));
 	enter(m, MQTT_WAITING, why_text(&why, err));
-	(void)pthread_mutex_lock(&m->lock);
-	while (!m->stop && mqtt_now_ns() < end)
-		sleep_until(m, end);
-	bool go_on = !m->stop;
-	(void)pthread_mutex_unlock(&m->lock);
-	return go_on;
+	return pause_for(m, ms);
 }
 
-static void lost(struct mqtt *m)
+/* False: stop. A connection that did not last is a failure, too: two gateways with one client id
+ * would throw each other out as fast as they can connect. */
+static bool lost(struct mqtt *m)
 {
 	char text[200];
 	atomic_store(&m->connected, false);
@@ -132,8 +144,14 @@ static void lost(struct mqtt *m)
 		       m->farewell);
 	m->farewell[0] = '\0';
 	(void)pthread_mutex_unlock(&m->lock);
-	LOG(LOG_WARN, "the broker is away", F_STR("broker", m->base.name), F_STR("reason", text));
+	bool brief = mqtt_now_ns() - m->connected_ns < STABLE_NS;
+	m->failures = brief ? m->failures + 1 : 0;
+	uint64_t ms = brief ? pause_ms(m) : 0;
+	if (!m->stop && (m->failures & (m->failures - 1)) == 0)
+		LOG(LOG_WARN, "the broker is away", F_STR("broker", m->base.name),
+		    F_STR("reason", text), F_U64("pause_ms", ms));
 	enter(m, MQTT_WAITING, text);
+	return pause_for(m, ms);
 }
 
 /* While connected: subscriptions and the queue. Returns when the connection is gone or at the end.
@@ -153,10 +171,8 @@ static bool serve(struct mqtt *m)
 			ok = mqtt_renew(m);
 		if (ok)
 			ok = mqtt_flush(m);
-		if (!ok && !MQTTClient_isConnected(m->client)) {
-			lost(m);
-			return !stop;
-		}
+		if (!ok && !MQTTClient_isConnected(m->client))
+			return lost(m);
 		if (ok && look)
 			atomic_store(&m->connected, true); /* a late report of an earlier loss */
 		(void)pthread_mutex_lock(&m->lock);
@@ -165,14 +181,15 @@ static bool serve(struct mqtt *m)
 			(void)pthread_mutex_unlock(&m->lock);
 			return false;
 		}
-		if (stop)
-			sleep_until(m, mqtt_now_ns() + 10000000u);
+		if (stop || !ok) /* refused, although connected: soon again, but not at once */
+			sleep_until(m, mqtt_now_ns() + RETRY_NS);
 	}
 }
 
 static void *run(void *arg)
 {
 	struct mqtt *m = arg;
+	paho_give_up_when(&m->stop);
 	for (;;) {
 		bool go_on = try_connect(m);
 		if (go_on && atomic_load(&m->connected))
@@ -181,6 +198,7 @@ static void *run(void *arg)
 			break;
 	}
 	atomic_store(&m->connected, false);
+	paho_give_up_when(NULL);
 	if (MQTTClient_isConnected(m->client)) {
 		if (m->o.version == 5)
 			MQTTClient_disconnect5(m->client, DISCONNECT_MS, MQTTREASONCODE_SUCCESS,
@@ -298,9 +316,16 @@ static void op_stop(struct trigger *t, unsigned grace_ms)
 	m->stop_ns = mqtt_now_ns() + (uint64_t)grace_ms * 1000000u;
 	(void)pthread_cond_signal(&m->wake);
 	(void)pthread_mutex_unlock(&m->lock);
+}
+
+/* Its thread is gone when this returns. */
+static void wait_for_end(struct mqtt *m)
+{
 	if (m->has_thread)
 		(void)pthread_join(m->thread, NULL);
 	m->has_thread = false;
+	nodelay_remove_drain(m);
+	atomic_fetch_add(&m->dropped, m->outbox_n);
 	if (m->outbox_n > 0)
 		LOG(LOG_WARN, "messages to the broker are lost at stop",
 		    F_STR("broker", m->base.name), F_U64("messages", m->outbox_n));
@@ -311,6 +336,7 @@ static void op_free(struct trigger *t)
 	struct mqtt *m = t ? mqtt_of(t) : NULL;
 	if (!m)
 		return;
+	wait_for_end(m);
 	if (m->client)
 		MQTTClient_destroy(&m->client);
 	for (struct mqtt_route *r; (r = m->routes);) {
@@ -400,6 +426,7 @@ int mqtt_new(const struct mqtt_options *o, const struct trigger_sink *sink, stru
 			return err;
 		}
 	}
+	m->drained = m->client && nodelay_add_drain(mqtt_drain, m);
 	if (sink->before_sleep)
 		nodelay_set_watch(
 			&(struct nodelay_watch){ sink->before_sleep, sink->ready, sink->arg });

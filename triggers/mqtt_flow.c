@@ -8,6 +8,7 @@
 #include "proto/topic.h"
 #include "triggers/mqtt_impl.h"
 #include "triggers/nodelay.h"
+#include "triggers/paho_wait.h"
 
 enum { SHORT_WAY_BYTES = 4096, DROPS_PER_S = 5, ATTRS_MAX = 32 };
 
@@ -89,7 +90,8 @@ static void deliver(struct mqtt *m, struct span topic, const MQTTClient_message 
 	(void)pthread_mutex_lock(&m->sink_lock);
 	if (!m->deaf)
 		m->base.sink.event(m->base.sink.arg, &e, a.routes,
-				   a.too_many || !m->route_ids ? 0 : a.nroutes);
+				   a.too_many || !m->route_ids ? 0 : a.nroutes,
+				   m->drained && nodelay_more(m->fd));
 	(void)pthread_mutex_unlock(&m->sink_lock);
 }
 
@@ -115,14 +117,22 @@ int mqtt_arrived(void *arg, char *topic, int topic_len, MQTTClient_message *msg)
 
 /* ---- acknowledgements ---- */
 
+/* There is something for mqtt_drain on this thread, or for the broker's thread. The latter sleeps with
+ * a queue only while inflight is at its most, and every way down from there comes through here. */
+static void may_go_on(struct mqtt *m)
+{
+	if (atomic_load(&m->queued) == 0 || (m->drained && nodelay_reads()))
+		return;
+	(void)pthread_mutex_lock(&m->lock);
+	if (mqtt_may_flush(m))
+		(void)pthread_cond_signal(&m->wake);
+	(void)pthread_mutex_unlock(&m->lock);
+}
+
 static void acknowledged(struct mqtt *m)
 {
 	atomic_fetch_sub(&m->inflight, 1);
-	if (atomic_load(&m->queued) == 0)
-		return;
-	(void)pthread_mutex_lock(&m->lock);
-	(void)pthread_cond_signal(&m->wake);
-	(void)pthread_mutex_unlock(&m->lock);
+	may_go_on(m);
 }
 
 void mqtt_delivered(void *arg, MQTTClient_deliveryToken token)
@@ -185,10 +195,10 @@ static bool short_way(struct mqtt *m, const struct trigger_message *msg)
 	    nodelay_writable(m->fd, msg->topic.len + msg->payload.len)) {
 		memcpy(topic, msg->topic.at, msg->topic.len);
 		topic[msg->topic.len] = '\0';
-		nodelay_hurry(true);
+		paho_hurry(true);
 		sent = send_now(m, topic, msg->payload.at, msg->payload.len, msg->qos,
 				msg->retain) == MQTTCLIENT_SUCCESS;
-		nodelay_hurry(false);
+		paho_hurry(false);
 	}
 	(void)pthread_mutex_unlock(&m->out_lock);
 	return sent;
@@ -210,37 +220,110 @@ static struct mqtt_out *copy_of(const struct trigger_message *msg)
 	return out;
 }
 
-int mqtt_publish(struct trigger *t, const struct trigger_message *msg)
+static void free_copies(struct mqtt_out *list)
+{
+	while (list) {
+		struct mqtt_out *next = list->next;
+		free(list);
+		list = next;
+	}
+}
+
+/* In a list; NULL: no memory. */
+static struct mqtt_out *copies_of(const struct trigger_message *msg, unsigned n, size_t *ret_bytes)
+{
+	struct mqtt_out *list = NULL, **last = &list;
+	*ret_bytes = 0;
+	for (unsigned i = 0; i < n; i++) {
+		struct mqtt_out *out = copy_of(&msg[i]);
+		if (!out) {
+			free_copies(list);
+			return NULL;
+		}
+		*last = out;
+		last = &out->next;
+		*ret_bytes += msg[i].topic.len + msg[i].payload.len;
+	}
+	return list;
+}
+
+/* Room for all or for none: from here on they are in the queue as far as others can tell. lock held. */
+static const char *reserve(struct mqtt *m, unsigned n, size_t bytes)
+{
+	if (m->stop)
+		return "the gateway is stopping";
+	if (n > m->o.outbox_messages - m->outbox_n || bytes > m->o.outbox_bytes - m->outbox_bytes)
+		return "the queue to the broker is full; is it reachable, and fast enough?";
+	m->outbox_n += n;
+	m->outbox_bytes += bytes;
+	return NULL;
+}
+
+/* lock held */
+static void append(struct mqtt *m, struct mqtt_out *list, unsigned n)
+{
+	*m->outbox_last = list;
+	while (*m->outbox_last)
+		m->outbox_last = &(*m->outbox_last)->next;
+	atomic_fetch_add(&m->queued, n);
+}
+
+/* The first ones go the short way while that is open. */
+static void send_or_append(struct mqtt *m, struct mqtt_out *list, unsigned n)
+{
+	unsigned sent = 0;
+	size_t bytes = 0;
+	while (list && n > 1) { /* one alone was tried before */
+		struct mqtt_out *out = list;
+		struct span topic = { (uint8_t *)out->topic, strlen(out->topic) };
+		const struct trigger_message msg = {
+			topic, { out->payload, out->payload_len }, out->qos, out->retain
+		};
+		if (!short_way(m, &msg))
+			break;
+		sent++;
+		bytes += topic.len + out->payload_len;
+		list = out->next;
+		free(out);
+	}
+	(void)pthread_mutex_lock(&m->lock);
+	m->outbox_n -= sent;
+	m->outbox_bytes -= bytes;
+	append(m, list, n - sent);
+	(void)pthread_mutex_unlock(&m->lock);
+	may_go_on(m);
+}
+
+static int refuse(struct mqtt *m, const struct trigger_message *msg, unsigned n, const char *reason)
+{
+	for (unsigned i = 0; i < n; i++)
+		drop(m, &m->refusals, "message to the broker dropped", msg[i].topic, reason,
+		     msg[i].topic.len + msg[i].payload.len);
+	return -E_LIMIT;
+}
+
+int mqtt_publish(struct trigger *t, const struct trigger_message *msg, unsigned n)
 {
 	struct mqtt *m = (struct mqtt *)t;
-	if (msg->qos > 2 || !topic_name_ok(msg->topic))
-		return -E_INVALID;
-	if (short_way(m, msg))
-		return 0;
-	struct mqtt_out *out = copy_of(msg);
-	const char *refused = out ? NULL : "out of memory";
-	size_t bytes = msg->topic.len + msg->payload.len;
-	(void)pthread_mutex_lock(&m->lock);
-	if (!refused && m->stop)
-		refused = "the gateway is stopping";
-	else if (!refused && (m->outbox_n >= m->o.outbox_messages ||
-			      bytes > m->o.outbox_bytes - m->outbox_bytes))
-		refused = "the queue to the broker is full; is it reachable, and fast enough?";
-	if (!refused) {
-		*m->outbox_last = out;
-		out->next = NULL;
-		m->outbox_last = &out->next;
-		m->outbox_n++;
-		m->outbox_bytes += bytes;
-		atomic_store(&m->queued, m->outbox_n);
-		(void)pthread_cond_signal(&m->wake);
+	size_t bytes;
+	for (unsigned i = 0; i < n; i++) {
+		if (msg[i].qos > 2 || !topic_name_ok(msg[i].topic))
+			return -E_INVALID;
 	}
-	(void)pthread_mutex_unlock(&m->lock);
-	if (!refused)
+	if (n == 0 || (n == 1 && short_way(m, msg)))
 		return 0;
-	free(out);
-	drop(m, &m->refusals, "message to the broker dropped", msg->topic, refused, bytes);
-	return -E_LIMIT;
+	struct mqtt_out *list = copies_of(msg, n, &bytes);
+	if (!list)
+		return refuse(m, msg, n, "out of memory");
+	(void)pthread_mutex_lock(&m->lock);
+	const char *refused = reserve(m, n, bytes);
+	(void)pthread_mutex_unlock(&m->lock);
+	if (refused) {
+		free_copies(list);
+		return refuse(m, msg, n, refused);
+	}
+	send_or_append(m, list, n);
+	return 0;
 }
 
 bool mqtt_may_flush(struct mqtt *m)
@@ -258,38 +341,67 @@ static void outbox_pop(struct mqtt *m)
 		m->outbox_last = &m->outbox;
 	m->outbox_n--;
 	m->outbox_bytes -= strlen(out->topic) + out->payload_len;
-	atomic_store(&m->queued, m->outbox_n);
+	atomic_fetch_sub(&m->queued, 1);
 	free(out);
 }
 
-bool mqtt_flush(struct mqtt *m)
+/* Sends from the head of the queue while that may go; at_once: and while nobody can have to wait for
+ * it. lock held, though not while it sends: the caller sees to it that nobody else takes any away (it
+ * holds out_lock, or has set out_busy). False: the connection is gone. */
+static bool send_queued(struct mqtt *m, bool at_once)
 {
-	bool ok = true;
-	(void)pthread_mutex_lock(&m->out_lock); /* a short-way publish ends first */
-	atomic_store(&m->out_busy, true);
-	(void)pthread_mutex_unlock(&m->out_lock);
-	nodelay_hurry(true);
-	(void)pthread_mutex_lock(&m->lock);
-	while (ok && mqtt_may_flush(m)) {
-		struct mqtt_out *out = m->outbox; /* only this thread takes any away */
+	while (mqtt_may_flush(m)) {
+		struct mqtt_out *out = m->outbox;
+		size_t topic_len = strlen(out->topic), bytes = topic_len + out->payload_len;
+		if (at_once && (bytes > SHORT_WAY_BYTES || !nodelay_writable(m->fd, bytes)))
+			return true;
 		(void)pthread_mutex_unlock(&m->lock);
 		int rc = send_now(m, out->topic, out->payload, out->payload_len, out->qos,
 				  out->retain);
 		(void)pthread_mutex_lock(&m->lock);
-		ok = rc == MQTTCLIENT_SUCCESS;
 		bool never = rc == MQTTCLIENT_BAD_UTF8_STRING || rc == MQTTCLIENT_BAD_QOS ||
 			     rc == MQTTCLIENT_NULL_PARAMETER;
-		if (never) {
-			struct span topic = { (uint8_t *)out->topic, strlen(out->topic) };
-			drop(m, &m->refusals, "message to the broker dropped", topic,
+		if (never)
+			drop(m, &m->refusals, "message to the broker dropped",
+			     (struct span){ (uint8_t *)out->topic, topic_len },
 			     MQTTClient_strerror(rc), out->payload_len);
-			ok = true;
-		}
-		if (ok)
-			outbox_pop(m);
+		else if (rc != MQTTCLIENT_SUCCESS)
+			return false;
+		outbox_pop(m);
 	}
+	return true;
+}
+
+bool mqtt_flush(struct mqtt *m)
+{
+	(void)pthread_mutex_lock(&m->out_lock); /* a short-way publish ends first */
+	atomic_store(&m->out_busy, true);
+	(void)pthread_mutex_unlock(&m->out_lock);
+	paho_hurry(true);
+	nodelay_cork();
+	(void)pthread_mutex_lock(&m->lock);
+	bool ok = send_queued(m, false);
 	(void)pthread_mutex_unlock(&m->lock);
-	nodelay_hurry(false);
+	nodelay_uncork(m->fd);
+	paho_hurry(false);
 	atomic_store(&m->out_busy, false);
 	return ok;
+}
+
+/* On the reader, which must not wait for anybody: what cannot go at once is left to the broker's
+ * thread. */
+void mqtt_drain(void *arg)
+{
+	struct mqtt *m = arg;
+	if (atomic_load(&m->queued) == 0)
+		return;
+	bool mine = !m->tls && pthread_mutex_trylock(&m->out_lock) == 0;
+	(void)pthread_mutex_lock(&m->lock);
+	if (mine && !atomic_load(&m->out_busy))
+		(void)send_queued(m, true);
+	if (mqtt_may_flush(m))
+		(void)pthread_cond_signal(&m->wake);
+	(void)pthread_mutex_unlock(&m->lock);
+	if (mine)
+		(void)pthread_mutex_unlock(&m->out_lock);
 }

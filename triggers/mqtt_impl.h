@@ -40,6 +40,7 @@ struct mqtt {
 	char source[80]; /* "mqtt:NAME" */
 	MQTTClient client;
 	bool tls, has_thread;
+	bool drained; /* mqtt_drain is called by the reader */
 	pthread_t thread;
 
 	pthread_mutex_t lock; /* all below up to the next lock */
@@ -47,20 +48,22 @@ struct mqtt {
 	struct mqtt_route *routes;
 	bool routes_dirty;
 	struct mqtt_out *outbox, **outbox_last;
-	unsigned outbox_n;
+	unsigned outbox_n; /* in it, and room reserved */
 	uint64_t outbox_bytes;
-	bool stop, look; /* look: the connection may be gone */
+	atomic_bool stop; /* written under the lock, looked at without */
+	bool look;        /* the connection may be gone */
 	uint64_t stop_ns;
 	enum mqtt_state state;
 	char detail[256];
 	char farewell[96]; /* why the broker disconnected us (MQTT 5) */
 	unsigned subscriptions;
 	unsigned failures; /* in a row */
+	uint64_t connected_ns;
 
 	pthread_mutex_t out_lock; /* held for a short-way publish; the receiver only tries it */
 	atomic_bool out_busy;     /* the broker's thread is inside MQTTClient_publish */
 	atomic_bool connected;
-	atomic_uint queued;    /* outbox_n, for a look without the lock */
+	atomic_uint queued;    /* in the outbox, for a look without the lock */
 	atomic_int inflight;   /* QoS 1 and 2, not acknowledged */
 	int inflight_max;      /* ours or the broker's, whichever is less */
 	int fd;                /* of the connection, for nodelay_writable */
@@ -90,9 +93,10 @@ int mqtt_arrived(void *arg, char *topic, int topic_len, MQTTClient_message *msg)
 void mqtt_delivered(void *arg, MQTTClient_deliveryToken token);
 void mqtt_published(void *arg, int token, int packet_type, MQTTProperties *props,
 		    enum MQTTReasonCodes reason);
-int mqtt_publish(struct trigger *t, const struct trigger_message *msg);
+int mqtt_publish(struct trigger *t, const struct trigger_message *msg, unsigned n);
 /* Sends what is queued, on the broker's thread. False: the connection is gone. */
 bool mqtt_flush(struct mqtt *m);
 bool mqtt_may_flush(struct mqtt *m); /* lock held */
+void mqtt_drain(void *m);            /* for nodelay_add_drain */
 
 #endif

@@ -11,11 +11,14 @@
 #include "proto/topic.h"
 #include "triggers/mqtt_impl.h"
 #include "triggers/nodelay.h"
+#include "triggers/paho_wait.h"
 
 enum {
 	SESSION_EXPIRY_S = 24 * 3600,
 	PACKET_BYTES_MAX = 32 << 20, /* a broker shall not make us allocate more (MQTT 5) */
 	PASSWORD_BYTES_MAX = 4096,
+	HURRY_CONNECT_MS = 1000,
+	PROBE_SLICE_MS = 50,
 };
 
 /* ---- where it goes ---- */
@@ -56,7 +59,7 @@ static int resolve(const struct address *a, struct addrinfo **ret, struct why *w
 }
 
 /* A plain TCP connect, to learn from the system what Paho does not tell. 0: it can be reached. */
-static int probe(const struct addrinfo *to, unsigned timeout_s)
+static int probe(const struct mqtt *m, const struct addrinfo *to)
 {
 	OWN_FD fd = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -68,7 +71,11 @@ static int probe(const struct addrinfo *to, unsigned timeout_s)
 	struct pollfd p = { .fd = fd, .events = POLLOUT };
 	int err = ETIMEDOUT;
 	socklen_t len = sizeof(err);
-	if (poll(&p, 1, (int)timeout_s * 1000) == 1)
+	int n = 0;
+	for (unsigned ms = 0; n == 0 && ms < m->o.connect_timeout_s * 1000 && !m->stop;
+	     ms += PROBE_SLICE_MS)
+		n = poll(&p, 1, PROBE_SLICE_MS);
+	if (n == 1)
 		(void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len);
 	return err;
 }
@@ -84,7 +91,7 @@ static int explain(struct mqtt *m, int rc, struct why *why)
 			       a.host, a.port, m->ssl_error);
 	if (resolve(&a, &list, why) < 0)
 		return -EHOSTUNREACH;
-	int err = probe(list, m->o.connect_timeout_s);
+	int err = probe(m, list);
 	freeaddrinfo(list);
 	if (err == ECONNREFUSED)
 		return why_set(
@@ -243,9 +250,10 @@ int mqtt_connect(struct mqtt *m, struct why *why)
 	opts.password = *password ? password : NULL;
 	opts.ssl = m->tls ? &ssl : NULL;
 	m->ssl_error[0] = '\0';
-	nodelay_hurry(true);
+	paho_hurry(true);
+	paho_all_hurry(HURRY_CONNECT_MS);
 	int rc = m->o.version == 5 ? connect5(m, &opts) : connect3(m, &opts);
-	nodelay_hurry(false);
+	paho_hurry(false);
 	explicit_bzero(password, sizeof(password));
 	if (rc != MQTTCLIENT_SUCCESS)
 		return rc > 0 ? refused(m, rc, why) : explain(m, rc, why);

@@ -9,14 +9,24 @@
  *     TCP_NODELAY itself (mosquitto as Debian ships it) holds its next packet back until our
  *     acknowledgement, which the kernel would delay by 40 ms;
  *   - read ahead: one recv() takes what is there, the next calls are served from memory;
+ *   - hold back what the reader writes (acknowledgements, what the sink publishes) until it has
+ *     used up what it read ahead: a batch in is a batch out, one system call each. It goes out
+ *     before the next recv() and before the reader sleeps. A further writer can cork itself;
  *   - remember whether the last write was cut short, because writing to such a socket from Paho's
- *     own receiving thread would wait for that thread, for ever.
+ *     own receiving thread would wait for that thread, for ever. What is held back is never cut.
  * Other descriptors pass through untouched. TLS sockets read through OpenSSL: they get the options
  * but no read-ahead.
  *
  * Invariants. (1) An entry belongs to an open descriptor: made by connect, ended by close. (2) Only
  * the thread that reads a socket (Paho's one receiving thread, or a connecting one, never both at a
- * time) touches its buffer. (3) poll reports POLLIN for a socket with bytes in its buffer.
+ * time) touches its buffer. (3) poll reports POLLIN for a socket with bytes in its buffer. (4) Bytes
+ * leave in the order of the calls of writev: one that is not held back goes behind what is, or, if that
+ * is stuck, says EAGAIN, upon which Paho keeps it and tries again. (5) While bytes are held that the
+ * socket did not take, the reader polls for POLLOUT; they are at most HOLD_BYTES, then (4).
+ *
+ * Locks: Paho's own may be held in connect, recv, writev and close, so these take none that is held
+ * while Paho is called (watch.lock); held_lock is innermost. poll is called by the reader without
+ * Paho's locks, so what runs from there (the watch, the drains) may publish.
  */
 #ifndef TRIGGERS_NODELAY_H
 #define TRIGGERS_NODELAY_H
@@ -35,12 +45,19 @@ struct nodelay_watch {
 	void *arg;
 };
 void nodelay_set_watch(const struct nodelay_watch *w);
+/* Called by the reader before it sleeps and once for each batch that it read: the place to publish
+ * from what acknowledgements have made room for. False: there are too many. When remove returns, it is
+ * neither running nor will be called. */
+bool nodelay_add_drain(void (*run)(void *arg), void *arg);
+void nodelay_remove_drain(void *arg);
+/* Is this the thread that reads, and runs the drains? */
+bool nodelay_reads(void);
+/* The reader has more bytes of this connection at hand: it will not sleep now. */
+bool nodelay_more(int fd);
+/* In between, what this thread writes is held back; it goes out at uncork at the latest. */
+void nodelay_cork(void);
+void nodelay_uncork(int fd);
 /* The descriptor that this thread connected last; -1. */
 int nodelay_last_connected(void);
-/* While on, Paho's pauses on this thread are short: it sleeps 100 ms when it starts its receiving
- * thread, and between looks at a write that was cut. */
-void nodelay_hurry(bool on);
-/* errno of this thread's last connect() that failed at once; 0. */
-int nodelay_last_error(void);
 
 #endif

@@ -23,8 +23,10 @@ enum { TRIGGER_ROUTES_MAX = 64 }; /* that one delivery can name */
 
 struct trigger_sink {
 	/* e and what it points to are borrowed for the call. nroutes 0: the trigger cannot tell by
-	 * which routes it came, so every route that matches e->topic is meant. */
-	void (*event)(void *arg, const struct event *e, const uint32_t *routes, unsigned nroutes);
+	 * which routes it came, so every route that matches e->topic is meant. more: the next event is
+	 * at hand already, so what this one starts may wait for it, or for before_sleep. */
+	void (*event)(void *arg, const struct event *e, const uint32_t *routes, unsigned nroutes,
+		      bool more);
 	/* For a receiving thread that can look after a further descriptor (struct nodelay_watch in
 	 * triggers/nodelay.h has the rules); may be NULL. arg as above. */
 	int (*before_sleep)(void *arg);
@@ -54,15 +56,17 @@ struct trigger_ops {
 	int (*subscribe)(struct trigger *t, uint32_t route, struct span filter, unsigned qos,
 			 struct why *why);
 	void (*unsubscribe)(struct trigger *t, uint32_t route);
-	/* Sends or queues a copy. -E_LIMIT: the queue is full (counted and logged here). */
-	int (*publish)(struct trigger *t, const struct trigger_message *m);
+	/* Sends or queues copies of n messages, in this order: all, or none. -E_LIMIT: there is no
+	 * room for them (counted and logged here); -E_INVALID. */
+	int (*publish)(struct trigger *t, const struct trigger_message *m, unsigned n);
 	void (*status)(struct trigger *t, struct trigger_status *ret);
 	void (*start)(struct trigger *t);
 	/* No call of the sink begins or runs after this has returned. */
 	void (*deafen)(struct trigger *t);
-	/* Deafens and ends. What is queued gets up to
-	 * grace_ms to go out; the rest is counted and logged. */
+	/* Deafens, and begins the end: what is queued gets up to grace_ms to go out. Returns at once,
+	 * so that several end together. */
 	void (*stop)(struct trigger *t, unsigned grace_ms);
+	/* Waits for that end; what did not go out is counted and logged. */
 	void (*free)(struct trigger *t);
 };
 

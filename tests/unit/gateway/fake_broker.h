@@ -22,10 +22,8 @@ static struct {
 	unsigned n;
 } out = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-static int remember(struct trigger *t, const struct trigger_message *m)
+static void remember_one(const struct trigger_message *m)
 {
-	(void)t;
-	(void)pthread_mutex_lock(&out.lock);
 	struct sent *s = &out.sent[out.n++ % SENT_MAX];
 	(void)snprintf(s->topic, sizeof(s->topic), "%.*s", (int)m->topic.len,
 		       (const char *)m->topic.at);
@@ -35,6 +33,14 @@ static int remember(struct trigger *t, const struct trigger_message *m)
 	s->len = m->payload.len;
 	s->qos = m->qos;
 	s->retain = m->retain;
+}
+
+static int remember(struct trigger *t, const struct trigger_message *m, unsigned n)
+{
+	(void)t;
+	(void)pthread_mutex_lock(&out.lock);
+	for (unsigned i = 0; i < n; i++)
+		remember_one(&m[i]);
 	(void)pthread_mutex_unlock(&out.lock);
 	return 0;
 }

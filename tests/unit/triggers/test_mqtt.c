@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The MQTT trigger against brokers that behave badly, over real sockets. */
+#include <arpa/inet.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/util.h"
+#include "triggers/mqtt.h"
+
+/* What the broker does after it took the connection. */
+enum manner { SILENT, GREETS, GREETS_AND_LEAVES };
+
+struct broker {
+	enum manner manner;
+	int listener;
+	unsigned port;
+	atomic_uint greeted;
+	atomic_bool end;
+	pthread_t thread;
+};
+
+static void serve(struct broker *b, int fd)
+{
+	static const uint8_t connack[] = { 0x20, 2, 0, 0 };
+	char sink[4096];
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	bool greeted = false;
+	while (!b->end) {
+		if (poll(&p, 1, 20) < 1)
+			continue;
+		if (read(fd, sink, sizeof(sink)) <= 0)
+			break;
+		if (b->manner != SILENT && !greeted) {
+			assert_int_equal(write(fd, connack, sizeof(connack)), sizeof(connack));
+			greeted = true;
+			atomic_fetch_add(&b->greeted, 1);
+		}
+		if (b->manner == GREETS_AND_LEAVES)
+			break;
+	}
+	(void)close(fd);
+}
+
+static void *run(void *arg)
+{
+	struct broker *b = arg;
+	struct pollfd p = { .fd = b->listener, .events = POLLIN };
+	while (!b->end) {
+		if (poll(&p, 1, 20) == 1)
+			serve(b, accept(b->listener, NULL, NULL));
+	}
+	return NULL;
+}
+
+static void begin(struct broker *b, enum manner manner)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(at);
+	*b = (struct broker){ .manner = manner, .listener = socket(AF_INET, SOCK_STREAM, 0) };
+	assert_int_equal(bind(b->listener, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(b->listener, 8), 0);
+	assert_int_equal(getsockname(b->listener, (struct sockaddr *)&at, &len), 0);
+	b->port = ntohs(at.sin_port);
+	assert_int_equal(pthread_create(&b->thread, NULL, run, b), 0);
+}
+
+static void finish(struct broker *b)
+{
+	b->end = true;
+	(void)pthread_join(b->thread, NULL);
+	(void)close(b->listener);
+}
+
+static void on_event(void *arg, const struct event *e, const uint32_t *routes, unsigned nroutes,
+		     bool more)
+{
+	(void)arg;
+	(void)e;
+	(void)routes;
+	(void)nroutes;
+	(void)more;
+}
+
+static struct trigger *client(unsigned port, char url[64])
+{
+	static const struct trigger_sink sink = { .event = on_event };
+	struct trigger *t = NULL;
+	struct why why = { 0 };
+	(void)snprintf(url, 64, "tcp://127.0.0.1:%u", port);
+	const struct mqtt_options o = { .name = "test",
+					.url = url,
+					.client_id = "test",
+					.version = 3,
+					.username = "",
+					.password_file = "",
+					.ca_file = "",
+					.cert_file = "",
+					.key_file = "",
+					.keepalive_s = 30,
+					.connect_timeout_s = 10,
+					.backoff_min_ms = 200,
+					.backoff_max_ms = 1000,
+					.inflight = 100,
+					.payload_bytes = 1000,
+					.outbox_messages = 4,
+					.outbox_bytes = 100 };
+	assert_int_equal(mqtt_new(&o, &sink, &t, &why), 0);
+	return t;
+}
+
+static struct span text(const char *s)
+{
+	return (struct span){ (const uint8_t *)s, strlen(s) };
+}
+
+static uint64_t ms(void)
+{
+	struct timespec t;
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void nap(unsigned for_ms)
+{
+	(void)poll(NULL, 0, (int)for_ms);
+}
+
+static void messages_of_one_event_are_queued_all_or_none(void **state)
+{
+	static const struct {
+		unsigned n;
+		const char *payload;
+		int err;
+		unsigned queued, dropped;
+	} steps[] = {
+		{ 3, "a", 0, 3, 0 },
+		{ 2, "b", -E_LIMIT, 3, 2 }, /* one would fit */
+		{ 1,
+		  "more than a hundred bytes with the topics of those that wait already "
+		  "........................",
+		  -E_LIMIT, 3, 3 },
+		{ 1, "c", 0, 4, 3 },
+		{ 1, "d", -E_LIMIT, 4, 4 },
+	};
+	char url[64];
+	struct trigger *t = client(1, url); /* never started */
+	struct trigger_status s;
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		struct trigger_message m[3];
+		for (unsigned k = 0; k < 3; k++)
+			m[k] = (struct trigger_message){ text("t/1"), text(steps[i].payload), 1,
+							 0 };
+		assert_int_equal(t->ops->publish(t, m, steps[i].n), steps[i].err);
+		t->ops->status(t, &s);
+		assert_int_equal(s.queued, steps[i].queued);
+		assert_int_equal(s.dropped, steps[i].dropped);
+	}
+	t->ops->stop(t, 0);
+	t->ops->free(t);
+}
+
+static void one_bad_topic_stops_all_messages_of_an_event(void **state)
+{
+	static const struct span bad[] = { { (const uint8_t *)"a\0b", 3 },
+					   { (const uint8_t *)"\xff", 1 },
+					   { (const uint8_t *)"a/+", 3 },
+					   { (const uint8_t *)"", 0 } };
+	char url[64];
+	struct trigger *t = client(1, url);
+	struct trigger_status s;
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		const struct trigger_message m[] = { { text("good"), text("x"), 0, 0 },
+						     { bad[i], text("x"), 0, 0 } };
+		assert_int_equal(t->ops->publish(t, m, 2), -E_INVALID);
+	}
+	t->ops->status(t, &s);
+	assert_int_equal(s.queued, 0);
+	t->ops->stop(t, 0);
+	t->ops->free(t);
+}
+
+static void a_broker_that_does_not_answer_does_not_delay_the_end(void **state)
+{
+	static const enum manner manners[] = { SILENT, GREETS };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(manners); i++) {
+		struct broker b;
+		struct why why = { 0 };
+		char url[64];
+		begin(&b, manners[i]);
+		struct trigger *t = client(b.port, url);
+		assert_int_equal(t->ops->subscribe(t, 1, text("a/#"), 1, &why), 0);
+		t->ops->start(t);
+		nap(400); /* it waits for CONNACK, or for SUBACK */
+		assert_int_equal(b.greeted, manners[i] == GREETS);
+		uint64_t before = ms();
+		t->ops->stop(t, 100);
+		t->ops->free(t);
+		assert_in_range(ms() - before, 0, 1000);
+		finish(&b);
+	}
+}
+
+static void who_is_thrown_out_again_and_again_comes_back_more_slowly(void **state)
+{
+	struct broker b;
+	char url[64];
+	(void)state;
+	begin(&b, GREETS_AND_LEAVES);
+	struct trigger *t = client(b.port, url);
+	t->ops->start(t);
+	nap(1500); /* pauses of 150 to 200, 300 to 400, 600 to 800 ms */
+	assert_in_range(b.greeted, 2, 4);
+	t->ops->stop(t, 0);
+	t->ops->free(t);
+	finish(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(messages_of_one_event_are_queued_all_or_none),
+		cmocka_unit_test(one_bad_topic_stops_all_messages_of_an_event),
+		cmocka_unit_test(a_broker_that_does_not_answer_does_not_delay_the_end),
+		cmocka_unit_test(who_is_thrown_out_again_and_again_comes_back_more_slowly),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Paho waits by sleeping: 100 ms when it starts its receiving thread and between looks at a write that
+ * was cut, 10 ms between looks at the semaphore that its receiving thread posts for an answer, and up
+ * to 10 s for that answer although its caller wants to end. The linker gives us these two calls
+ * (Makefile, LIBS_triggers): the semaphore is waited for as semaphores are, and the caller can say that
+ * it is in a hurry, or no longer interested.
+ */
+#ifndef TRIGGERS_PAHO_WAIT_H
+#define TRIGGERS_PAHO_WAIT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { PAHO_HURRY_MS = 2 };
+
+/* While on, Paho's pauses on this thread are short. */
+void paho_hurry(bool on);
+/* The same on all threads, from now on for that long; it ends by itself. */
+void paho_all_hurry(unsigned ms);
+bool paho_all_hurry_now(void);
+/* While *flag is set, this thread waits for no answer of a broker. NULL: no such flag. */
+void paho_give_up_when(const atomic_bool *flag);
+int64_t paho_ms_now(void); /* CLOCK_MONOTONIC_COARSE */
+
+#endif
