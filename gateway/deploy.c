@@ -526,8 +526,10 @@ int deploy_start(struct deployer *d, const struct deploy_request *r, deploy_done
 		err = name_refused(r->name, why);
 	else if (d->stopping)
 		err = why_set(why, -E_GONE, "the gateway is stopping");
-	else if (d->uploads >= DEPLOY_WAITING_MAX)
-		err = why_set(why, -E_LIMIT, "%u deploys are under way already", d->uploads);
+	else if (d->uploads >= DEPLOY_WAITING_MAX ||
+		 d->upload_bytes + r->len > DEPLOY_WAITING_FULL * d->env.config->module_bytes)
+		err = why_set(why, -E_LIMIT, "%u deploys with %zu bytes are under way already",
+			      d->uploads, d->upload_bytes);
 	else
 		err = registry_keys(d->env.registry, NULL, take_key, j, why);
 	if (err < 0) {
@@ -537,6 +539,7 @@ int deploy_start(struct deployer *d, const struct deploy_request *r, deploy_done
 	(void)snprintf(j->name, sizeof(j->name), "%s", r->name ? r->name : "");
 	TAILQ_INSERT_TAIL(&d->jobs, j, link);
 	d->uploads++;
+	d->upload_bytes += j->len;
 	work_start(j, DEPLOY_CHECK, check_on_thread, on_checked);
 	return 0;
 }

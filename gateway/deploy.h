@@ -37,6 +37,7 @@
 enum {
 	DEPLOY_COMPILES_MAX = 2, /* each may take AOT_JOB_MEMORY_MB */
 	DEPLOY_WAITING_MAX = 64, /* uploads under way, restores not counted */
+	DEPLOY_WAITING_FULL = 4, /* and how many of the largest size: they wait in memory */
 	DEPLOY_LOAD_MS = 30000,  /* until the sandbox must have answered */
 };
 

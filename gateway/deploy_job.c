@@ -103,6 +103,7 @@ void deploy_job_over(struct deploy_job *j, int err)
 		note_restored(j);
 	} else {
 		d->uploads--;
+		d->upload_bytes -= j->len;
 		tell(j);
 	}
 	if (j->is_loading)

@@ -64,6 +64,7 @@ struct deployer {
 	TAILQ_HEAD(deploy_list, deploy_job) jobs; /* in order of arrival */
 	struct deploy_list owed;                  /* over, but the sandbox still owes them a call */
 	unsigned compiling, uploads;
+	size_t upload_bytes;
 	bool stopping;
 	uv_timer_t tick; /* runs while a job waits for the sandbox */
 };

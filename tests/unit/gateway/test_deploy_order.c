@@ -93,6 +93,29 @@ static void a_deploy_waits_for_the_restore_of_its_name(void **state)
 	assert_int_equal(b->loaded_revision, 2);
 }
 
+/* A module waits in memory for its turn; sixty-four of the largest would be all there is. */
+static void uploads_that_wait_have_a_limit_in_bytes(void **state)
+{
+	enum { MOST = DEPLOY_WAITING_MAX };
+	struct bench *b = *state;
+	struct result r[MOST];
+	unsigned n = 0;
+	int err = 0;
+	struct why why = { 0 };
+	for (; n < MOST && err == 0; n += err == 0) {
+		const struct deploy_request q = request(b, NAMED_F, "WORD-SLOW");
+		b->config.module_bytes = 2 * q.len; /* so twice as many of this size */
+		r[n] = (struct result){ 0 };
+		err = deploy_start(b->deployer, &q, on_done, &r[n], &why);
+	}
+	assert_int_equal(err, -E_LIMIT);
+	assert_int_equal(n, 2 * DEPLOY_WAITING_FULL);
+	deployer_stop(b->deployer);
+	while (b->deployer->uploads > 0)
+		(void)uv_run(&b->loop, UV_RUN_ONCE);
+	assert_int_equal(b->deployer->upload_bytes, 0);
+}
+
 static unsigned files_in(struct bench *b, const char *sub)
 {
 	char path[300];
@@ -149,6 +172,7 @@ int main(void)
 		TEST(a_load_that_cannot_be_recorded_is_taken_back),
 		TEST(a_restore_of_what_was_replaced_meanwhile_changes_nothing),
 		TEST(a_deploy_waits_for_the_restore_of_its_name),
+		TEST(uploads_that_wait_have_a_limit_in_bytes),
 		TEST(nothing_stays_on_the_disk_of_versions_that_are_gone),
 		TEST(a_restore_grants_no_more_than_a_deploy),
 	};
