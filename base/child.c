@@ -118,6 +118,22 @@ static _Noreturn void child_run(const struct child_spec *spec, pid_t parent, int
 	child_fail(report_fd, STEP_EXEC);
 }
 
+int child_close_others(unsigned from, const int *keep, size_t n)
+{
+	for (;;) {
+		unsigned next = ~0U; /* the lowest to keep that is left */
+		for (size_t i = 0; i < n; i++) {
+			if (keep[i] >= 0 && (unsigned)keep[i] >= from && (unsigned)keep[i] < next)
+				next = (unsigned)keep[i];
+		}
+		if (next > from && close_range(from, next == ~0U ? next : next - 1, 0) < 0)
+			return -errno;
+		if (next == ~0U)
+			return 0;
+		from = next + 1;
+	}
+}
+
 /* ---- in the parent ---- */
 
 static pid_t wait_for(pid_t pid, int *status)

@@ -29,6 +29,10 @@ char *child_sibling(const char *name, struct why *why) MUST_USE;
 int child_start(const struct child_spec *spec, int die_with_parent, pid_t *ret_pid,
 		struct why *why) MUST_USE;
 
+/* In the process that this is called in: closes every descriptor from `from` on but those in keep
+ * (-1 there is fine). Async-signal-safe. Returns 0 or -errno. */
+int child_close_others(unsigned from, const int *keep, size_t n) MUST_USE;
+
 /* Waits until it ends or timeout_ms is over (then kills it: -E_TIME). *ret_status as of waitpid. */
 int child_wait(pid_t pid, unsigned timeout_ms, int *ret_status, struct why *why) MUST_USE;
 

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "base/child.h"
 #include "base/own.h"
 #include "proto/aot_job.h"
 #include "sandbox/compiler/report.h"
@@ -78,33 +79,20 @@ static void on_llvm_error(const char *text)
 	abort();
 }
 
-/* Whatever the parent has open beside these stays out of reach. */
-static void close_all_but(const int *keep, size_t n)
-{
-	for (unsigned from = 0;;) {
-		unsigned next = ~0u;
-		for (size_t i = 0; i < n; i++) {
-			if ((unsigned)keep[i] >= from && (unsigned)keep[i] < next)
-				next = (unsigned)keep[i];
-		}
-		if (next > from)
-			(void)close_range(from, next == ~0u ? next : next - 1, 0);
-		if (next == ~0u)
-			return;
-		from = next + 1;
-	}
-}
-
 /* Nothing is freed: the process ends here. */
-static void child(const struct attempt *a, int failure_fd)
+static void child(const struct attempt *a, int failure_fd, pid_t parent)
 {
 	struct failure f = { 0 };
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent) /* it died before the line above */
+		_exit(1);
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	LLVMInstallFatalErrorHandler(on_llvm_error);
 	const int keep[] = { 2, failure_fd, a->object_fd, a->report_fd };
-	close_all_but(keep, ARRAY_LEN(keep));
-	f.err = jail_enter(&a->limits, &f.why);
+	/* Whatever the parent has open beside these stays out of reach. */
+	f.err = child_close_others(0, keep, ARRAY_LEN(keep));
+	if (f.err == 0)
+		f.err = jail_enter(&a->limits, &f.why);
 	if (f.err == 0)
 		f.err = compile(a, &f.why);
 	if (f.err < 0)
@@ -138,11 +126,11 @@ int attempt_run(const struct attempt *a, unsigned *ret_cpu_ms, struct why *why)
 		return why_set(why, -errno, "pipe: %s", strerror(errno));
 	OWN_FD from = pipe_fds[0];
 	OWN_FD to = pipe_fds[1];
-	pid_t pid = fork();
+	pid_t self = getpid(), pid = fork();
 	if (pid < 0)
 		return why_set(why, -errno, "fork: %s", strerror(errno));
 	if (pid == 0)
-		child(a, to);
+		child(a, to, self);
 	own_fd_close(&to);
 	to = -1;
 	int status;

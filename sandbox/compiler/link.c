@@ -18,7 +18,7 @@ enum { OBJECT_FD = 5, EXIT_NO_EXEC = 127 };
 
 /* Descriptors 0 /dev/null, 1 the result, 2 its messages, OBJECT_FD the object. */
 static void child(const char *linker, int object_fd, int out_fd, int messages_fd, bool is_x86,
-		  const struct jail_limits *limits)
+		  const struct jail_limits *limits, pid_t parent)
 {
 	/* Same input, same bytes: no build id, one thread. 64 KiB pages are the largest on any
 	 * board. No undefined symbol may remain: nothing is there to define it. */
@@ -50,8 +50,9 @@ static void child(const char *linker, int object_fd, int out_fd, int messages_fd
 	int object = fcntl(object_fd, F_DUPFD, 10), out = fcntl(out_fd, F_DUPFD, 10),
 	    messages = fcntl(messages_fd, F_DUPFD, 10);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(out, 1) < 0 || dup2(messages, 2) < 0 ||
-	    dup2(object, OBJECT_FD) < 0 || close_range(OBJECT_FD + 1, ~0u, 0) < 0)
+	if (getppid() != parent || null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(out, 1) < 0 ||
+	    dup2(messages, 2) < 0 || dup2(object, OBJECT_FD) < 0 ||
+	    close_range(OBJECT_FD + 1, ~0u, 0) < 0)
 		_exit(EXIT_NO_EXEC);
 	(void)close(3);
 	(void)close(4);
@@ -88,11 +89,11 @@ int link_shared(int object_fd, int out_fd, bool is_x86, const struct jail_limits
 	OWN_FD messages = memfd_create("linker-messages", MFD_CLOEXEC);
 	if (messages < 0)
 		return why_set(why, -errno, "memfd: %s", strerror(errno));
-	pid_t pid = fork();
+	pid_t self = getpid(), pid = fork();
 	if (pid < 0)
 		return why_set(why, -errno, "fork: %s", strerror(errno));
 	if (pid == 0)
-		child(linkers[i], object_fd, out_fd, messages, is_x86, limits);
+		child(linkers[i], object_fd, out_fd, messages, is_x86, limits, self);
 	int status;
 	while (waitpid(pid, &status, 0) < 0) {
 		if (errno != EINTR)

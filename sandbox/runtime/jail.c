@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/landlock.h"
 #include "sandbox/runtime/ucontext_arch.h"
 
@@ -102,24 +103,9 @@ static void on_forbidden(int sig, siginfo_t *info, void *context)
 	errno = saved;
 }
 
-static int close_others(const int *keep, size_t n)
-{
-	unsigned from = STDERR_FILENO + 1, next;
-	do {
-		next = ~0u; /* the lowest to keep that is left */
-		for (size_t i = 0; i < n; i++)
-			if (keep[i] >= 0 && (unsigned)keep[i] >= from && (unsigned)keep[i] < next)
-				next = (unsigned)keep[i];
-		if (next > from && close_range(from, next - 1, 0) < 0)
-			return -errno;
-		from = next + 1;
-	} while (next != ~0u);
-	return 0;
-}
-
 int jail_process(const int *keep, size_t n, struct why *why)
 {
-	int err = close_others(keep, n);
+	int err = child_close_others(STDERR_FILENO + 1, keep, n);
 	if (err < 0)
 		return why_set(why, err, "closing other descriptors");
 	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {

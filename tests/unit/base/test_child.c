@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -215,11 +216,29 @@ static void a_sibling_is_found_beside_this_program(void **state)
 	assert_non_null(strstr(why.text, "no-such-program"));
 }
 
+static void only_what_is_kept_stays_open(void **state)
+{
+	(void)state;
+	pid_t pid = fork();
+	if (pid == 0) {
+		int keep[3] = { -1, fcntl(0, F_DUPFD, 40), fcntl(0, F_DUPFD, 60) };
+		int other = fcntl(0, F_DUPFD, 41), last = fcntl(0, F_DUPFD, 900);
+		bool ok =
+			child_close_others(3, keep, ARRAY_LEN(keep)) == 0 && fcntl(2, F_GETFD) >= 0;
+		ok = ok && fcntl(keep[1], F_GETFD) >= 0 && fcntl(keep[2], F_GETFD) >= 0;
+		_exit(ok && fcntl(other, F_GETFD) < 0 && fcntl(last, F_GETFD) < 0 ? 0 : 1);
+	}
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(descriptors_arrive_even_when_their_numbers_overlap),
 		cmocka_unit_test(nothing_else_is_inherited),
+		cmocka_unit_test(only_what_is_kept_stays_open),
 		cmocka_unit_test(a_failed_exec_is_reported_with_its_errno),
 		cmocka_unit_test(a_bad_descriptor_is_reported),
 		cmocka_unit_test(signals_are_default_and_unblocked),
