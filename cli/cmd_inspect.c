@@ -8,6 +8,7 @@
 #include "cli/sheet.h"
 #include "cli/text.h"
 #include "proto/envelope.h"
+#include "proto/manifest_sheet.h"
 #include "proto/signature.h"
 #include "sandbox/wasm/module.h"
 
@@ -164,7 +165,7 @@ static void manifest_add(json_t *to, struct span module, struct arena *arena)
 	if (err < 0)
 		(void)json_object_set_new(to, "manifest_problem", json_string(why_text(&why, err)));
 	else if (json.len > 0)
-		(void)json_object_set_new(to, "manifest", sheet_of(&m));
+		(void)json_object_set_new(to, "manifest", manifest_sheet(&m));
 }
 
 static json_t *module_json(const struct wasm_module *m, struct arena *arena)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The permission sheet: what a function asks for, in words that its operator can judge; and what an
- * upgrade changes. The JSON is the one of the API (doc/API.md, `manifest` of POST /functions).
+ * upgrade changes. The JSON is that of proto/manifest_sheet.h.
  */
 #ifndef CLI_SHEET_H
 #define CLI_SHEET_H
@@ -9,9 +9,6 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "proto/manifest.h"
-
-json_t *sheet_of(const struct manifest *m); /* a new reference */
 void sheet_print(const json_t *sheet, FILE *out);
 /* One line for each difference, or that there is none. */
 void sheet_diff_print(const json_t *before, const json_t *after, FILE *out);

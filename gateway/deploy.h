@@ -95,9 +95,7 @@ typedef void deploy_done(void *arg, const struct deploy_outcome *o);
 int deploy_start(struct deployer *d, const struct deploy_request *r, deploy_done *done, void *arg,
 		 struct why *why) MUST_USE;
 
-/* The permission sheet: what a manifest asks for, with every default filled in. */
-json_t *deploy_sheet(const struct manifest *m);
-/* The same from a registry row's manifest text; NULL when it does not parse any more. */
+/* The permission sheet from a registry row's manifest text; NULL when it does not parse any more. */
 json_t *deploy_sheet_of(const char *manifest_json);
 
 #endif

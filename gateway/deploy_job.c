@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/own.h"
+#include "proto/manifest_sheet.h"
 
 struct deploy_job *deploy_job_new(struct deployer *d)
 {
@@ -63,7 +64,7 @@ static void tell(struct deploy_job *j)
 	if (j->name[0] != '\0' && j->err < 0 &&
 	    asprintf(&named, "function \"%s\": %s", j->name, text) >= 0)
 		text = named;
-	json_t *sheet = j->err == 0 || j->err == -EPERM ? deploy_sheet(&j->manifest) : NULL;
+	json_t *sheet = j->err == 0 || j->err == -EPERM ? manifest_sheet(&j->manifest) : NULL;
 	json_t *report = j->report ? json_loads(j->report, JSON_ALLOW_NUL, NULL) : NULL;
 	const struct deploy_outcome o = {
 		.err = j->err,
