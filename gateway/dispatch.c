@@ -34,6 +34,7 @@ enum refusal {
 	REFUSE_BYTES,
 	REFUSE_LARGE,
 	REFUSE_ATTRS,
+	REFUSE_LOOP,
 	REFUSE_CLOSED,
 	REFUSE_SYSTEM,
 };
@@ -54,6 +55,8 @@ static const struct {
 	[REFUSE_BYTES] = { -E_LIMIT, "waiting payloads fill limits.queue_bytes" },
 	[REFUSE_LARGE] = { -E_LIMIT, "the payload is larger than limits.payload_bytes" },
 	[REFUSE_ATTRS] = { -E_LIMIT, "topic and attributes together are too large" },
+	[REFUSE_LOOP] = { -E_LIMIT, "a loop: it came through 16 functions already, each started by "
+				    "what the one before published; change a filter or a topic" },
 	[REFUSE_CLOSED] = { -E_GONE, "the gateway is stopping" },
 	[REFUSE_SYSTEM] = { -ENOMEM, "out of memory or descriptors" },
 };
@@ -83,7 +86,7 @@ static int refuse(struct dispatch *d, struct span name, const struct event *e, s
 		b->counts[BINDING_REFUSED]++;
 	if (say)
 		LOG(LOG_WARN, "event refused", F_BYTES("function", name.at, name.len),
-		    F_BYTES("topic", e->topic.at, e->topic.len),
+		    F_BYTES("topic", e->topic.at, e->topic.len < 256 ? e->topic.len : 256),
 		    F_STR("reason", refusals[why].reason), F_U64("not_logged", held_back));
 	return refusals[why].err;
 }
@@ -105,6 +108,8 @@ static struct flight *admit(struct dispatch *d, struct span name, const struct e
 		*ret_why = REFUSE_QUARANTINED;
 	else if (v->state == VERSION_FAILED)
 		*ret_why = REFUSE_FAILED;
+	else if (e->hops >= DISPATCH_HOPS_MAX)
+		*ret_why = REFUSE_LOOP;
 	else if (e->payload.len > d->config->payload_bytes)
 		*ret_why = REFUSE_LARGE;
 	else if (v->refs >= d->config->queue_per_function)
@@ -116,6 +121,7 @@ static struct flight *admit(struct dispatch *d, struct span name, const struct e
 	if (f) {
 		f->id = d->next_id++;
 		f->version = v;
+		f->hops = e->hops;
 		f->charge_bytes = e->payload.len;
 		f->arrived_ns = e->arrived_ns ? e->arrived_ns : now_ns();
 		f->deadline_ns = f->arrived_ns + (uint64_t)v->limits.deadline_ms * 1000000u;

@@ -13,6 +13,9 @@
  * is in flight when the sandbox dies again is quarantined until it is deployed anew; one whose
  * retried events are answered is cleared.
  *
+ * Loops: an event that came through DISPATCH_HOPS_MAX functions already is refused. How that is known
+ * is the trigger's business (triggers/mqtt_hops.c).
+ *
  * Threads: dispatch_event from any (the triggers'); the rest from the loop's.
  */
 #ifndef GATEWAY_DISPATCH_H
@@ -28,7 +31,10 @@
 
 struct dispatch;
 
-enum { DISPATCH_WINDOW = 256 };
+enum {
+	DISPATCH_WINDOW = 256,
+	DISPATCH_HOPS_MAX = 16, /* messages that start functions that publish messages that ... */
+};
 
 enum dispatch_count {
 	EVENTS_INVOKED,

@@ -90,8 +90,9 @@ static unsigned collect(const struct flight *f, const struct ipc_result *m, stru
 	struct rd list = list_of(m);
 	struct ipc_effect e;
 	unsigned n = 0;
+	uint8_t hops = (uint8_t)(f->hops + 1); /* below DISPATCH_HOPS_MAX, or it had been refused */
 	while (n < m->neffects && ipc_effect_next(&list, &e)) {
-		struct trigger_message msg = { e.topic, e.payload, e.qos, e.retain };
+		struct trigger_message msg = { e.topic, e.payload, e.qos, e.retain, hops };
 		if (e.topic.len == 0) {
 			msg.topic = own;
 			msg.qos = e.qos > b->publish_qos ? e.qos : b->publish_qos;
@@ -100,7 +101,8 @@ static unsigned collect(const struct flight *f, const struct ipc_result *m, stru
 		ret[n++] = msg;
 	}
 	if (m->reply.len > 0 && b->publish.len > 0)
-		ret[n++] = (struct trigger_message){ own, m->reply, b->publish_qos, b->retain };
+		ret[n++] =
+			(struct trigger_message){ own, m->reply, b->publish_qos, b->retain, hops };
 	return n;
 }
 

@@ -45,6 +45,7 @@ struct flight {
 	bool retrying; /* was in flight when the sandbox died */
 	bool answered; /* the sandbox sent a result */
 	bool overdue;  /* was not answered in time: the sandbox was killed for it */
+	uint8_t hops;  /* the event's */
 	uint64_t arrived_ns, deadline_ns, sent_ns;
 	uint64_t charge_bytes; /* what it counts against limits.queue_bytes */
 	struct span topic;     /* in bytes */

@@ -21,6 +21,7 @@ struct event {
 	struct span payload;
 	struct span content_type; /* may be empty */
 	uint8_t qos, retain, dup;
+	uint8_t hops; /* functions whose messages led to it, one after the other, as far as known */
 	uint32_t nattrs;
 	const struct event_attr *attrs;
 };

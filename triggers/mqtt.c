@@ -339,6 +339,7 @@ static void op_free(struct trigger *t)
 	wait_for_end(m);
 	if (m->client)
 		MQTTClient_destroy(&m->client);
+	mqtt_hops_free(m->hops);
 	for (struct mqtt_route *r; (r = m->routes);) {
 		m->routes = r->next;
 		free(r);
@@ -417,6 +418,11 @@ int mqtt_new(const struct mqtt_options *o, const struct trigger_sink *sink, stru
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&m->wake, &attr);
 	(void)pthread_condattr_destroy(&attr);
+	m->hops = mqtt_hops_new(o->version == 5);
+	if (!m->hops) {
+		op_free(&m->base);
+		return -ENOMEM;
+	}
 	if (*o->url == '\0') { /* configured without a broker: stays away */
 		(void)snprintf(m->detail, sizeof(m->detail), "no url is configured");
 	} else {

@@ -39,6 +39,7 @@ struct arrived { /* what the properties of an MQTT 5 message say */
 	struct event_attr attrs[ATTRS_MAX];
 	uint32_t nattrs;
 	struct span content_type;
+	uint8_t hops;
 };
 
 static struct span span_of(const MQTTLenString *s)
@@ -58,7 +59,7 @@ static void read_properties(const MQTTProperties *props, struct arrived *ret)
 		} else if (p->identifier == MQTTPROPERTY_CODE_CONTENT_TYPE) {
 			ret->content_type = span_of(&p->value.data);
 		} else if (p->identifier == MQTTPROPERTY_CODE_USER_PROPERTY &&
-			   ret->nattrs < ATTRS_MAX) {
+			   !mqtt_hops_property(p, &ret->hops) && ret->nattrs < ATTRS_MAX) {
 			ret->attrs[ret->nattrs++] = (struct event_attr){ span_of(&p->value.data),
 									 span_of(&p->value.value) };
 		}
@@ -71,6 +72,8 @@ static void deliver(struct mqtt *m, struct span topic, const MQTTClient_message 
 	a.nroutes = a.nattrs = 0;
 	a.too_many = false;
 	a.content_type = (struct span){ 0 };
+	a.hops = mqtt_hops_in(m->hops, topic,
+			      (struct span){ msg->payload, (size_t)msg->payloadlen });
 	if (m->o.version == 5)
 		read_properties(&msg->properties, &a);
 	const struct event e = {
@@ -84,6 +87,7 @@ static void deliver(struct mqtt *m, struct span topic, const MQTTClient_message 
 		.qos = (uint8_t)msg->qos,
 		.retain = msg->retained != 0,
 		.dup = msg->dup != 0,
+		.hops = a.hops,
 		.nattrs = a.nattrs,
 		.attrs = a.attrs,
 	};
@@ -158,19 +162,22 @@ void mqtt_published(void *arg, int token, int packet_type, MQTTProperties *props
 
 /* ---- out ---- */
 
-static int send_now(struct mqtt *m, const char *topic, const void *payload, size_t len, int qos,
-		    int retain)
+/* msg->topic is NUL-terminated. */
+static int send_now(struct mqtt *m, const struct trigger_message *msg)
 {
-	int rc;
+	int rc, len = (int)msg->payload.len, qos = msg->qos;
+	const char *topic = (const char *)msg->topic.at;
+	MQTTProperties *hops = mqtt_hops_out(m->hops, msg->topic, msg->payload, msg->hops);
 	if (qos > 0)
 		atomic_fetch_add(&m->inflight, 1);
 	if (m->o.version == 5) {
-		MQTTResponse r = MQTTClient_publish5(m->client, topic, (int)len, payload, qos,
-						     retain, NULL, NULL);
+		MQTTResponse r = MQTTClient_publish5(m->client, topic, len, msg->payload.at, qos,
+						     msg->retain, hops, NULL);
 		rc = (int)r.reasonCode;
 		MQTTResponse_free(r);
 	} else {
-		rc = MQTTClient_publish(m->client, topic, (int)len, payload, qos, retain, NULL);
+		rc = MQTTClient_publish(m->client, topic, len, msg->payload.at, qos, msg->retain,
+					NULL);
 	}
 	if (rc == MQTTCLIENT_SUCCESS)
 		atomic_fetch_add_explicit(&m->published, 1, memory_order_relaxed);
@@ -196,8 +203,9 @@ static bool short_way(struct mqtt *m, const struct trigger_message *msg)
 		memcpy(topic, msg->topic.at, msg->topic.len);
 		topic[msg->topic.len] = '\0';
 		paho_hurry(true);
-		sent = send_now(m, topic, msg->payload.at, msg->payload.len, msg->qos,
-				msg->retain) == MQTTCLIENT_SUCCESS;
+		struct trigger_message same = *msg;
+		same.topic.at = (const uint8_t *)topic;
+		sent = send_now(m, &same) == MQTTCLIENT_SUCCESS;
 		paho_hurry(false);
 	}
 	(void)pthread_mutex_unlock(&m->out_lock);
@@ -212,12 +220,22 @@ static struct mqtt_out *copy_of(const struct trigger_message *msg)
 	*out = (struct mqtt_out){ .payload_len = msg->payload.len,
 				  .qos = msg->qos,
 				  .retain = msg->retain,
+				  .hops = msg->hops,
 				  .topic = (char *)out->payload + msg->payload.len };
 	if (msg->payload.len)
 		memcpy(out->payload, msg->payload.at, msg->payload.len);
 	memcpy(out->topic, msg->topic.at, msg->topic.len);
 	out->topic[msg->topic.len] = '\0';
 	return out;
+}
+
+static struct trigger_message message_of(const struct mqtt_out *out)
+{
+	return (struct trigger_message){ { (uint8_t *)out->topic, strlen(out->topic) },
+					 { out->payload, out->payload_len },
+					 out->qos,
+					 out->retain,
+					 out->hops };
 }
 
 static void free_copies(struct mqtt_out *list)
@@ -275,14 +293,11 @@ static void send_or_append(struct mqtt *m, struct mqtt_out *list, unsigned n)
 	size_t bytes = 0;
 	while (list && n > 1) { /* one alone was tried before */
 		struct mqtt_out *out = list;
-		struct span topic = { (uint8_t *)out->topic, strlen(out->topic) };
-		const struct trigger_message msg = {
-			topic, { out->payload, out->payload_len }, out->qos, out->retain
-		};
+		const struct trigger_message msg = message_of(out);
 		if (!short_way(m, &msg))
 			break;
 		sent++;
-		bytes += topic.len + out->payload_len;
+		bytes += msg.topic.len + msg.payload.len;
 		list = out->next;
 		free(out);
 	}
@@ -352,19 +367,18 @@ static bool send_queued(struct mqtt *m, bool at_once)
 {
 	while (mqtt_may_flush(m)) {
 		struct mqtt_out *out = m->outbox;
-		size_t topic_len = strlen(out->topic), bytes = topic_len + out->payload_len;
+		const struct trigger_message msg = message_of(out);
+		size_t bytes = msg.topic.len + msg.payload.len;
 		if (at_once && (bytes > SHORT_WAY_BYTES || !nodelay_writable(m->fd, bytes)))
 			return true;
 		(void)pthread_mutex_unlock(&m->lock);
-		int rc = send_now(m, out->topic, out->payload, out->payload_len, out->qos,
-				  out->retain);
+		int rc = send_now(m, &msg);
 		(void)pthread_mutex_lock(&m->lock);
 		bool never = rc == MQTTCLIENT_BAD_UTF8_STRING || rc == MQTTCLIENT_BAD_QOS ||
 			     rc == MQTTCLIENT_NULL_PARAMETER;
 		if (never)
-			drop(m, &m->refusals, "message to the broker dropped",
-			     (struct span){ (uint8_t *)out->topic, topic_len },
-			     MQTTClient_strerror(rc), out->payload_len);
+			drop(m, &m->refusals, "message to the broker dropped", msg.topic,
+			     MQTTClient_strerror(rc), bytes);
 		else if (rc != MQTTCLIENT_SUCCESS)
 			return false;
 		outbox_pop(m);

@@ -27,7 +27,7 @@ struct mqtt_route {
 struct mqtt_out {
 	struct mqtt_out *next;
 	size_t payload_len;
-	uint8_t qos, retain;
+	uint8_t qos, retain, hops;
 	char *topic; /* NUL-terminated, behind the payload */
 	uint8_t payload[];
 };
@@ -72,6 +72,8 @@ struct mqtt {
 	pthread_mutex_t sink_lock; /* held during the sink's call */
 	bool deaf;                 /* stopped: nothing goes to the sink */
 
+	struct mqtt_hops *hops; /* mqtt_hops.c */
+
 	_Atomic uint64_t received, published, dropped;
 	struct limiter drops, refusals;
 	char ssl_error[160];
@@ -87,6 +89,16 @@ bool mqtt_renew(struct mqtt *m);
 bool mqtt_route_pending(const struct mqtt_route *r);
 /* At a new connection: which routes are to be subscribed again. */
 void mqtt_renew_all(struct mqtt *m, bool session_present);
+
+/* mqtt_hops.c; n 0: none, or not known */
+struct mqtt_hops *mqtt_hops_new(bool v5) MUST_USE;
+void mqtt_hops_free(struct mqtt_hops *h);
+/* Before a message goes out: the property that tells (MQTT 5), or NULL. */
+MQTTProperties *mqtt_hops_out(struct mqtt_hops *h, struct span topic, struct span payload,
+			      uint8_t n);
+/* Of a message that came in; p: its user properties one by one, or NULL. */
+bool mqtt_hops_property(const MQTTProperty *p, uint8_t *ret);
+uint8_t mqtt_hops_in(const struct mqtt_hops *h, struct span topic, struct span payload);
 
 /* mqtt_flow.c */
 int mqtt_arrived(void *arg, char *topic, int topic_len, MQTTClient_message *msg);

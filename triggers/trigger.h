@@ -37,6 +37,7 @@ struct trigger_sink {
 struct trigger_message { /* what goes out */
 	struct span topic, payload;
 	uint8_t qos, retain;
+	uint8_t hops; /* struct event's, of whoever receives it */
 };
 
 struct trigger_status {

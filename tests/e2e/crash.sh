@@ -23,7 +23,10 @@ for rate in 200 2000; do
 	flow_begin -r $rate
 	for _ in 1 2 3; do
 		sleep 1.2 # a second death within a second is another matter: the gateway pauses then
-		kill -9 "$(sandbox)"
+		old=$(sandbox)
+		kill -STOP "$old" # so that some events are in flight for sure
+		sleep 0.05
+		kill -9 "$old"
 	done
 	sleep 1.2
 	kill -TERM "$FLOW_PID"

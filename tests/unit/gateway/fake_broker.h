@@ -13,7 +13,7 @@ enum { SENT_MAX = 4096 };
 struct sent {
 	char topic[128], payload[128];
 	size_t len;
-	uint8_t qos, retain;
+	uint8_t qos, retain, hops;
 };
 
 static struct {
@@ -33,6 +33,7 @@ static void remember_one(const struct trigger_message *m)
 	s->len = m->payload.len;
 	s->qos = m->qos;
 	s->retain = m->retain;
+	s->hops = m->hops;
 }
 
 static int remember(struct trigger *t, const struct trigger_message *m, unsigned n)

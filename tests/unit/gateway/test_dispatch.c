@@ -262,6 +262,26 @@ static void large_payloads_and_results_travel_by_memfd(void **state)
 	end(w);
 }
 
+static void a_message_counts_the_functions_that_led_to_it_up_to_a_bound(void **state)
+{
+	struct world *w = begin(64, 64);
+	struct binding *b = bound("f", "alerts/{1}");
+	(void)state;
+	put(w, "f", 1, 1000);
+	struct event e = { .topic = text("s/7"), .payload = text("reply hot") };
+	for (e.hops = 0; e.hops <= DISPATCH_HOPS_MAX; e.hops += DISPATCH_HOPS_MAX - 1) {
+		dispatch_event(w->d, &e, &b, 1, NULL);
+		UNTIL(w, published() == (e.hops ? 2 : 1));
+		assert_int_equal(out.sent[out.n - 1].hops, e.hops + 1);
+	}
+	e.hops = DISPATCH_HOPS_MAX;
+	dispatch_event(w->d, &e, &b, 1, NULL);
+	assert_int_equal(status(w).counts[EVENTS_REFUSED], 1);
+	assert_int_equal(status(w).counts[EVENTS_INVOKED], 2);
+	binding_unref(b);
+	end(w);
+}
+
 static void queues_are_bounded_and_what_is_refused_is_counted(void **state)
 {
 	struct world *w = begin(10, 6);
@@ -571,6 +591,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(failures_and_traps_are_counted_with_their_reason),
 		cmocka_unit_test(a_reason_that_is_no_text_does_not_cost_the_answer),
 		cmocka_unit_test(large_payloads_and_results_travel_by_memfd),
+		cmocka_unit_test(a_message_counts_the_functions_that_led_to_it_up_to_a_bound),
 		cmocka_unit_test(queues_are_bounded_and_what_is_refused_is_counted),
 		cmocka_unit_test(an_event_in_flight_at_a_crash_is_tried_once_more),
 		cmocka_unit_test(a_killed_sandbox_serves_again_within_300_ms),

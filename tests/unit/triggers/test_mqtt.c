@@ -162,7 +162,7 @@ static void messages_of_one_event_are_queued_all_or_none(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
 		struct trigger_message m[3];
 		for (unsigned k = 0; k < 3; k++)
-			m[k] = (struct trigger_message){ text("t/1"), text(steps[i].payload), 1,
+			m[k] = (struct trigger_message){ text("t/1"), text(steps[i].payload), 1, 0,
 							 0 };
 		assert_int_equal(t->ops->publish(t, m, steps[i].n), steps[i].err);
 		t->ops->status(t, &s);
@@ -184,8 +184,8 @@ static void one_bad_topic_stops_all_messages_of_an_event(void **state)
 	struct trigger_status s;
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-		const struct trigger_message m[] = { { text("good"), text("x"), 0, 0 },
-						     { bad[i], text("x"), 0, 0 } };
+		const struct trigger_message m[] = { { text("good"), text("x"), 0, 0, 0 },
+						     { bad[i], text("x"), 0, 0, 0 } };
 		assert_int_equal(t->ops->publish(t, m, 2), -E_INVALID);
 	}
 	t->ops->status(t, &s);
