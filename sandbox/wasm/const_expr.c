@@ -57,7 +57,7 @@ static int one_const(struct decoder *d, const struct wasm_insn *insn, struct aot
 	}
 	*ret = c;
 	*ret_type = type;
-	return decode_allow_type(d, type);
+	return 0;
 }
 
 int const_expr(struct decoder *d, uint8_t type, struct aot_const *ret)

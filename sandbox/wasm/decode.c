@@ -140,20 +140,12 @@ int decode_name(struct decoder *d, struct span *ret)
 	return err;
 }
 
-int decode_allow_type(struct decoder *d, uint8_t type)
-{
-	if (type != AOT_V128 || (d->features & WASM_FEATURE_SIMD))
-		return 0;
-	return decode_fail(d, -E_UNSUPPORTED,
-			   "v128 needs SIMD, which is not supported; build with -mno-simd128");
-}
-
 int decode_value_type(struct decoder *d, uint8_t *ret)
 {
 	uint8_t type = decode_u8(d);
 	if (wasm_is_value_type(type)) {
 		*ret = type;
-		return decode_allow_type(d, type);
+		return 0;
 	}
 	/* 0x63, 0x64: (ref null? ht); 0x69..0x73: shorthands of heap types */
 	if (type == 0x63 || type == 0x64 || (type >= 0x69 && type <= 0x74))
@@ -273,8 +265,8 @@ static int counts_agree(struct decoder *d)
 	return 0;
 }
 
-int module_decode_with(unsigned features, const void *bytes, size_t len, struct arena *arena,
-		       const struct wasm_module **ret_module, struct why *why)
+int module_decode(const void *bytes, size_t len, struct arena *arena,
+		  const struct wasm_module **ret_module, struct why *why)
 {
 	if (len > WASM_MAX_module_bytes)
 		return why_set(why, -E_LIMIT,
@@ -289,7 +281,6 @@ int module_decode_with(unsigned features, const void *bytes, size_t len, struct 
 		.m = m,
 		.arena = arena,
 		.why = why,
-		.features = features,
 		.func = UINT32_MAX,
 		.at = bytes,
 		.r = rd_from(bytes, len),
@@ -308,10 +299,4 @@ int module_decode_with(unsigned features, const void *bytes, size_t len, struct 
 	if (err == 0)
 		*ret_module = m;
 	return err;
-}
-
-int module_decode(const void *bytes, size_t len, struct arena *arena,
-		  const struct wasm_module **ret_module, struct why *why)
-{
-	return module_decode_with(WASM_FEATURES_COMPILED, bytes, len, arena, ret_module, why);
 }

@@ -23,7 +23,6 @@ struct decoder {
 
 	struct arena *arena;
 	struct why *why;
-	unsigned features; /* enum wasm_feature */
 
 	struct rd r;         /* the section or function body that is being read */
 	const uint8_t *at;   /* the thing in it that an error would be about */
@@ -56,8 +55,6 @@ int decode_index(struct decoder *d, const char *what, uint32_t count, uint32_t *
 int decode_name(struct decoder *d, struct span *ret) MUST_USE;
 int decode_value_type(struct decoder *d, uint8_t *ret) MUST_USE;
 int decode_ref_type(struct decoder *d, uint8_t *ret) MUST_USE;
-/* -E_UNSUPPORTED for v128 without SIMD. */
-int decode_allow_type(struct decoder *d, uint8_t type) MUST_USE;
 /* A copy of nold elements with room for nnew in all; NULL = out of memory. */
 void *decode_extend(struct decoder *d, const void *old, size_t nold, size_t nnew, size_t size);
 

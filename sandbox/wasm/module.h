@@ -116,21 +116,12 @@ struct wasm_module {
 	uint32_t start; /* UINT32_MAX = none */
 };
 
-/* Parts of WebAssembly 2.0 that can be refused as a whole. */
-enum wasm_feature { WASM_FEATURE_SIMD = 1 << 0 };
-/* What sandbox/compiler translates: THE switch. */
-enum { WASM_FEATURES_COMPILED = WASM_FEATURE_SIMD };
-
-/* Decodes and validates. Returns 0; -E_INVALID, -E_UNSUPPORTED (a proposal beyond 2.0, or until the
- * compiler has it, SIMD: by name and offset), -E_LIMIT, -ENOMEM (the arena's cap); why names the
+/* Decodes and validates. Returns 0; -E_INVALID, -E_UNSUPPORTED (a proposal beyond 2.0, by
+ * name and offset), -E_LIMIT, -ENOMEM (the arena's cap); why names the
  * place: "at offset 0x1a3 of function 12 `parse`: ...", "at offset 0x2b in the type section: ...".
  * Offsets count from the start of the module, as in wasm-objdump. *ret_module is written only on
  * success. */
 int module_decode(const void *bytes, size_t len, struct arena *arena,
 		  const struct wasm_module **ret_module, struct why *why) MUST_USE;
-/* The same with a choice of features: every enum wasm_feature that is not in `features` is refused
- * with -E_UNSUPPORTED. */
-int module_decode_with(unsigned features, const void *bytes, size_t len, struct arena *arena,
-		       const struct wasm_module **ret_module, struct why *why) MUST_USE;
 
 #endif

@@ -216,9 +216,7 @@ static int select_typed(struct validator *v, const struct wasm_insn *insn)
 		return decode_fail(v->d, -E_INVALID, "select must have one type, not %zu",
 				   insn->types.len);
 	uint8_t type = insn->types.at[0];
-	int err = decode_allow_type(v->d, type);
-	if (err == 0)
-		err = validate_pop(v, AOT_I32, &found);
+	int err = validate_pop(v, AOT_I32, &found);
 	if (err == 0)
 		err = validate_pop(v, type, &found);
 	if (err == 0)
@@ -395,10 +393,6 @@ static int simd_shuffle(struct validator *v, const struct wasm_insn *insn)
 static int simd(struct validator *v, const struct wasm_insn *insn)
 {
 	unsigned lanes = wasm_lanes(insn->info);
-	if (!(v->d->features & WASM_FEATURE_SIMD))
-		return decode_fail(v->d, -E_UNSUPPORTED,
-				   "%s needs SIMD, which is not supported; build with -mno-simd128",
-				   insn->info->text);
 	if (insn->op == WASM_I8X16_SHUFFLE)
 		return simd_shuffle(v, insn);
 	if (lanes && insn->index >= lanes)

@@ -9,13 +9,11 @@
 #include "tests/spec/store.h"
 #include "tests/spec/value.h"
 
-/* A module that a script can refer to. in NULL: it is not there, and `skipped` says whether that
- * is a failure. */
+/* A module that a script can refer to. in NULL: it is not there. */
 struct named {
 	struct named *next;
 	const char *id; /* "$M"; the JSON's */
 	struct instance *in;
-	bool skipped;
 };
 
 struct script {
@@ -77,11 +75,6 @@ static bool trap_matches(const char *want, enum aot_trap got)
 
 /* ---- modules ---- */
 
-static bool needs_simd(int err, const struct why *why)
-{
-	return err == -E_UNSUPPORTED && strstr(why->text, "SIMD") != NULL;
-}
-
 static int compile(struct script *s, struct module **ret, struct why *why)
 {
 	char path[4096];
@@ -92,8 +85,6 @@ static int compile(struct script *s, struct module **ret, struct why *why)
 
 static enum verdict refused(struct script *s, const char *step, int err, const struct why *why)
 {
-	if (needs_simd(err, why))
-		return SKIPPED + SKIP_SIMD;
 	return fail(s, "%s: %s: %s", step, why_name(err), why_text(why, err));
 }
 
@@ -105,7 +96,6 @@ static enum verdict run_module(struct script *s)
 	struct store_outcome o;
 	s->current = (struct named){ .id = json_string_value(json_object_get(s->c, "name")) };
 	int err = compile(s, &m, &why);
-	s->current.skipped = needs_simd(err, &why);
 	if (err < 0)
 		return refused(s, "compiling", err, &why);
 	err = store_instantiate(s->store, m, &in, &why);
@@ -143,7 +133,7 @@ static struct instance *instance_for(struct script *s, const json_t *j, const ch
 			;
 	if (n && n->in)
 		return n->in;
-	*ret_verdict = n && n->skipped ? SKIPPED + SKIP_SIMD : MISSING;
+	*ret_verdict = MISSING;
 	return NULL;
 }
 
@@ -177,8 +167,6 @@ static enum verdict refuse_command(struct script *s)
 	if (err == 0)
 		return fail(s, "expected a refusal (%s), but it was compiled",
 			    member(s->c, "text"));
-	if (needs_simd(err, &why))
-		return SKIPPED + SKIP_SIMD;
 	if (err == -E_INVALID || (malformed && (err == -E_UNSUPPORTED || err == -E_LIMIT)))
 		return PASSED;
 	return fail(s, "expected E_INVALID (%s), got %s: %s", member(s->c, "text"), why_name(err),

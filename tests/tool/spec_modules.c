@@ -65,7 +65,7 @@ static void command(struct tally *t, const char *json, const json_t *c)
 	struct why why = { 0 };
 	const struct wasm_module *m;
 	arena_init(&a, ARENA_BYTES);
-	int err = module_decode_with(WASM_FEATURE_SIMD, bytes, len, &a, &m, &why);
+	int err = module_decode(bytes, len, &a, &m, &why);
 	t->modules += !invalid && !malformed;
 	t->invalid += invalid;
 	t->malformed += malformed;

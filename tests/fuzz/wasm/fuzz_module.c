@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct why why = { 0 };
 	const struct wasm_module *m = NULL;
 	arena_init(&a, ARENA_BYTES);
-	int err = module_decode_with(WASM_FEATURE_SIMD, data, size, &a, &m, &why);
+	int err = module_decode(data, size, &a, &m, &why);
 	ENSURE((err == 0) == (m != NULL) && (err == 0) == (why.text[0] == '\0'));
 	if (m)
 		read_all(m);

@@ -25,7 +25,7 @@ static void decode(struct decoded *d, const void *bytes, size_t len)
 {
 	*d = (struct decoded){ 0 };
 	arena_init(&d->arena, ARENA_BYTES);
-	d->err = module_decode_with(WASM_FEATURE_SIMD, bytes, len, &d->arena, &d->m, &d->why);
+	d->err = module_decode(bytes, len, &d->arena, &d->m, &d->why);
 	assert_int_equal(d->err == 0, d->m != NULL);
 	assert_int_equal(d->err == 0, d->why.text[0] == '\0');
 }
@@ -329,36 +329,6 @@ static void a_hostile_name_cannot_forge_a_line_of_the_reason(void **state)
 	arena_fini(&d.arena);
 }
 
-static void simd_is_one_switch(void **state)
-{
-	(void)state;
-	static const struct {
-		struct bytes in;
-		const char *why;
-	} row[] = {
-		{ B("\1\5\1\x60\0\1\x7b"), "at offset 0xe in the type section: v128 needs SIMD" },
-		{ B("\1\4\1\x60\0\0\3\2\1\0\x0a\x09\1\7\0\x41\0\xfd\x0f\x1a\x0b"),
-		  "at offset 0x19 of function 0: i8x16.splat needs SIMD" },
-		{ B("\1\4\1\x60\0\0\3\2\1\0\x0a\6\1\4\1\1\x7b\x0b"),
-		  "at offset 0x18 of function 0: v128 needs SIMD" },
-		{ B("\1\4\1\x60\0\0\3\2\1\0\x0a\x09\1\7\0\0\2\x7b\0\x0b\x0b"),
-		  "at offset 0x18 of function 0: v128 needs SIMD" },
-	};
-	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
-		uint8_t buf[64];
-		struct wr w = wr_into(buf, sizeof(buf));
-		struct arena a;
-		struct why why = { 0 };
-		const struct wasm_module *m = NULL;
-		build_header(&w);
-		wr_bytes(&w, row[i].in.at, row[i].in.len);
-		arena_init(&a, ARENA_BYTES);
-		assert_int_equal(module_decode_with(0, buf, w.len, &a, &m, &why), -E_UNSUPPORTED);
-		assert_memory_equal(why.text, row[i].why, strlen(row[i].why));
-		arena_fini(&a);
-	}
-}
-
 /* ---- limits ---- */
 
 static struct wr big_begin(uint8_t *buf, size_t cap)
@@ -515,7 +485,6 @@ int main(void)
 		cmocka_unit_test(memory_stays_within_the_arena),
 		cmocka_unit_test(a_malformed_name_section_is_no_error),
 		cmocka_unit_test(a_hostile_name_cannot_forge_a_line_of_the_reason),
-		cmocka_unit_test(simd_is_one_switch),
 		cmocka_unit_test(a_hundred_thousand_exports_are_told_apart),
 		cmocka_unit_test(what_a_body_asks_for_is_limited),
 		cmocka_unit_test(a_count_beyond_the_bytes_is_refused_before_anything_is_allocated),

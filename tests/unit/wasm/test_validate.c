@@ -48,7 +48,7 @@ static int decode(uint8_t type, struct bytes body, struct why *why)
 	size_t len = module_of(buf, sizeof(buf), type, body);
 	arena_init(&a, 1 << 20);
 	*why = (struct why){ 0 };
-	int err = module_decode_with(WASM_FEATURE_SIMD, buf, len, &a, &m, why);
+	int err = module_decode(buf, len, &a, &m, why);
 	assert_int_equal(err == 0, m != NULL);
 	arena_fini(&a);
 	return err;
