@@ -23,6 +23,19 @@ static bool parse_int(const char *text, unsigned bits, uint64_t *ret)
 	return true;
 }
 
+/* As it is printed: 0x and 32 digits, the last two of which are byte 0. */
+static bool parse_v128(const char *text, uint8_t ret[16])
+{
+	if (strncmp(text, "0x", 2) != 0 || strlen(text) != 34 ||
+	    strspn(text + 2, "0123456789abcdefABCDEF") != 32)
+		return false;
+	for (size_t i = 0; i < 16; i++) {
+		char byte[3] = { text[32 - 2 * i], text[33 - 2 * i] };
+		ret[i] = (uint8_t)strtoul(byte, NULL, 16);
+	}
+	return true;
+}
+
 bool value_parse(const char *text, uint8_t type, union aot_value *ret)
 {
 	uint64_t bits;
@@ -48,6 +61,8 @@ bool value_parse(const char *text, uint8_t type, union aot_value *ret)
 	case AOT_FUNCREF:
 	case AOT_EXTERNREF:
 		return strcmp(text, "null") == 0;
+	case AOT_V128:
+		return parse_v128(text, ret->v128);
 	default:
 		return false;
 	}
