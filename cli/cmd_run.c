@@ -178,7 +178,11 @@ const struct command command_run = {
 	.group = GROUP,
 	.summary = "Run a module here: stdin, stdout, exit code",
 	.usage = "[options] FILE.wasm [options] [--] [ARGUMENTS]",
-	.more = "A WASI program gets the arguments, standard input, output and error; no files, "
+	.more = "A reactor (it exports on_event) gets standard input as the payload of one event "
+		"and\n"
+		"--env MQTT_TOPIC=... as its topic; each message that it emits is printed as\n"
+		"\"emit TOPIC: PAYLOAD\", its log on standard error.\n"
+		"A WASI program gets the arguments, standard input, output and error; no files, "
 		"no\n"
 		"network. --invoke FUNCTION calls one export instead and prints its results. No\n"
 		"signature is needed here.\n"

@@ -2,6 +2,7 @@
 #include "sandbox/runtime/run.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "sandbox/runtime/hostcall.h"
 #include "sandbox/runtime/jail.h"
 #include "sandbox/runtime/load.h"
+#include "sandbox/runtime/run_event.h"
 #include "sandbox/runtime/values.h"
 #include "sandbox/runtime/worker.h"
 
@@ -24,6 +26,7 @@ struct run {
 	struct host host;
 	struct task task;
 	const struct aot_export *entry;
+	bool is_event; /* on_event of a reactor, with stdin as its payload */
 	union aot_value *values;
 };
 
@@ -57,11 +60,17 @@ static int load(struct run *r, struct why *why)
 	int err = module_load(r->types, r->o->so_fd, &r->module, why);
 	if (err < 0)
 		return err;
-	r->entry = module_export(r->module, name, AOT_EXT_FUNC);
+	/* As in a gateway: on_event, if there is one. */
+	r->entry = r->o->invoke ? NULL : module_export(r->module, "on_event", AOT_EXT_FUNC);
+	r->is_event = r->entry != NULL;
+	if (!r->entry)
+		r->entry = module_export(r->module, name, AOT_EXT_FUNC);
 	if (!r->entry)
 		return why_set(why, -E_UNKNOWN, "the module exports no function %s", name);
 	const struct aot_functype *ft = module_func_type(r->module, r->entry->index);
-	if (!r->o->invoke && (ft->nparams > 0 || ft->nresults > 0))
+	if (r->is_event && (ft->nparams > 0 || ft->nresults != 1 || ft->types[0] != AOT_I32))
+		return why_set(why, -E_INVALID, "on_event must have the type () -> (i32)");
+	if (!r->o->invoke && !r->is_event && (ft->nparams > 0 || ft->nresults > 0))
 		return why_set(why, -E_INVALID, "_start must have the type () -> ()");
 	struct resolver host = hostcalls_resolver(r->hostcalls);
 	return instance_new(r->module, &host, &limits, &r->instance, why);
@@ -119,33 +128,78 @@ static int print_results(const struct run *r)
 	return fflush(stdout) == 0 ? 0 : RUN_EXIT_INTERNAL;
 }
 
-static int execute(struct run *r)
+/* What on_event returned decides, as in a gateway: nothing is emitted when it is not 0. */
+static int finish_event(const struct run *r, enum task_outcome outcome)
+{
+	int32_t code = outcome == TASK_EXITED ? r->task.exit_code : (int32_t)r->values[0].i32;
+	bool failed = code != 0 || outcome != TASK_DONE;
+	run_event_print_log(&r->host);
+	if (outcome == TASK_TRAPPED)
+		return trapped(r);
+	if (failed)
+		(void)fprintf(stderr, "failed: %s %d, so nothing is emitted\n",
+			      outcome == TASK_EXITED ? "it exited with code" : "on_event returned",
+			      code);
+	if (failed)
+		return code > 0 && code < 128 ? code : 1;
+	return run_event_print(&r->host)
+		       ? 0
+		       : say("error", "the messages cannot be written", RUN_EXIT_INTERNAL);
+}
+
+static enum task_outcome run_to_its_end(struct run *r)
+{
+	for (;;) {
+		enum task_outcome outcome = worker_run(&r->worker, &r->task);
+		if (outcome > TASK_SLEEPING)
+			return outcome;
+		uint64_t now = task_now_ns();
+		if (outcome != TASK_SLEEPING || r->task.wake_ns <= now)
+			continue;
+		uint64_t wait = r->task.wake_ns - now;
+		const struct timespec ts = { .tv_sec = (time_t)(wait / 1000000000u),
+					     .tv_nsec = (long)(wait % 1000000000u) };
+		(void)ppoll(NULL, 0, &ts, NULL);
+	}
+}
+
+static void set_up_task(struct run *r)
 {
 	const struct aot_module *a = r->module->aot;
 	struct task *t = &r->task;
 	const struct aot_export *init = module_export(r->module, "_initialize", AOT_EXT_FUNC);
-	r->host.direct = true;
-	host_reset(&r->host);
-	r->host.args = r->o->args;
-	r->host.env = r->o->env;
 	task_init(t, r->instance, &r->host);
 	t->cpu_budget_ns = r->o->cpu_ns;
 	t->unsliced = r->o->cpu_ns == 0;
+	if (a->start != UINT32_MAX)
+		task_add_call(t, a->start, NULL);
+	/* A reactor asks to be initialised before anything else is called. */
+	if (r->entry != init && (r->o->invoke || r->is_event) && init)
+		task_add_call(t, init->index, NULL);
+	task_add_call(t, r->entry->index, r->values);
+}
+
+static int execute(struct run *r)
+{
+	struct task *t = &r->task;
+	struct why why = { 0 };
+	host_reset(&r->host);
+	r->host.direct = !r->is_event;
+	r->host.args = r->o->args;
+	r->host.env = r->o->env;
+	r->host.output_bytes = IPC_PAYLOAD_BYTES;
+	int err = r->is_event ? run_event_read(&r->host, r->o->env, &why) : 0;
+	if (err < 0)
+		return say("error", why_text(&why, err), RUN_EXIT_INTERNAL);
+	set_up_task(r);
 	t->trap = instance_populate(r->instance);
 	if (t->trap != AOT_TRAP_NONE) {
 		t->trap_note = "an active segment does not fit";
 		return trapped(r);
 	}
-	if (a->start != UINT32_MAX)
-		task_add_call(t, a->start, NULL);
-	/* A reactor asks to be initialised before anything else is called. */
-	if (r->o->invoke && init && strcmp(r->o->invoke, "_initialize") != 0)
-		task_add_call(t, init->index, NULL);
-	task_add_call(t, r->entry->index, r->values);
-	enum task_outcome outcome;
-	do
-		outcome = worker_run(&r->worker, t);
-	while (outcome <= TASK_SLEEPING);
+	enum task_outcome outcome = run_to_its_end(r);
+	if (r->is_event)
+		return finish_event(r, outcome);
 	if (outcome == TASK_TRAPPED)
 		return trapped(r);
 	if (outcome == TASK_EXITED)

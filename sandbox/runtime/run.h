@@ -16,7 +16,7 @@ struct run_options {
 	struct span env, args; /* NUL-separated; args: the program's, its name first */
 	uint64_t cpu_ns;       /* 0 = no limit */
 	uint32_t memory_pages, stack_bytes;
-	const char *invoke;       /* NULL = _start */
+	const char *invoke;       /* NULL = on_event, with stdin as the event, else _start */
 	char *const *invoke_args; /* NULL-terminated */
 };
 

@@ -292,6 +292,21 @@ static void a_bad_load_is_answered_with_the_reason(void **state)
 	(void)gateway_stop(&g);
 }
 
+static void a_start_function_without_end_is_a_bad_load(void **state)
+{
+	struct gateway g;
+	(void)state;
+	struct ipc_load endless = usual;
+	endless.memory_pages = 7; /* see guest.c */
+	gateway_start(&g, 1, 0);
+	assert_int_equal(gateway_load(&g, 1, &usual), 0);
+	assert_int_equal(gateway_load(&g, 2, &endless), -E_TRAP);
+	assert_non_null(memmem(g.m.loaded.why.at, g.m.loaded.why.len, "time at loop", 12));
+	assert_int_equal(gateway_call(&g, 1, 1, "")->status, IPC_OK);
+	assert_int_equal(gateway_load(&g, 2, &usual), 0);
+	(void)gateway_stop(&g);
+}
+
 static void a_broken_gateway_ends_the_sandbox(void **state)
 {
 	struct gateway g;
@@ -401,6 +416,7 @@ int main(void)
 		cmocka_unit_test(large_payloads_come_by_memfd),
 		cmocka_unit_test(emits_stop_at_the_quota),
 		cmocka_unit_test(a_bad_load_is_answered_with_the_reason),
+		cmocka_unit_test(a_start_function_without_end_is_a_bad_load),
 		cmocka_unit_test(a_broken_gateway_ends_the_sandbox),
 		cmocka_unit_test(events_from_two_workers_all_come_back),
 		cmocka_unit_test(deep_calls_leave_no_memory_in_use),
