@@ -40,7 +40,7 @@ objs = $(patsubst %,$(B)/%.o,$(call srcs,$(1)))
 lib = $(B)/lib$(1).a
 
 LIBS_proto := -lsodium -ljansson
-LIBS_runtime := -lseccomp -lck -ldl
+LIBS_runtime := -lseccomp -ldl
 LIBS_compiler = $(shell $(LLVM_CONFIG) --ldflags --libs core analysis passes target x86 aarch64 --link-shared) -lseccomp
 # Paho's socket calls go through triggers/nodelay.c, its debugging aids end in triggers/paho_lean.c.
 WRAPS := connect recv writev poll close MQTTTime_sleep Thread_wait_sem mymalloc myrealloc myfree StackTrace_entry StackTrace_exit
