@@ -258,16 +258,63 @@ static void garbage_costs_its_connection_and_nothing_else(void **state)
 	expect(s, "GET /api/v1/status", "", 200, "\"version\"");
 }
 
+static bool is_closed(int fd)
+{
+	char byte;
+	return recv(fd, &byte, 1, MSG_DONTWAIT) == 0 || (errno != EAGAIN && errno != EINTR);
+}
+
+static void expect_body(const struct server *s, const char *line, const void *body, size_t len,
+			int status, const char *code)
+{
+	struct answer *a = ask(s, line, body, len);
+	assert_int_equal(a->status, status);
+	assert_string_equal(text_at(a, "error", "code"), code);
+	answer_free(a);
+}
+
 static void many_idle_connections_are_refused_before_they_cost(void **state)
 {
 	const struct server *s = *state;
 	int fd[API_CONNECTIONS_MAX + 40];
+	unsigned refused = 0;
 	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
 		fd[i] = dial(s);
-	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
+	(void)usleep(100000);
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
+		refused += is_closed(fd[i]);
 		(void)close(fd[i]);
+	}
+	assert_int_equal(refused, 40);
 	(void)usleep(100000);
 	expect(s, "GET /api/v1/status", "", 200, "\"version\"");
+}
+
+/* What all bodies together may take: two of the largest modules, and room for small ones. */
+static void uploads_at_the_same_time_have_a_limit(void **state)
+{
+	enum { ROOM = 6 };
+	const struct server *s = *state;
+	const size_t module = 1 << 20;
+	char head[128];
+	int fd[ROOM];
+	char *body = calloc(1, module);
+	int n = snprintf(
+		head, sizeof(head),
+		"POST /api/v1/functions HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n",
+		module);
+	for (size_t i = 0; i < ROOM; i++) {
+		fd[i] = dial(s);
+		send_all(fd[i], head, (size_t)n);
+		send_all(fd[i], body, module - 1);
+	}
+	(void)usleep(100000);
+	expect_body(s, "POST /api/v1/functions", body, module, 503, "E_BUSY");
+	for (size_t i = 0; i < ROOM; i++)
+		(void)close(fd[i]);
+	(void)usleep(100000);
+	expect_body(s, "POST /api/v1/functions", body, module, 422, "E_INVALID");
+	free(body);
 }
 
 static void a_connection_serves_one_request_after_the_other(void **state)
@@ -431,6 +478,7 @@ int main(void)
 		TEST(a_body_over_its_limit_is_413_also_while_it_is_being_sent),
 		TEST(garbage_costs_its_connection_and_nothing_else),
 		TEST(many_idle_connections_are_refused_before_they_cost),
+		TEST(uploads_at_the_same_time_have_a_limit),
 		TEST(a_connection_serves_one_request_after_the_other),
 		TEST(a_function_goes_through_its_whole_life),
 		TEST(an_invocation_shows_everything_that_came_of_it),

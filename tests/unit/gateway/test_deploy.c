@@ -42,6 +42,13 @@ static void a_manifest_that_wants_something_is_shown_before_it_is_granted(void *
 		"{\"name\":\"f\",\"version\":\"1.0.0\",\"abi\":1,\"capabilities\":{\"state\":true}"
 		"}",
 		"{\"name\":\"f\",\"version\":\"1.0.0\",\"abi\":1,\"limits\":{\"cpu_ms\":101}}",
+		"{\"name\":\"f\",\"capabilities\":{\"io\":[\"O_1\"]}}",
+		"{\"name\":\"f\",\"capabilities\":{\"models\":[\"m\"]}}",
+		"{\"name\":\"f\",\"capabilities\":{\"http\":[\"example.org\"]}}",
+		"{\"name\":\"f\",\"limits\":{\"memory\":\"17MiB\"}}",
+		"{\"name\":\"f\",\"limits\":{\"stack\":\"257KiB\"}}",
+		"{\"name\":\"f\",\"limits\":{\"output\":\"2MiB\"}}",
+		"{\"name\":\"f\",\"limits\":{\"deadline_ms\":10001}}",
 	};
 	struct bench *b = *state;
 	struct result r;

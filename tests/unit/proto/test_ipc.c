@@ -232,6 +232,21 @@ static void every_truncation_and_every_extra_byte_is_refused(void **state)
 	}
 }
 
+static void descriptors_that_a_message_does_not_bring_are_refused(void **state)
+{
+	(void)state;
+	uint8_t buf[1024];
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		size_t len = packet(i, buf, sizeof(buf));
+		struct ipc_msg m;
+		for (uint8_t nfds = 0; nfds < 3; nfds++) {
+			buf[2] = nfds; /* the head is u16 type, u16 descriptors */
+			int want = nfds == (rows[i].type == IPC_LOAD) ? 0 : -E_PROTO;
+			assert_int_equal(ipc_parse(rows[i].from, buf, len, &m, NULL), want);
+		}
+	}
+}
+
 static void no_changed_byte_does_harm(void **state)
 {
 	(void)state;
@@ -425,6 +440,7 @@ int main(void)
 		cmocka_unit_test(fields_keep_their_values),
 		cmocka_unit_test(a_message_from_the_wrong_side_is_refused),
 		cmocka_unit_test(every_truncation_and_every_extra_byte_is_refused),
+		cmocka_unit_test(descriptors_that_a_message_does_not_bring_are_refused),
 		cmocka_unit_test(no_changed_byte_does_harm),
 		cmocka_unit_test(counts_that_the_bytes_cannot_hold_are_refused),
 		cmocka_unit_test(what_does_not_fit_is_not_written),
