@@ -87,6 +87,13 @@ $(B)/%.S.o: %.S | deps-build
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
 
+# The objects that know where things are installed are made anew when that changes.
+$(B)/gen/paths: FORCE
+	@mkdir -p $(@D)
+	@echo '$(LIBEXEC) $(ETC)' | cmp -s - $@ || echo '$(LIBEXEC) $(ETC)' >$@
+$(B)/base/child.c.o $(B)/gateway/main.c.o: $(B)/gen/paths
+FORCE:
+
 # SQL files become rows of a C table
 $(B)/gen/sql_%.h: gateway/sql/%.sql gateway/sql/embed.awk
 	$(call say,SQL,$<)
@@ -154,8 +161,8 @@ tool-bins: $(tools_bins)
 
 WASM_CC := clang-19 --target=wasm32-wasi -O2 -fno-unroll-loops -Wall -Wextra -Isdk/include
 WASM_CXX := clang++-19 --target=wasm32-wasi -O2 -fno-unroll-loops -fno-exceptions -fno-rtti -std=c++20 -Wall -Wextra -Isdk/include
-# Linked without -O: with it the driver runs wasm-opt where that is installed, and that removes the names of functions.
-wasm_build = $(Q)$(1) -c -o $@.o $< && $(filter-out -O% -W%,$(1)) $(2) -Wl,--strip-debug -o $@ $@.o && rm $@.o
+# wasm-opt, which the driver runs where it is installed, removes the names of functions.
+wasm_build = $(Q)$(1) --no-wasm-opt $(2) -Wl,--strip-debug -o $@ $<
 RUSTC := /usr/bin/rustc
 example = $(B)/examples/$(1).wasm
 example_bins := $(foreach e,overheat overheat-command overheat-cpp overheat-rust overheat-assemblyscript,$(call example,$(e)))
@@ -214,6 +221,15 @@ install: all ## into DESTDIR and PREFIX=/usr/local
 	install -D -m 644 systemd/penstock.service $(DESTDIR)$(PREFIX)/lib/systemd/system/penstock.service
 	sed -i 's|/usr/local|$(PREFIX)|g; s|/etc/penstock|$(ETC)|g' $(DESTDIR)$(PREFIX)/lib/systemd/system/penstock.service
 	[ -e $(DESTDIR)$(ETC)/penstock.conf ] || install -D -m 644 -t $(DESTDIR)$(ETC) etc/penstock.conf
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/penstock README.md
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/penstock/doc doc/*.md
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/penstock/sdk sdk/README.md
+	@[ -n "$(DESTDIR)" ] || printf '%s\n' '' 'Next, as root:' \
+		'  adduser --system --group --no-create-home penstock' \
+		'  adduser YOU penstock                # whoever may use the command line' \
+		'  editor $(ETC)/penstock.conf    # [mqtt] url = tcp://HOST:1883' \
+		'  systemctl daemon-reload' \
+		'  systemctl enable --now penstock'
 clean: ## removes what was built
 	rm -rf $(B)
 deps-build deps-demo deps-check deps-bench: deps-%:
@@ -224,5 +240,5 @@ help: ## this list
 -include bench/*.mk
 
 .PHONY: all unit-bins replay-bins fuzz-bins tool-bins examples demo check lint fuzz install clean help \
-	deps-build deps-demo deps-check deps-bench
+	deps-build deps-demo deps-check deps-bench FORCE
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
