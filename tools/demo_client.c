@@ -18,6 +18,7 @@ enum {
 	READINGS_MAX = 10000,
 	TICK_NS = 10 * 1000 * 1000, /* five minutes of the day take this long */
 	LAST_ALERT_MS = 5000,
+	ACK_LOOK_MS = 10,
 };
 
 struct reading {
@@ -109,15 +110,21 @@ static void got_alert(struct day *d, const struct mqtt_message *msg, uint64_t no
 	fflush(stdout);
 }
 
+/* At the end of the day also until the broker has confirmed every reading: a connection that is closed
+ * before may cost the last ones. */
 static int receive_until(struct mqtt *m, struct day *d, uint64_t until_ns)
 {
 	struct mqtt_message msg;
 
 	for (;;) {
 		uint64_t now = mqtt_now_ns();
-		if (now >= until_ns || (d->sent == d->n && d->alerts >= d->expected))
+		bool all_sent = d->sent == d->n;
+		if (now >= until_ns ||
+		    (all_sent && d->alerts >= d->expected && m->acked >= d->sent))
 			return 0;
-		int got = mqtt_receive(m, (int)((until_ns - now) / 1000000u) + 1, &msg);
+		/* Acknowledgements are counted inside; none of them ends the call. */
+		int wait_ms = all_sent ? ACK_LOOK_MS : (int)((until_ns - now) / 1000000u) + 1;
+		int got = mqtt_receive(m, wait_ms, &msg);
 		if (got < 0) {
 			fprintf(stderr, "demo: the broker has gone\n");
 			return -1;
@@ -141,7 +148,9 @@ static int play(struct mqtt *m, struct day *d)
 		if (receive_until(m, d, next) < 0)
 			return -1;
 	}
-	return receive_until(m, d, mqtt_now_ns() + LAST_ALERT_MS * UINT64_C(1000000));
+	int err = receive_until(m, d, mqtt_now_ns() + LAST_ALERT_MS * UINT64_C(1000000));
+	progress(d);
+	return err;
 }
 
 static int by_value(const void *a, const void *b)
