@@ -2,7 +2,7 @@
 /*
  * A function to start from: logs what came, answers with its length.
  *
- *	clang-19 --target=wasm32-wasi -mexec-model=reactor -O2 -fno-unroll-loops -I../include \
+ *	clang-19 --target=wasm32-wasi -mexec-model=reactor -O2 -fno-unroll-loops --no-wasm-opt -I../include \
  *		-o function.wasm function.c
  *	penstock sign --key author.key --manifest manifest.json -o signed.wasm function.wasm
  */
