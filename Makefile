@@ -161,8 +161,9 @@ tool-bins: $(tools_bins)
 
 WASM_CC := clang-19 --target=wasm32-wasi -O2 -fno-unroll-loops -Wall -Wextra -Isdk/include
 WASM_CXX := clang++-19 --target=wasm32-wasi -O2 -fno-unroll-loops -fno-exceptions -fno-rtti -std=c++20 -Wall -Wextra -Isdk/include
-# wasm-opt, which the driver runs where it is installed, removes the names of functions.
-wasm_build = $(Q)$(1) --no-wasm-opt $(2) -Wl,--strip-debug -o $@ $<
+# Linked without -O: with it the driver runs wasm-opt where that is installed, and that removes the names of functions.
+# (--no-wasm-opt of clang 19.1 leaves out the linking, too, and says nothing.)
+wasm_build = $(Q)$(1) -c -o $@.o $< && $(filter-out -O% -W%,$(1)) $(2) -Wl,--strip-debug -o $@ $@.o && rm $@.o
 RUSTC := /usr/bin/rustc
 example = $(B)/examples/$(1).wasm
 example_bins := $(foreach e,overheat overheat-command overheat-cpp overheat-rust overheat-assemblyscript,$(call example,$(e)))
