@@ -125,6 +125,9 @@ void keep_traps(struct gen *g);
 bool keep_needs_last_byte(LLVMValueRef v);            /* keep_narrow.c */
 void keep_quieting(struct gen *g, LLVMValueRef insn); /* keep_quiet.c */
 
+/* widths.c: what the code generator must not narrow; after all passes. */
+void widths_keep(struct gen *g);
+
 /* stack.c: after all passes. */
 void stack_checks(struct gen *g);
 

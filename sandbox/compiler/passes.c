@@ -115,6 +115,7 @@ int passes_run(struct gen *g, struct why *why)
 	}
 	if (rc < 0)
 		return rc;
+	widths_keep(g);
 	stack_checks(g);
 	char *text = NULL;
 	if (LLVMTargetMachineEmitToMemoryBuffer(g->t->machine[opt > 0], g->mod, LLVMObjectFile,

@@ -101,6 +101,44 @@ static void loads_that_callers_or_callees_ignore_still_trap(void **state)
 	    { "both", { 65530 }, AOT_TRAP_MEMORY, { 0 } }, { "both", { 0 }, 0, { 0 } });
 }
 
+/* What needs or changes only the lower bytes of what it accesses traps as the whole access does. */
+static void accesses_stay_as_wide_as_they_are(void **state)
+{
+	(void)state;
+	RUN("(module (memory 1)"
+	    "(func (export \"wrap\") (param i32) (result i32) (i32.wrap_i64 (i64.load (local.get "
+	    "0))))"
+	    "(func (export \"byte1\") (param i32) (result i32)"
+	    " (i32.and (i32.shr_u (i32.load (local.get 0)) (i32.const 8)) (i32.const 255)))"
+	    "(func (export \"bit\") (param i32) (result i32)"
+	    " (i32.eqz (i32.and (i32.load (local.get 0)) (i32.const 1))))"
+	    "(func (export \"set\") (param i32)"
+	    " (i32.store (local.get 0) (i32.or (i32.load (local.get 0)) (i32.const 255))))"
+	    "(func (export \"clear\") (param i32)"
+	    " (i64.store (local.get 0) (i64.and (i64.load (local.get 0)) (i64.const -256))))"
+	    "(func (export \"flip\") (param i32)"
+	    " (i32.store16 (local.get 0) (i32.xor (i32.load16_u (local.get 0)) (i32.const 1))))"
+	    "(func (export \"insert\") (param i32) (i32.store (local.get 0) (i32.or"
+	    " (i32.and (i32.load (local.get 0)) (i32.const -256))"
+	    " (i32.and (local.get 0) (i32.const 255)))))"
+	    "(func (export \"top\") (param i32) (result i32)"
+	    " (i32.shr_u (i32.load (local.get 0)) (i32.const 24)))"
+	    "(func (export \"lane\") (param i32) (result i32)"
+	    " (i32x4.extract_lane 1 (v128.load (local.get 0))))"
+	    "(func (export \"splat\") (param i32) (result i32) (i32x4.extract_lane 2"
+	    " (i32x4.splat (i32x4.extract_lane 0 (v128.load (local.get 0)))))))",
+	    { "wrap", { 65532 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "byte1", { 65533 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "bit", { 65535 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "set", { 65535 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "clear", { 65530 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "flip", { 65535 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "insert", { 65535 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "top", { 65533 }, AOT_TRAP_MEMORY, { 0 } }, { "top", { 65532 }, 0, { 0 } },
+	    { "lane", { 65528 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "splat", { 65532 }, AOT_TRAP_MEMORY, { 0 } }, { "set", { 65532 }, 0, { 0 } });
+}
+
 static void memory_ends_where_it_ends(void **state)
 {
 	(void)state;
@@ -253,6 +291,7 @@ int main(void)
 		cmocka_unit_test(control_carries_values),
 		cmocka_unit_test(calls_pass_everything),
 		cmocka_unit_test(loads_that_callers_or_callees_ignore_still_trap),
+		cmocka_unit_test(accesses_stay_as_wide_as_they_are),
 		cmocka_unit_test(memory_ends_where_it_ends),
 		cmocka_unit_test(bulk_instructions_check_before_they_write),
 		cmocka_unit_test(tables_hold_references),
