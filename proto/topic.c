@@ -238,6 +238,88 @@ int topic_template_check(struct span tmpl, struct span filter, struct why *why)
 	return 0;
 }
 
+/* ---- does a template come back to its filter? ---- */
+
+/* A level of what a template makes: known, any one, or one or more of any. */
+struct made {
+	enum { MADE_TEXT, MADE_ANY, MADE_MORE } kind;
+	struct span text;
+};
+
+enum { MADE_MAX = 4 * TOPIC_LEVELS_MAX };
+
+static struct made made_of_filter(struct span level)
+{
+	return (struct made){ is_char(level, '#')   ? MADE_MORE
+			      : is_char(level, '+') ? MADE_ANY
+						    : MADE_TEXT,
+			      level };
+}
+
+static struct made made_of_template(struct span level, struct span filter)
+{
+	const bool has_rest = filter.len > 0 && filter.at[filter.len - 1] == '#';
+	struct made m = { MADE_TEXT, level };
+	struct part p;
+	while (part_next(&level, &p)) {
+		if (p.kind == PART_TOPIC ||
+		    (p.kind == PART_WILDCARD && has_rest && p.wildcard == wildcards_of(filter)))
+			m.kind = MADE_MORE;
+		else if ((p.kind != PART_TEXT || has_byte(m.text, '{')) && m.kind == MADE_TEXT)
+			m.kind = MADE_ANY;
+	}
+	return m;
+}
+
+/* False: more than can be looked at. */
+static bool made_list(struct span tmpl, struct span filter, struct made list[MADE_MAX], size_t *ret)
+{
+	struct levels tl = levels_of(tmpl), fl;
+	struct span t, f;
+	size_t n = 0;
+	while (level_next(&tl, &t)) {
+		bool is_topic = span_eq(t, "{topic}");
+		fl = levels_of(filter);
+		for (bool more = true; more && level_next(&fl, &f); more = is_topic) {
+			if (n == MADE_MAX)
+				return false;
+			list[n++] = is_topic ? made_of_filter(f) : made_of_template(t, filter);
+		}
+	}
+	*ret = n;
+	return true;
+}
+
+bool topic_template_loops(struct span tmpl, struct span filter)
+{
+	struct made made[MADE_MAX];
+	struct span want[TOPIC_LEVELS_MAX];
+	bool here[TOPIC_LEVELS_MAX + 1] = { true }; /* the levels of the filter matched so far */
+	size_t nmade, nwant = 0;
+	struct levels l = levels_of(filter);
+	if (tmpl.len > 0 && tmpl.at[0] == '$' && begins_wild(filter))
+		return false;
+	while (nwant < TOPIC_LEVELS_MAX && level_next(&l, &want[nwant]))
+		nwant++;
+	if (!made_list(tmpl, filter, made, &nmade))
+		return true;
+	const bool has_rest = is_char(want[nwant - 1], '#');
+	for (size_t i = 0; i < nmade && !(has_rest && here[nwant - 1]); i++) {
+		bool next[TOPIC_LEVELS_MAX + 1] = { false };
+		bool before = false; /* MORE: from any position before this one */
+		for (size_t k = 0; k < nwant; k++) {
+			before |= here[k];
+			bool fits = made[i].kind != MADE_TEXT || is_char(want[k], '+') ||
+				    is_char(want[k], '#') || is_same(want[k], made[i].text);
+			next[k + 1] = made[i].kind == MADE_MORE ? before : here[k] && fits;
+		}
+		memcpy(here, next, sizeof(here));
+	}
+	return here[nwant] || (has_rest && here[nwant - 1]);
+}
+
+/* ---- templates at work ---- */
+
 /* What the n-th wildcard (from 1) of the filter stands for in this topic. */
 static struct span wildcard_value(struct span filter, struct span topic, unsigned n)
 {

@@ -30,6 +30,9 @@ struct topic_vars {
 
 /* Checks a template against a filter: balanced braces, known names, {N} within the wildcards. */
 int topic_template_check(struct span tmpl, struct span filter, struct why *why) MUST_USE;
+/* Can what the template makes of a message that matched the filter match the filter again? May say
+ * yes where a closer look would say no. */
+bool topic_template_loops(struct span tmpl, struct span filter);
 /* Writes the topic; false when it does not fit or the result is not a valid topic name. */
 bool topic_template_expand(struct span tmpl, const struct topic_vars *v, struct wr *w);
 
