@@ -44,9 +44,10 @@ struct version {
 		VERSION_LOADED,
 		VERSION_FAILED
 	} state;
-	bool retiring; /* takes no new events; goes when the last of its own is over */
-	unsigned sent; /* flights that the sandbox has */
-	unsigned refs; /* flights in any state that name it */
+	unsigned load_deaths; /* of the sandbox, in a row, while it was being loaded */
+	bool retiring;        /* takes no new events; goes when the last of its own is over */
+	unsigned sent;        /* flights that the sandbox has */
+	unsigned refs;        /* flights in any state that name it */
 	struct flight_queue waiting;
 	struct version *ready_next; /* in the dispatcher's ring of those with waiting flights */
 	bool ready;

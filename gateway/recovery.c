@@ -9,7 +9,7 @@
 #include "gateway/dispatch_impl.h"
 #include "proto/aot_abi.h"
 
-enum { PACKET_SMALL = 4096 + 4, DOWN_TICKS_MAX = 2 };
+enum { PACKET_SMALL = 4096 + 4, DOWN_TICKS_MAX = 2, LOAD_DEATHS_MAX = 3 };
 
 /* ---- posts ---- */
 
@@ -74,16 +74,27 @@ static bool send_load(struct dispatch *d, struct version *v)
 	return false;
 }
 
+/* One that was being loaded when the sandbox died comes last and is loaded alone, so that the next
+ * death tells whose fault it is. */
 static struct version *next_unsent(struct dispatch *d)
 {
+	struct version *next = NULL, *suspect = NULL;
+	bool loading = false;
 	for (struct function *f = function_next(&d->functions, NULL); f;
 	     f = function_next(&d->functions, f)) {
 		for (struct version *v = f->versions; v; v = v->next) {
-			if (v->state == VERSION_UNSENT)
-				return v;
+			if (v->state == VERSION_LOADING && v->load_deaths > 0)
+				return NULL;
+			loading |= v->state == VERSION_LOADING;
+			if (v->state != VERSION_UNSENT)
+				continue;
+			if (v->load_deaths > 0)
+				suspect = v;
+			else
+				next = v;
 		}
 	}
-	return NULL;
+	return next ? next : loading ? NULL : suspect;
 }
 
 /* Functions and versions are added and freed on this thread only, so walking them needs no lock. */
@@ -215,6 +226,7 @@ REQUIRES(lock) static void activate(struct version *v)
 {
 	struct function *f = v->function;
 	v->state = VERSION_LOADED;
+	v->load_deaths = 0;
 	if (f->removed || (f->active && f->active->handle > v->handle)) {
 		v->retiring = true;
 		return;
@@ -229,23 +241,15 @@ REQUIRES(lock) static void activate(struct version *v)
 	}
 }
 
-static void on_loaded(struct dispatch *d, const struct ipc_loaded *m)
+/* v was VERSION_LOADING, and now it is known whether that worked. */
+static void end_load(struct dispatch *d, struct version *v, int err, const char *reason)
 {
-	char reason[REASON_BYTES];
 	struct flight *lost = NULL;
-	(void)snprintf(reason, sizeof(reason), "%.*s",
-		       (int)(m->why.len < sizeof(reason) ? m->why.len : sizeof(reason) - 1),
-		       (const char *)m->why.at);
-	(void)pthread_mutex_lock(&d->lock);
-	struct version *v = version_find(&d->functions, m->function);
-	if (!v || v->state != VERSION_LOADING) {
-		(void)pthread_mutex_unlock(&d->lock);
-		return; /* removed while it was being loaded */
-	}
 	struct function *f = v->function;
+	(void)pthread_mutex_lock(&d->lock);
 	path_loaded *done = NULL;
 	void *arg = v->done_arg;
-	if (m->err == 0) {
+	if (err == 0) {
 		activate(v);
 		if (d->trial == f && !f->suspect)
 			d->trial = NULL;
@@ -261,15 +265,27 @@ static void on_loaded(struct dispatch *d, const struct ipc_loaded *m)
 	done = v->done;
 	v->done = NULL;
 	(void)pthread_mutex_unlock(&d->lock);
-	if (m->err < 0)
+	if (err < 0)
 		LOG(LOG_ERR, "the sandbox cannot load a function", F_STR("function", f->name),
-		    F_U64("revision", v->revision), F_STR("reason", reason), F_ERR(m->err));
+		    F_U64("revision", v->revision), F_STR("reason", reason), F_ERR(err));
 	fail_all(d, lost, "the function could not be loaded");
 	if (done)
-		done(arg, m->err, m->err < 0 ? reason : NULL);
+		done(arg, err, err < 0 ? reason : NULL);
 	reap(d);
 	send_loads(d);
 	dispatch_pump(d);
+}
+
+/* Versions are made and freed, and their state changes, on this thread only. */
+static void on_loaded(struct dispatch *d, const struct ipc_loaded *m)
+{
+	char reason[REASON_BYTES];
+	struct version *v = version_find(&d->functions, m->function);
+	(void)snprintf(reason, sizeof(reason), "%.*s",
+		       (int)(m->why.len < sizeof(reason) ? m->why.len : sizeof(reason) - 1),
+		       (const char *)m->why.at);
+	if (v && v->state == VERSION_LOADING) /* else: removed while it was being loaded */
+		end_load(d, v, m->err, reason);
 }
 
 static void on_hello(struct dispatch *d, const struct ipc_hello *m)
@@ -432,16 +448,22 @@ void dispatch_on_died(void *arg, const char *how)
 	struct flight *list = take_sent(d);
 	judge_functions(list, how);
 	struct flight *lost = retry(d, list);
+	struct version *killer = NULL;
 	d->trial = NULL;
 	for (struct function *f = function_next(&d->functions, NULL); f;
 	     f = function_next(&d->functions, f)) {
 		for (struct version *v = f->versions; v; v = v->next) {
-			if (v->state != VERSION_FAILED)
+			v->load_deaths += v->state == VERSION_LOADING;
+			if (v->load_deaths >= LOAD_DEATHS_MAX && v->state == VERSION_LOADING)
+				killer = v; /* it was alone since its first */
+			else if (v->state != VERSION_FAILED)
 				v->state = VERSION_UNSENT;
 		}
 	}
 	(void)pthread_mutex_unlock(&d->lock);
 	(void)pthread_mutex_unlock(&d->send_lock);
+	if (killer)
+		end_load(d, killer, -E_GONE, "the sandbox died each time that it was to be loaded");
 	for (struct flight *f = lost, *next; f; f = next) {
 		next = f->next;
 		dispatch_fail(
