@@ -98,40 +98,6 @@ static void on_checked(uv_work_t *w, int status)
 
 /* ---- TURN -> SLOT, or LOAD ---- */
 
-static int previous_take(void *arg, const struct registry_function *f)
-{
-	json_t **previous = arg;
-	json_t *sheet = deploy_sheet_of(f->manifest);
-	*previous = json_pack("{s:i, s:s, s:s, s:o*}", "revision", (int)f->revision, "version",
-			      f->version, "hash", f->hash, "manifest", sheet);
-	return 0;
-}
-
-static bool asks_for_grant(const struct manifest *m)
-{
-	const struct manifest_limits *want = &m->limits, *usual = &manifest_limits_default;
-	return m->npublish > 0 || m->nio > 0 || m->nmodels > 0 || m->nhttp > 0 || m->state ||
-	       want->memory_bytes > usual->memory_bytes || want->stack_bytes > usual->stack_bytes ||
-	       want->output_bytes > usual->output_bytes || want->cpu_ms > usual->cpu_ms ||
-	       want->deadline_ms > usual->deadline_ms;
-}
-
-static int grant(struct deploy_job *j)
-{
-	struct registry *r = j->d->env.registry;
-	int err = registry_functions(r, j->name, previous_take, &j->previous, NULL);
-	if (err < 0 && err != -E_UNKNOWN)
-		return why_set(&j->why, err, "the registry cannot be read");
-	err = registry_revision_next(r, j->name, &j->revision, &j->why);
-	if (err < 0)
-		return err;
-	if (asks_for_grant(&j->manifest) && !j->granted)
-		return why_set(&j->why, -EPERM,
-			       "the manifest asks for capabilities or for more than the default "
-			       "limits, and nobody granted them");
-	return 0;
-}
-
 /* A restore has it from the registry, an upload from what CHECK finds. */
 static bool knows_its_name(const struct deploy_job *j)
 {
@@ -160,8 +126,8 @@ static void load(struct deploy_job *j);
 
 static void turn(struct deploy_job *j)
 {
-	int err = j->is_restore ? 0 : grant(j);
-	if (err < 0)
+	int err = j->is_restore ? 0 : deploy_grant(j);
+	if (err < 0 || j->is_unchanged)
 		deploy_job_over(j, err);
 	else if (j->is_cached)
 		load(j);

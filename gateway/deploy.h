@@ -3,7 +3,7 @@
  * The way of a module from uploaded bytes to a function that gets events:
  *
  *	CHECK    size, SHA-256, signature by a trusted key, manifest          (worker thread)
- *	TURN     its turn: one deploy per name at a time; then the grant
+ *	TURN     its turn: one deploy per name at a time; then what is new is granted
  *	SLOT     a free compiler: at most DEPLOY_COMPILES_MAX at once
  *	COMPILE  penstock-aot                                                 (its own process)
  *	KEEP     module to the store, native code sealed into the cache       (worker thread)
@@ -53,6 +53,8 @@ struct deploy_env { /* all borrowed until deployer_free */
 	int (*load)(void *arg, const struct path_function *f, path_loaded *done, void *done_arg,
 		    struct why *why);
 	int (*unload)(void *arg, const char *name);
+	/* Does it take events, and is not in quarantine? NULL: nobody knows. */
+	bool (*serves)(void *arg, const char *name);
 	void *load_arg;
 };
 
@@ -87,6 +89,7 @@ struct deploy_outcome {
 	json_t *report;   /* borrowed; with 0 */
 	const char *version, *hash, *key_id; /* with 0 */
 	unsigned revision;
+	bool unchanged; /* it was the active version already; nothing was done */
 	uint64_t compile_ms;
 };
 typedef void deploy_done(void *arg, const struct deploy_outcome *o);

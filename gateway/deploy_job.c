@@ -77,9 +77,13 @@ static void tell(struct deploy_job *j)
 		.hash = j->hash,
 		.key_id = j->key_id,
 		.revision = j->revision,
+		.unchanged = j->is_unchanged,
 		.compile_ms = j->compile_ms,
 	};
-	if (j->err == 0)
+	if (j->err == 0 && j->is_unchanged)
+		LOG(LOG_NOTE, "function deployed again, unchanged", F_STR("function", j->name),
+		    F_U64("revision", j->revision));
+	else if (j->err == 0)
 		LOG(LOG_NOTE, "function deployed", F_STR("function", j->name),
 		    F_U64("revision", j->revision), F_STR("version", j->manifest.version),
 		    F_STR("key", j->key_id), F_U64("compile_ms", j->compile_ms));

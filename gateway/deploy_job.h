@@ -27,6 +27,7 @@ struct deploy_job {
 	bool is_cached;     /* restore: the sealed code was good */
 	bool is_superseded; /* restore: the registry has another version by now, or none */
 	bool granted;
+	bool is_unchanged; /* upload: this very module is the active version, and serves */
 	deploy_done *done;
 	void *arg;
 
@@ -71,6 +72,11 @@ struct deployer {
 
 struct deploy_job *deploy_job_new(struct deployer *d) MUST_USE; /* NULL: out of memory */
 void deploy_job_free(struct deploy_job *j);
+/* At its turn: finds the version before it. -EPERM: somebody has to grant what is new. */
+int deploy_grant(struct deploy_job *j) MUST_USE;
+/* Does m ask for no more than `had` was granted, or than everyone gets? */
+bool deploy_is_granted(const struct manifest *m, const struct manifest *had);
+
 /* The only end of a job: tells who asked, or the log. Whoever calls it lets the next ones advance
  * afterwards, and touches j no more. */
 void deploy_job_over(struct deploy_job *j, int err);

@@ -160,6 +160,16 @@ static int unload(void *arg, const char *name)
 	return path_function_remove(g->path, name);
 }
 
+static bool serves(void *arg, const char *name)
+{
+	struct gateway *g = arg;
+	json_t *known = path_function_counts(g->path, name);
+	const char *state = json_string_value(json_object_get(known, "state"));
+	bool active = state && strcmp(state, "active") == 0;
+	json_decref(known);
+	return active;
+}
+
 static int functions_restore(struct gateway *g, struct why *why)
 {
 	const struct deploy_env env = {
@@ -170,6 +180,7 @@ static int functions_restore(struct gateway *g, struct why *why)
 		.store = g->store,
 		.load = load,
 		.unload = unload,
+		.serves = serves,
 		.load_arg = g,
 	};
 	int err = deployer_new(&env, &g->deployer, why);

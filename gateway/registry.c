@@ -228,7 +228,11 @@ int registry_binding_put(struct registry *r, const struct registry_binding *b, u
 	registry_bind(s, "sssssuuuu", b->function, b->kind, b->broker, b->filter, b->publish,
 		      U64(b->qos), U64(b->publish_qos), U64(b->retain), b->created_wall_ms);
 	if (sqlite3_step(s) != SQLITE_DONE) {
-		if (sqlite3_extended_errcode(r->db) == SQLITE_CONSTRAINT_FOREIGNKEY)
+		int code = sqlite3_extended_errcode(r->db);
+		if (code == SQLITE_CONSTRAINT_UNIQUE)
+			return why_set(why, -E_EXISTS, "function \"%s\" is bound to %s on %s already",
+				       b->function, b->filter, b->broker);
+		if (code == SQLITE_CONSTRAINT_FOREIGNKEY)
 			return why_set(why, -E_UNKNOWN, "no function \"%s\" is deployed",
 				       b->function);
 		return registry_fail(r, "store a binding", why);
@@ -237,14 +241,12 @@ int registry_binding_put(struct registry *r, const struct registry_binding *b, u
 	return 0;
 }
 
-int registry_bindings(struct registry *r, const char *function, registry_binding_fn *each,
-		      void *arg, struct why *why)
+/* Returns how many there were. */
+static int bindings_walk(struct registry *r, sqlite3_stmt *s, registry_binding_fn *each, void *arg,
+			 struct why *why)
 {
-	STMT s = registry_stmt(r, function ? S_binding_list_of : S_binding_list);
-	if (function)
-		registry_bind(s, "s", function);
-	int rc;
-	while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+	int rc, n = 0;
+	for (; (rc = sqlite3_step(s)) == SQLITE_ROW; n++) {
 		const struct registry_binding b = {
 			.id = column_u64(s, 0),
 			.function = registry_text(s, 1),
@@ -261,7 +263,26 @@ int registry_bindings(struct registry *r, const char *function, registry_binding
 		if (err != 0)
 			return err;
 	}
-	return rc == SQLITE_DONE ? 0 : registry_fail(r, "read bindings", why);
+	return rc == SQLITE_DONE ? n : registry_fail(r, "read bindings", why);
+}
+
+int registry_bindings(struct registry *r, const char *function, registry_binding_fn *each,
+		      void *arg, struct why *why)
+{
+	STMT s = registry_stmt(r, function ? S_binding_list_of : S_binding_list);
+	if (function)
+		registry_bind(s, "s", function);
+	int n = bindings_walk(r, s, each, arg, why);
+	return n < 0 ? n : 0;
+}
+
+int registry_binding_same(struct registry *r, const struct registry_binding *b,
+			  registry_binding_fn *each, void *arg, struct why *why)
+{
+	STMT s = registry_stmt(r, S_binding_same);
+	registry_bind(s, "ssss", b->function, b->kind, b->broker, b->filter);
+	int n = bindings_walk(r, s, each, arg, why);
+	return n == 0 ? why_set(why, -E_UNKNOWN, "there is no such binding") : n < 0 ? n : 0;
 }
 
 int registry_binding_remove(struct registry *r, uint64_t id, struct why *why)

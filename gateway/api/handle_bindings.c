@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "gateway/api/request.h"
 #include "gateway/wall.h"
+#include "proto/topic.h"
 
 static json_t *binding_json(struct gateway *g, const struct registry_binding *b)
 {
@@ -104,29 +105,97 @@ static int binding_add(struct gateway *g, struct registry_binding *b, struct why
 	return err;
 }
 
+struct same {
+	struct gateway *g;
+	const struct registry_binding *wanted;
+	json_t *item;
+	uint64_t id;
+	bool is_equal; /* also in what it does with the answers */
+};
+
+static int same_take(void *arg, const struct registry_binding *have)
+{
+	struct same *s = arg;
+	const struct registry_binding *b = s->wanted;
+	s->id = have->id;
+	s->item = binding_json(s->g, have);
+	s->is_equal = strcmp(b->publish, have->publish) == 0 && b->qos == have->qos &&
+		      b->publish_qos == have->publish_qos && b->retain == have->retain;
+	return 0;
+}
+
+static struct span span_of(const char *s)
+{
+	return (struct span){ (const uint8_t *)s, strlen(s) };
+}
+
+/* What is allowed and hardly meant. */
+static json_t *warned(json_t *item, const struct registry_binding *b)
+{
+	json_t *list = json_array();
+	if (b->publish[0] != '\0' &&
+	    topic_template_loops(span_of(b->publish), span_of(b->filter)))
+		(void)json_array_append_new(
+			list, json_sprintf("\"%s\" can match \"%s\": the function would get its own "
+					   "answers as events, round and round, until the gateway "
+					   "refuses them",
+					   b->publish, b->filter));
+	(void)json_object_set_new(item, "warnings", list);
+	return item;
+}
+
+static const char *const topics_hint =
+	"in a filter, + and # stand for whole levels, # only for the last: a/+/b, a/#; in a "
+	"template, {1} is what the first of them matched";
+
+/* Asked for a second time it is there already: a program may bind at each of its starts. */
+static void binding_same(struct api_request *q, struct same *s, int err, struct why *why)
+{
+	char hint[64];
+	if (err == 0 && s->is_equal) {
+		request_reply(q, 200, warned(json_incref(s->item), s->wanted));
+		return;
+	}
+	if (err == 0)
+		err = why_set(why, -E_EXISTS,
+			      "binding %llu gives function \"%.80s\" these messages already, with "
+			      "other options",
+			      (unsigned long long)s->id, s->wanted->function);
+	(void)snprintf(hint, sizeof(hint), "penstock unbind %llu", (unsigned long long)s->id);
+	request_error(q, err, why_text(why, err), err == -E_EXISTS ? hint : NULL, NULL);
+}
+
+static void binding_make(struct api_request *q, struct registry_binding *b, struct why *why)
+{
+	int err = binding_add(q->g, b, why);
+	if (err < 0) {
+		request_error(q, err, why_text(why, err), err == -E_INVALID ? topics_hint : NULL,
+			      NULL);
+		return;
+	}
+	LOG(LOG_NOTE, "bound", F_STR("function", b->function), F_U64("binding", b->id),
+	    F_STR("filter", b->filter), F_STR("publish", b->publish));
+	request_reply(q, 201, warned(binding_json(q->g, b), b));
+}
+
 void api_bindings_add(struct api_request *q)
 {
 	struct why why = { 0 };
 	struct registry_binding b;
+	struct same same = { .g = q->g, .wanted = &b };
 	json_t *body = NULL;
 	int err = api_binding_read(q->body, &body, &b, &why);
-	if (err == 0)
-		err = binding_add(q->g, &b, &why);
-	if (err == 0) {
-		LOG(LOG_NOTE, "bound", F_STR("function", b.function), F_U64("binding", b.id),
-		    F_STR("filter", b.filter), F_STR("publish", b.publish));
-		json_t *item = binding_json(q->g, &b);
-		json_decref(body);
-		request_reply(q, 201, item);
-		return;
+	if (err < 0) {
+		request_fail(q, err, &why);
+	} else {
+		err = registry_binding_same(q->g->registry, &b, same_take, &same, NULL);
+		if (err == -E_UNKNOWN)
+			binding_make(q, &b, &why);
+		else
+			binding_same(q, &same, err, &why);
 	}
+	json_decref(same.item);
 	json_decref(body);
-	request_error(q, err, why_text(&why, err),
-		      err == -E_INVALID ? "in a filter, + and # stand for whole levels, # only for "
-					  "the last: a/+/b, a/#; in a template, {1} is what the "
-					  "first of them matched"
-					: NULL,
-		      NULL);
 }
 
 void api_bindings_remove(struct api_request *q)
@@ -135,12 +204,12 @@ void api_bindings_remove(struct api_request *q)
 	size_t digits = strspn(q->arg, "0123456789");
 	int err = 0;
 	if (digits == 0 || digits > 18 || q->arg[digits] != '\0')
-		err = why_set(&why, -EINVAL, "\"%.40s\" is no binding's number", q->arg);
+		err = why_set(&why, -EINVAL, "\"%.40s\" is no binding's id", q->arg);
 	const uint64_t id = strtoull(q->arg, NULL, 10);
 	if (err == 0)
 		err = registry_binding_remove(q->g->registry, id, &why);
 	if (err < 0) {
-		request_fail(q, err, &why);
+		request_error(q, err, why_text(&why, err), "penstock bindings shows the ids", NULL);
 		return;
 	}
 	(void)path_binding_remove(q->g->path, id);

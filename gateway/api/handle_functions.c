@@ -105,13 +105,14 @@ static void on_deployed(void *arg, const struct deploy_outcome *o)
 						   : NULL,
 			      NULL);
 	} else {
-		request_reply(q, 201,
-			      json_pack("{s:s, s:s?, s:i, s:s, s:s, s:s, s:O?, s:O?, s:I, s:O?}",
+		request_reply(q, o->unchanged ? 200 : 201,
+			      json_pack("{s:s, s:s?, s:i, s:s, s:s, s:s, s:O?, s:O?, s:I, s:O?, s:b}",
 					"name", o->name, "version", o->version, "revision",
 					(int)o->revision, "hash", o->hash, "key_id", o->key_id,
 					"state", "active", "manifest", o->manifest, "report",
 					o->report, "compile_ms", (json_int_t)o->compile_ms,
-					"previous", o->previous));
+					"previous", o->previous, "unchanged",
+					(int)o->unchanged));
 	}
 }
 

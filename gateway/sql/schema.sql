@@ -47,3 +47,9 @@ CREATE TABLE bindings (
 	created_at  INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX bindings_by_function ON bindings (function);
+
+-- name: 2
+-- The same binding twice runs every event twice. Of those that are there the oldest stays.
+DELETE FROM bindings
+WHERE id NOT IN (SELECT min(id) FROM bindings GROUP BY function, kind, broker, filter);
+CREATE UNIQUE INDEX bindings_once ON bindings (function, kind, broker, filter);

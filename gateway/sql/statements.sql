@@ -61,6 +61,9 @@ FROM bindings ORDER BY id;
 -- name: binding_list_of
 SELECT id, function, kind, broker, filter, publish, qos, publish_qos, retain, created_at
 FROM bindings WHERE function = ?1 ORDER BY id;
+-- name: binding_same
+SELECT id, function, kind, broker, filter, publish, qos, publish_qos, retain, created_at
+FROM bindings WHERE function = ?1 AND kind = ?2 AND broker = ?3 AND filter = ?4;
 -- name: binding_remove
 DELETE FROM bindings WHERE id = ?1;
 -- name: binding_remove_of

@@ -34,6 +34,13 @@ static int unload(void *arg, const char *name)
 	return path_function_remove(arg, name);
 }
 
+static bool serves(void *arg, const char *name)
+{
+	(void)arg;
+	(void)name;
+	return true;
+}
+
 static void on_quit(uv_async_t *a)
 {
 	uv_stop(a->loop);
@@ -82,6 +89,7 @@ static int server_start(void **state)
 					.store = g->store,
 					.load = load,
 					.unload = unload,
+					.serves = serves,
 					.load_arg = g->path };
 	MUST(deployer_new(&env, &g->deployer, &why));
 	MUST(api_new(g, &g->api, &why));

@@ -174,7 +174,7 @@ static void what_is_wrong_with_a_request_is_said(void **state)
 		{ "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a\"}", 404,
 		  "deployed" },
 		{ "DELETE /api/v1/bindings/1", "", 404, "no binding 1" },
-		{ "DELETE /api/v1/bindings/-1", "", 400, "number" },
+		{ "DELETE /api/v1/bindings/-1", "", 400, "penstock bindings shows the ids" },
 		{ "DELETE /api/v1/keys/zz", "", 404, "zz" },
 		{ "DELETE /api/v1/functions/f", "", 404, "deployed" },
 		{ "GET /api/v1/functions/f", "", 404, "deployed" },
@@ -349,6 +349,14 @@ static void a_function_goes_through_its_whole_life(void **state)
 	       "{\"function\":\"f\",\"filter\":\"a/+\",\"publish\":\"b\"}", 201,
 	       "\"publish_qos\":1");
 	expect(s, "POST /api/v1/bindings",
+	       "{\"function\":\"f\",\"filter\":\"a/+\",\"publish\":\"b\",\"qos\":1}", 200,
+	       "\"warnings\":[]");
+	expect(s, "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a/+\"}", 409,
+	       "penstock unbind 1");
+	expect(s, "POST /api/v1/bindings",
+	       "{\"function\":\"f\",\"filter\":\"x/#\",\"publish\":\"x/{1}\"}", 201,
+	       "round and round");
+	expect(s, "POST /api/v1/bindings",
 	       "{\"function\":\"f\",\"filter\":\"a\",\"broker\":\"nix\"}", 404, "nix");
 	expect(s, "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a#\"}", 422, "a#");
 	expect(s, "GET /api/v1/bindings", "", 200, "\"id\":1");
@@ -359,6 +367,23 @@ static void a_function_goes_through_its_whole_life(void **state)
 	expect(s, "DELETE /api/v1/functions/f?bindings=1", "", 204, "");
 	expect(s, "GET /api/v1/bindings", "", 200, "{\"items\":[]}");
 	expect(s, "GET /api/v1/functions", "", 200, "{\"items\":[]}");
+}
+
+/* A right that the active version has needs nobody to grant it again. */
+static void only_what_is_new_has_to_be_granted(void **state)
+{
+#define MAY(version, filter)                                                                       \
+	"{\"name\":\"f\",\"version\":\"" version                                                    \
+	"\",\"abi\":1,\"capabilities\":{\"publish\":[\"" filter "\"]}}"
+	static const char add[] = "POST /api/v1/functions";
+	const struct server *s = *state;
+	trust(s);
+	deploy(s, "POST /api/v1/functions?granted=1", MAY("1.0.0", "a/#"), 201, "\"revision\":1");
+	deploy(s, add, MAY("1.0.0", "a/#"), 200, "\"unchanged\":true");
+	deploy(s, add, MAY("1.0.1", "a/#"), 201, "\"revision\":2");
+	deploy(s, add, MAY("1.0.2", "a/b"), 201, "\"revision\":3");
+	deploy(s, add, MAY("1.0.3", "a/#"), 409, "E_GRANT");
+	deploy(s, "POST /api/v1/functions?name=g", MAY("1.0.2", "a/b"), 409, "E_GRANT");
 }
 
 static void an_invocation_shows_everything_that_came_of_it(void **state)
@@ -481,6 +506,7 @@ int main(void)
 		TEST(uploads_at_the_same_time_have_a_limit),
 		TEST(a_connection_serves_one_request_after_the_other),
 		TEST(a_function_goes_through_its_whole_life),
+		TEST(only_what_is_new_has_to_be_granted),
 		TEST(an_invocation_shows_everything_that_came_of_it),
 		TEST(a_client_that_leaves_early_harms_nobody),
 		TEST(waiting_for_log_lines_ends_with_a_line_or_its_time),

@@ -175,6 +175,50 @@ static void a_bound_function_is_removed_only_with_its_bindings(void **state)
 	registry_close(r);
 }
 
+static int id_take(void *arg, const struct registry_binding *b)
+{
+	*(uint64_t *)arg = b->id;
+	return 0;
+}
+
+static void a_function_is_bound_to_a_filter_once(void **state)
+{
+	struct registry *r = open_ok(*state);
+	struct registry_function f = function("f", 1);
+	struct registry_binding b = {
+		.function = "f", .kind = "mqtt", .broker = "default", .filter = "a", .publish = ""
+	};
+	uint64_t first = 0, other = 0, found = 0;
+	assert_int_equal(registry_function_put(r, &f, NULL), 0);
+	assert_int_equal(registry_binding_same(r, &b, id_take, &found, NULL), -E_UNKNOWN);
+	assert_int_equal(registry_binding_put(r, &b, &first, NULL), 0);
+	b.publish = "elsewhere";
+	assert_int_equal(registry_binding_put(r, &b, &other, NULL), -E_EXISTS);
+	assert_int_equal(registry_binding_same(r, &b, id_take, &found, NULL), 0);
+	assert_true(found == first);
+	b.broker = "other";
+	assert_int_equal(registry_binding_put(r, &b, &other, NULL), 0);
+	registry_close(r);
+}
+
+static void sql(const char *dir, const char *text);
+
+static void a_registry_of_before_loses_its_double_bindings(void **state)
+{
+	struct registry *r = open_ok(*state);
+	struct registry_function f = function("f", 1);
+	struct registry_counts counts;
+	assert_int_equal(registry_function_put(r, &f, NULL), 0);
+	registry_close(r);
+	sql(*state, "DROP INDEX bindings_once; PRAGMA user_version = 1;"
+		    "INSERT INTO bindings VALUES (1,'f','mqtt','default','a','',1,1,0,0),"
+		    "(2,'f','mqtt','default','a','x',1,1,0,0),(3,'f','mqtt','default','b','',1,1,0,0)");
+	r = open_ok(*state);
+	assert_int_equal(registry_counts(r, &counts, NULL), 0);
+	assert_int_equal(counts.bindings, 2);
+	registry_close(r);
+}
+
 static void a_failed_put_changes_nothing(void **state)
 {
 	struct registry *r = open_ok(*state);
@@ -262,6 +306,8 @@ int main(void)
 		TEST(a_name_that_nothing_has_is_unknown),
 		TEST(old_versions_are_forgotten_and_revisions_go_on),
 		TEST(a_bound_function_is_removed_only_with_its_bindings),
+		TEST(a_function_is_bound_to_a_filter_once),
+		TEST(a_registry_of_before_loses_its_double_bindings),
 		TEST(a_failed_put_changes_nothing),
 		TEST(a_newer_schema_is_refused_and_untouched),
 		TEST(the_database_of_another_program_is_refused),
