@@ -1,7 +1,7 @@
 # Penstock. `make help` lists the targets. The link lines below are the architecture.
 #   B=DIR    where everything is built (default build)
 #   V=1      show commands
-#   SAN=1    with AddressSanitizer and UndefinedBehaviorSanitizer
+#   SAN=1    with AddressSanitizer and UndefinedBehaviorSanitizer; SAN=thread: with ThreadSanitizer
 # Nothing here runs a compiler before deps-build has had its chance to install one.
 SHELL := /bin/bash
 B ?= build
@@ -20,7 +20,9 @@ CFLAGS ?= -O2 -g
 CPPFLAGS += -D_GNU_SOURCE -I. -I$(B)/gen -DPENSTOCK_VERSION='"$(VERSION)"'
 CPPFLAGS += -DPENSTOCK_LIBEXEC='"$(LIBEXEC)"' -DPENSTOCK_ETC='"$(ETC)"'
 HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
-SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+SANFLAGS_1 := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+SANFLAGS_thread := -fsanitize=thread
+SANFLAGS = $(SANFLAGS_$(SAN))
 ALL_CFLAGS = -std=gnu17 $(CPPFLAGS) $(CFLAGS) $(WARN) $(if $(SAN),$(SANFLAGS),$(HARDEN)) -pthread -MMD -MP
 ALL_LDFLAGS = $(LDFLAGS) $(if $(SAN),$(SANFLAGS),-pie -Wl,-z,relro,-z,now) -pthread
 
