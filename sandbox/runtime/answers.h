@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * RESULTs on their way to the gateway. Each thread has its own: small ones are held until the
- * thread has nothing quick to do any more, and then go out with one system call.
+ * thread has nothing quick to do any more, and then go out with one system call. Where a function
+ * that was quick last time is not this time, they wait for the end of its first slice.
  */
 #ifndef RUNTIME_ANSWERS_H
 #define RUNTIME_ANSWERS_H

@@ -31,7 +31,7 @@ struct serve {
 	pthread_mutex_t lock;
 	pthread_cond_t more; /* CLOCK_MONOTONIC */
 	bool has_leader, leader_waits;
-	unsigned unlooked; /* jobs taken since somebody looked at the socket */
+	unsigned unlooked;   /* jobs taken since somebody looked at the socket */
 	unsigned nfollowers; /* that wait on `more` */
 	struct function *functions[SERVE_FUNCTION_BUCKETS];
 	unsigned nslots, slots_max;

@@ -400,6 +400,70 @@ static void a_cut_packet_or_a_second_descriptor_is_refused_and_closed(void **sta
 	close(s[1]);
 }
 
+static void batches_pass_whole_and_in_order(void **state)
+{
+	enum { SENT = IPC_BATCH + 4, WITH_FD = 5 };
+	(void)state;
+	int s[2], before = dup(0);
+	close(before);
+	pair_make(s);
+	struct ipc_inbox *in = ipc_inbox_new();
+	struct ipc_packet got[IPC_BATCH];
+	uint8_t bytes[SENT][4];
+	struct span packets[SENT];
+	assert_non_null(in);
+	assert_int_equal(ipc_inbox_recv(in, s[1], got), -EAGAIN);
+	for (unsigned i = 0; i < SENT; i++) {
+		memset(bytes[i], (int)i, sizeof(bytes[i]));
+		packets[i] = (struct span){ bytes[i], 1 + i % 4 };
+	}
+	assert_int_equal(ipc_send_all(s[0], packets, WITH_FD), 0);
+	struct wr w = wr_into(bytes[WITH_FD], 4);
+	w.len = packets[WITH_FD].len;
+	assert_int_equal(ipc_send(s[0], &w, &s[0], 1, true), 0);
+	assert_int_equal(ipc_send_all(s[0], packets + WITH_FD + 1, SENT - WITH_FD - 1), 0);
+	for (unsigned at = 0; at < SENT;) {
+		int n = ipc_inbox_recv(in, s[1], got);
+		assert_int_equal(n, at == 0 ? IPC_BATCH : SENT - IPC_BATCH);
+		for (int i = 0; i < n; i++, at++) {
+			assert_int_equal(got[i].err, 0);
+			assert_int_equal(got[i].len, packets[at].len);
+			assert_memory_equal(got[i].bytes, packets[at].at, packets[at].len);
+			assert_int_equal(got[i].fd >= 0, at == WITH_FD);
+			if (got[i].fd >= 0)
+				close(got[i].fd);
+		}
+	}
+	ipc_inbox_free(in);
+	close(s[0]);
+	close(s[1]);
+	int after = dup(0);
+	close(after);
+	assert_int_equal(after, before);
+}
+
+static void a_batch_ends_at_the_peers_end_and_marks_a_cut_packet(void **state)
+{
+	static uint8_t big[IPC_PACKET_BYTES + 1];
+	(void)state;
+	int s[2];
+	pair_make(s);
+	struct ipc_inbox *in = ipc_inbox_new();
+	struct ipc_packet got[IPC_BATCH];
+	assert_non_null(in);
+	assert_int_equal(send(s[0], big, sizeof(big), 0), sizeof(big));
+	assert_int_equal(send(s[0], big, 8, 0), 8);
+	close(s[0]);
+	assert_int_equal(ipc_inbox_recv(in, s[1], got), 2);
+	assert_int_equal(got[0].err, -E_PROTO);
+	assert_int_equal(got[1].err, 0);
+	assert_int_equal(ipc_inbox_recv(in, s[1], got), 0);
+	const struct span one = { big, 8 };
+	assert_int_equal(ipc_send_all(s[1], &one, 1), -EPIPE);
+	ipc_inbox_free(in);
+	close(s[1]);
+}
+
 static void an_unsealed_memfd_is_refused(void **state)
 {
 	(void)state;
@@ -446,6 +510,8 @@ int main(void)
 		cmocka_unit_test(what_does_not_fit_is_not_written),
 		cmocka_unit_test(a_result_by_memfd_is_checked_like_one_inline),
 		cmocka_unit_test(packets_and_descriptors_pass),
+		cmocka_unit_test(batches_pass_whole_and_in_order),
+		cmocka_unit_test(a_batch_ends_at_the_peers_end_and_marks_a_cut_packet),
 		cmocka_unit_test(a_cut_packet_or_a_second_descriptor_is_refused_and_closed),
 		cmocka_unit_test(an_unsealed_memfd_is_refused),
 		cmocka_unit_test(a_full_queue_says_try_again),
