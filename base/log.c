@@ -89,6 +89,11 @@ static void field(struct wr *w, const struct log_field *f)
 	}
 }
 
+bool log_field_says(const struct log_field *f)
+{
+	return !f->is_optional || f->u != 0 || f->len != 0;
+}
+
 void log_write(enum log_level level, const char *msg, const struct log_field *f, size_t n)
 {
 	if (level > out.most_verbose)
@@ -98,7 +103,8 @@ void log_write(enum log_level level, const char *msg, const struct log_field *f,
 	wr_str(&w, "msg=");
 	quoted(&w, msg, strlen(msg));
 	for (size_t i = 0; i < n; i++)
-		field(&w, &f[i]);
+		if (log_field_says(&f[i]))
+			field(&w, &f[i]);
 	if (out.sink)
 		out.sink(out.arg, &(struct log_line){ level, msg, f, n, line, w.len });
 	char prio[3] = { '<', (char)('0' + level), '>' };

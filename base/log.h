@@ -24,6 +24,7 @@ enum log_level { LOG_ERR = 3, LOG_WARN = 4, LOG_NOTE = 5, LOG_INFO = 6, LOG_DEBU
 struct log_field {
 	const char *key;
 	enum { LOG_F_STR, LOG_F_BYTES, LOG_F_U64, LOG_F_I64, LOG_F_ERR } kind;
+	bool is_optional;
 	const void *p;
 	size_t len;
 	uint64_t u;
@@ -35,6 +36,15 @@ struct log_field {
 #define F_U64(k, v) ((struct log_field){ .key = (k), .kind = LOG_F_U64, .u = (uint64_t)(v) })
 #define F_I64(k, v)                                                                                \
 	((struct log_field){ .key = (k), .kind = LOG_F_I64, .u = (uint64_t)(int64_t)(v) })
+/* Left out where it is 0 or empty: for fields that mostly have nothing to say. */
+#define F_U64_SOME(k, v)                                                                           \
+	((struct log_field){ .key = (k), .kind = LOG_F_U64, .is_optional = true, .u = (uint64_t)(v) })
+#define F_I64_SOME(k, v)                                                                           \
+	((struct log_field){                                                                       \
+		.key = (k), .kind = LOG_F_I64, .is_optional = true, .u = (uint64_t)(int64_t)(v) })
+#define F_BYTES_SOME(k, s, n)                                                                      \
+	((struct log_field){                                                                       \
+		.key = (k), .kind = LOG_F_BYTES, .is_optional = true, .p = (s), .len = (n) })
 #define F_ERR(e)                                                                                   \
 	((struct log_field){ .key = "err", .kind = LOG_F_ERR, .u = (uint64_t)(int64_t)(e) })
 
@@ -56,6 +66,9 @@ struct log_line {
 	const char *text;
 	size_t len;
 };
+
+/* False: the field is optional and empty, so it is not in the line. */
+bool log_field_says(const struct log_field *f);
 
 /* Where finished lines go besides stderr (a ring for the API, say). Called on the thread that logs;
  * must not log. Set once at start, before other threads exist. */

@@ -24,7 +24,7 @@ static int refused(struct cli *c, int err, const struct why *why)
 	bool is_refusal =
 		err == -E_INVALID || err == -E_UNSUPPORTED || err == -E_LIMIT || err == -E_TIME;
 	if (!is_refusal)
-		return cli_fail(c, CODE_FAILED, NULL, "%s", why_text(why, err));
+		return cli_fail_why(c, err, why);
 	(void)fprintf(c->err, "refused: ");
 	text_put(c->err, why_text(why, err));
 	(void)fputc('\n', c->err);

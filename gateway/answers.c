@@ -48,8 +48,8 @@ static void log_end(struct dispatch *d, struct flight *f, uint32_t status, int32
 	if (limiter_pass(&fn->failures, FAILURES_PER_S, &held_back))
 		LOG(LOG_WARN, ends[status].msg, F_U64("event", f->id), F_STR("function", fn->name),
 		    F_U64("revision", f->version->revision),
-		    F_BYTES("topic", f->topic.at, f->topic.len), F_STR("reason", reason),
-		    F_I64("code", code), F_U64("not_logged", held_back));
+		    F_BYTES_SOME("topic", f->topic.at, f->topic.len), F_STR("reason", reason),
+		    F_I64_SOME("code", code), F_U64_SOME("not_logged", held_back));
 }
 
 /* What the guest wrote to stderr or with penstock_log: level byte, text, newline. */
@@ -65,7 +65,7 @@ static void log_guest(struct flight *f, struct span lines)
 			bool ok = level >= '0' + LOG_ERR && level <= '0' + LOG_DEBUG;
 			LOG(ok ? (enum log_level)(level - '0') : LOG_INFO, "function says",
 			    F_U64("event", f->id), F_STR("function", fn->name),
-			    F_BYTES("text", lines.at + ok, n - ok), F_U64("not_logged", held_back));
+			    F_BYTES("text", lines.at + ok, n - ok), F_U64_SOME("not_logged", held_back));
 		}
 		size_t used = n + (nl != NULL);
 		lines = (struct span){ lines.at + used, lines.len - used };
@@ -353,10 +353,8 @@ int dispatch_before_sleep(struct dispatch *d, struct dispatch_seat *seat)
 		return -1;
 	seat->events = 0;
 	dispatch_pump(d);
-	if (worth_spinning(d))
+	if (worth_spinning(d)) /* else the descriptor returned says whether there is an answer */
 		spin(d);
-	else if (atomic_load(&d->gate.expected) > 0)
-		dispatch_ready(d);
 	if (atomic_load(&d->gate.expected) > 0 && !gate_is_down(&d->gate))
 		return d->sock;
 	dispatch_leave(d, seat);

@@ -277,6 +277,8 @@ static void on_loaded(void *arg, int err, const char *why)
 	}
 	if (err < 0) {
 		err = why_set(&j->why, err, "the sandbox cannot load it: %s", why ? why : "?");
+		if (err == -E_LIMIT)
+			j->hint = "raise `limits.memory` in its manifest, and sign it again";
 	} else if (!j->is_restore) {
 		err = record(j);
 		if (err < 0)

@@ -83,6 +83,7 @@ struct deploy_request {
 struct deploy_outcome {
 	int err;          /* 0; -EPERM: the manifest must be granted; else the reason's */
 	const char *why;  /* names the function, what and where */
+	const char *hint; /* what to do, where the error alone does not tell; or NULL */
 	const char *name; /* "" when it is not known */
 	json_t *manifest; /* borrowed; with 0 and -EPERM */
 	json_t *previous; /* borrowed; NULL or {revision, version, hash, manifest} */

@@ -69,6 +69,7 @@ static void tell(struct deploy_job *j)
 	const struct deploy_outcome o = {
 		.err = j->err,
 		.why = text,
+		.hint = j->hint,
 		.name = j->name,
 		.manifest = sheet,
 		.previous = j->previous,

@@ -57,6 +57,7 @@ struct deploy_job {
 	uint64_t load_by_ms; /* uv_now() */
 	int err;
 	struct why why;
+	const char *hint; /* literal, or NULL */
 };
 
 struct deployer {

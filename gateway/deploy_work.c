@@ -32,7 +32,12 @@ static int check_upload(struct deploy_job *j, const struct deploy_env *env)
 	const struct manifest_limits most = limits_most(env->config);
 	struct span json = { (const uint8_t *)"", 0 };
 	size_t key = 0;
+	struct sig_seen seen[SIG_SIGNATURES_MAX];
+	size_t nseen = 0;
 	int err = sig_verify(wasm, j->keys, j->nkeys, &key, &j->why);
+	if (err == -E_SIGNATURE && sig_list(wasm, seen, ARRAY_LEN(seen), &nseen, NULL) < 0 &&
+	    nseen == 0)
+		j->hint = "penstock sign FILE.wasm --key NAME.key";
 	if (err < 0)
 		return err;
 	sig_key_id(&j->keys[key], j->key_id);

@@ -86,8 +86,8 @@ static int refuse(struct dispatch *d, struct span name, const struct event *e, s
 		b->counts[BINDING_REFUSED]++;
 	if (say)
 		LOG(LOG_WARN, "event refused", F_BYTES("function", name.at, name.len),
-		    F_BYTES("topic", e->topic.at, e->topic.len < 256 ? e->topic.len : 256),
-		    F_STR("reason", refusals[why].reason), F_U64("not_logged", held_back));
+		    F_BYTES_SOME("topic", e->topic.at, e->topic.len < 256 ? e->topic.len : 256),
+		    F_STR("reason", refusals[why].reason), F_U64_SOME("not_logged", held_back));
 	return refusals[why].err;
 }
 

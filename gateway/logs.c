@@ -95,6 +95,8 @@ static struct entry *entry_new(const struct log_line *line)
 	wr_bytes(&w, line->msg, message_len);
 	for (size_t i = 0; i < line->nfields && wr_ok(&w); i++) {
 		size_t before = w.len;
+		if (!log_field_says(&line->fields[i]))
+			continue;
 		pack_field(&w, &line->fields[i]);
 		if (!wr_ok(&w))
 			w.len = before;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -280,13 +281,26 @@ static void shut_down(struct gateway *g)
 		config_fini(&g->config);
 }
 
+static void started_say(const struct gateway *g)
+{
+	char socket[PATH_MAX];
+	unsigned with_url = 0;
+	(void)snprintf(socket, sizeof(socket), "%s/penstock.sock", g->config.runtime_dir);
+	LOG(LOG_NOTE, "started", F_STR("version", PENSTOCK_VERSION),
+	    F_U64("start_ms", (uv_hrtime() - g->started_ns) / 1000000), F_STR("socket", socket));
+	for (unsigned i = 0; i < g->config.nbrokers; i++)
+		with_url += g->config.brokers[i].url[0] != '\0';
+	if (with_url == 0)
+		LOG(LOG_NOTE, "no broker is configured, so no messages come",
+		    F_STR("hint", "set url = tcp://HOST:1883 in [mqtt] of the configuration, and "
+				  "restart"));
+}
+
 static int run(struct gateway *g)
 {
 	int err = boot_all(g);
 	if (err == 0) {
-		LOG(LOG_NOTE, "started", F_STR("version", PENSTOCK_VERSION),
-		    F_U64("start_ms", (uv_hrtime() - g->started_ns) / 1000000),
-		    F_STR("socket", g->config.runtime_dir));
+		started_say(g);
 		(void)sd_notify(0, "READY=1");
 		(void)uv_run(&g->loop, UV_RUN_DEFAULT);
 		(void)sd_notify(0, "STOPPING=1");

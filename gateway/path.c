@@ -56,7 +56,7 @@ static void unbound(struct path_broker *b, const struct event *e)
 		LOG(LOG_NOTE, "message dropped: no binding wants it",
 		    F_STR("broker", b->config->name),
 		    F_BYTES("topic", e->topic.at, e->topic.len < 256 ? e->topic.len : 256),
-		    F_U64("not_logged", held_back));
+		    F_U64_SOME("not_logged", held_back));
 }
 
 static void on_event(void *arg, const struct event *e, const uint32_t *routes, unsigned nroutes,

@@ -86,7 +86,8 @@ json_t *path_function_counts(struct path *p, const char *name)
 	}
 	return json_pack("{s:s, s:o, s:o, s:f, s:o}", "state", f.state, "reason",
 			 text_of(f.reason, sizeof(f.reason)), "counts", counts_json(f.counts),
-			 "cpu_us_mean", f.cpu_us_mean, "last_error", last);
+			 "cpu_us_mean", (double)(int64_t)(f.cpu_us_mean * 10 + 0.5) / 10,
+			 "last_error", last);
 }
 
 json_t *path_binding_counts(struct path *p, uint64_t id)

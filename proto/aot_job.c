@@ -236,6 +236,9 @@ int aot_job_finish(struct aot_job *job, int status, int *ret_so_fd, char **ret_r
 		return out_of_limit(j, report, why);
 	if (code == AOT_EXIT_REFUSED && text)
 		return refused(report, why);
+	const char *reason = json_string_value(json_object_get(report, "reason"));
+	if (code == AOT_EXIT_USAGE && reason) /* a target or CPU that it does not know */
+		return why_set(why, -E_CONFIG, "%s", reason);
 	if (code != 0 || !text || !json_is_true(json_object_get(report, "ok")))
 		return crashed(j, status, why);
 	int err = so_seal(j->so_fd);

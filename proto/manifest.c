@@ -32,6 +32,14 @@ const struct manifest_limits manifest_limits_most = {
 	.deadline_ms = 600000,
 };
 
+const struct manifest_limits manifest_limits_any = {
+	.memory_bytes = UINT64_C(4) << 30,
+	.stack_bytes = UINT32_MAX,
+	.output_bytes = UINT32_MAX,
+	.cpu_ms = UINT32_MAX,
+	.deadline_ms = UINT32_MAX,
+};
+
 /* What is being read: so that every error can name the place. */
 struct reading {
 	const struct manifest_limits *most;
@@ -174,16 +182,15 @@ static int limit_read(struct reading *r, const struct limit *row, const json_t *
 			       "manifest: limits.%s is %s, it must be at least %s", row->name,
 			       manifest_size_text(value, wish, sizeof(wish)),
 			       manifest_size_text(row->least, bound, sizeof(bound)));
+	const char *who = r->most == &manifest_limits_any ? "no gateway grants more than"
+							  : "this gateway grants at most";
 	if (value > most && row->is_size)
-		return why_set(r->why, -E_LIMIT,
-			       "manifest: limits.%s asks for %s, this gateway grants at most %s",
-			       row->name, manifest_size_text(value, wish, sizeof(wish)),
+		return why_set(r->why, -E_LIMIT, "manifest: limits.%s asks for %s, %s %s", row->name,
+			       manifest_size_text(value, wish, sizeof(wish)), who,
 			       manifest_size_text(most, bound, sizeof(bound)));
 	if (value > most)
-		return why_set(r->why, -E_LIMIT,
-			       "manifest: limits.%s asks for %llu ms, this gateway grants at most "
-			       "%llu ms",
-			       row->name, (unsigned long long)value, (unsigned long long)most);
+		return why_set(r->why, -E_LIMIT, "manifest: limits.%s asks for %llu ms, %s %llu ms",
+			       row->name, (unsigned long long)value, who, (unsigned long long)most);
 	limit_set(&r->m->limits, row, value);
 	return 0;
 }

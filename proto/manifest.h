@@ -59,6 +59,8 @@ struct manifest {
 
 /* The most that this gateway grants; what asks for more is refused, naming field, wish and most. */
 extern const struct manifest_limits manifest_limits_default, manifest_limits_most;
+/* Where no gateway is asked: what none of them could grant. */
+extern const struct manifest_limits manifest_limits_any;
 
 /* What holds without a manifest: no name, no capabilities, the default limits, or where this gateway
  * grants less, those. */

@@ -253,8 +253,7 @@ static int module_walk(struct span module, struct span *ret_payload, struct roll
 	if (more < 0)
 		return more;
 	if (hashed == 0)
-		return why_set(why, -E_SIGNATURE,
-			       "the module is not signed; `penstock sign` signs it");
+		return why_set(why, -E_SIGNATURE, "the module is not signed");
 	if (hashed < module.len || ret->n == 0) {
 		(void)crypto_hash_sha256_update(&running, module.at + hashed, module.len - hashed);
 		(void)crypto_hash_sha256_final(&running, ret->hash[ret->n++]);

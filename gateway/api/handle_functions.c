@@ -100,10 +100,10 @@ static void on_deployed(void *arg, const struct deploy_outcome *o)
 			      json_pack("{s:s, s:O?, s:O?}", "name", o->name, "manifest",
 					o->manifest, "previous", o->previous));
 	} else if (o->err < 0) {
-		request_error(q, o->err, o->why,
-			      o->err == -E_INVALID ? "penstock inspect FILE.wasm shows what it is"
-						   : NULL,
-			      NULL);
+		const char *look = o->err == -E_INVALID
+					   ? "penstock inspect FILE.wasm shows what it is"
+					   : NULL;
+		request_error(q, o->err, o->why, o->hint ? o->hint : look, NULL);
 	} else {
 		request_reply(q, o->unchanged ? 200 : 201,
 			      json_pack("{s:s, s:s?, s:i, s:s, s:s, s:s, s:O?, s:O?, s:I, s:O?, s:b}",

@@ -149,7 +149,8 @@ static int invoke(struct api_request *q, uint64_t *ret_timeout_ms, struct why *w
 	*ret_timeout_ms = INVOKE_MS;
 	int err = query_u64(&q->query, "timeout_ms", 1, INVOKE_MS_MAX, ret_timeout_ms, why);
 	if (err == 0 && topic && *topic && !topic_name_ok(e.topic))
-		err = why_set(why, -EINVAL, "topic=%.80s is no MQTT topic name", topic);
+		err = why_set(why, -EINVAL,
+			      "topic=%.80s is no MQTT topic name: a topic has no wildcards", topic);
 	if (err == 0)
 		err = registry_functions(q->g->registry, q->arg, exists, NULL, why);
 	if (err < 0)

@@ -72,9 +72,9 @@ void api_status(struct api_request *q)
 		return;
 	}
 	json_t *status = json_pack(
-		"{s:s, s:I, s:s, s:f, s:I, s:I}", "version", PENSTOCK_VERSION, "pid",
+		"{s:s, s:I, s:s, s:I, s:I, s:I}", "version", PENSTOCK_VERSION, "pid",
 		(json_int_t)getpid(), "started_at", wall_text(g->started_wall_ms, at), "uptime_s",
-		(double)((uv_hrtime() - g->started_ns) / 1000000) / 1000.0, "functions",
+		(json_int_t)((uv_hrtime() - g->started_ns) / 1000000000), "functions",
 		(json_int_t)counts.functions, "bindings", (json_int_t)counts.bindings);
 	json_t *path = path_status(g->path);
 	(void)json_object_update_missing(status, path);
