@@ -71,8 +71,8 @@ struct dispatch_seat {
  * dispatch_before_sleep before it sleeps. */
 void dispatch_event(struct dispatch *d, const struct event *e, struct binding *const *b, unsigned n,
 		    struct dispatch_seat *seat);
-/* Takes what is there, after a short wait where that pays. Returns a descriptor to sleep on as well,
- * and to call dispatch_ready for when it can be read; or -1: no answer is owed. */
+/* Sends what waits, and takes the answers if a short wait for them pays. Returns a descriptor to sleep
+ * on as well, and to call dispatch_ready for when it can be read; or -1: no answer is owed. */
 int dispatch_before_sleep(struct dispatch *d, struct dispatch_seat *seat);
 void dispatch_ready(struct dispatch *d);
 /* The thread is gone, or will not come back. */

@@ -12,6 +12,7 @@
 #include "triggers/mqtt_impl.h"
 #include "triggers/nodelay.h"
 #include "triggers/paho_wait.h"
+#include "triggers/resolve.h"
 
 enum {
 	SESSION_EXPIRY_S = 24 * 3600,
@@ -46,10 +47,10 @@ static struct address address_of(const char *url)
 
 /* Paho resolves names while it holds the lock that all its connections share. Asking here first
  * makes its own question quick, and says what is wrong. */
-static int resolve(const struct address *a, struct addrinfo **ret, struct why *why)
+static int find(const struct mqtt *m, const struct address *a, struct addrinfo **ret,
+		struct why *why)
 {
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-	int rc = getaddrinfo(a->host, a->port, &hints, ret);
+	int rc = resolve(a->host, a->port, &m->stop, ret);
 	if (rc != 0)
 		return why_set(
 			why, -EHOSTUNREACH,
@@ -89,7 +90,7 @@ static int explain(struct mqtt *m, int rc, struct why *why)
 			       "TLS with %s:%s failed: %s; check ca_file, cert_file and the "
 			       "broker's certificate",
 			       a.host, a.port, m->ssl_error);
-	if (resolve(&a, &list, why) < 0)
+	if (find(m, &a, &list, why) < 0)
 		return -EHOSTUNREACH;
 	int err = probe(m, list);
 	freeaddrinfo(list);
@@ -233,10 +234,11 @@ int mqtt_connect(struct mqtt *m, struct why *why)
 	MQTTClient_SSLOptions ssl = ssl_options(m);
 	struct addrinfo *list = NULL;
 	struct address a = address_of(m->o.url);
-	int err = resolve(&a, &list, why);
+	int err = find(m, &a, &list, why);
 	if (err == 0)
 		err = password_read(m, password, why);
-	freeaddrinfo(list);
+	if (list)
+		freeaddrinfo(list);
 	if (err < 0)
 		return err;
 	opts.keepAliveInterval = (int)m->o.keepalive_s;
