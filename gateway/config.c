@@ -463,6 +463,34 @@ int config_load(const char *main_file, struct config *ret, struct why *why)
 	return err;
 }
 
+static int check_file(const struct config_broker *b, const char *key, const char *path,
+		      struct why *why)
+{
+	if (*path == '\0' || access(path, R_OK) == 0)
+		return 0;
+	return why_set(why, -E_CONFIG, "[mqtt%s%s] %s = %s: %s", strcmp(b->name, "default") ? "." : "",
+		       strcmp(b->name, "default") ? b->name : "", key, path, strerrordesc_np(errno));
+}
+
+int config_check_files(const struct config *c, struct why *why)
+{
+	for (unsigned i = 0; i < c->nbrokers; i++) {
+		const struct config_broker *b = &c->brokers[i];
+		const struct {
+			const char *key, *path;
+		} files[] = { { "password_file", b->password_file },
+			      { "ca_file", b->ca_file },
+			      { "cert_file", b->cert_file },
+			      { "key_file", b->key_file } };
+		for (size_t k = 0; k < ARRAY_LEN(files); k++) {
+			int err = check_file(b, files[k].key, files[k].path, why);
+			if (err < 0)
+				return err;
+		}
+	}
+	return 0;
+}
+
 void config_fini(struct config *c)
 {
 	arena_fini(&c->arena);

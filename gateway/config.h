@@ -56,6 +56,9 @@ struct config {
 int config_load(const char *main_file, struct config *ret, struct why *why) MUST_USE;
 /* The text of one file, over what c holds already; file is its name in messages. */
 int config_read(const char *file, struct span bytes, struct config *c, struct why *why) MUST_USE;
+/* Are the files that it names there, and may they be read? -E_CONFIG with the first that is not. For
+ * --check-config: a running gateway tries again when it connects. */
+int config_check_files(const struct config *c, struct why *why) MUST_USE;
 void config_fini(struct config *c);
 void config_print_help(void);
 

@@ -319,7 +319,8 @@ static void print_usage(FILE *to)
 		"\n"
 		"  --config FILE    read FILE and conf.d/*.conf beside it\n"
 		"                   (default " PENSTOCK_ETC "/penstock.conf, where it exists)\n"
-		"  --check-config   read the configuration, say what is wrong with it, and exit\n"
+		"  --check-config   read the configuration, say what is wrong with it and with the\n"
+		"                   files it names, and exit\n"
 		"  --help-config    every key of the configuration with its default\n"
 		"  --version\n"
 		"  --help\n"
@@ -369,6 +370,18 @@ static int options_parse(int argc, char **argv, struct options *ret)
 	return -1;
 }
 
+static int config_say(struct config *c, const char *file)
+{
+	struct why why = { 0 };
+	int err = config_check_files(c, &why);
+	if (err < 0)
+		(void)fprintf(stderr, "penstockd: %s: %s\n", file, why_text(&why, err));
+	else
+		(void)printf("%s: ok\n", file ? file : "defaults");
+	config_fini(c);
+	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
 	static struct gateway g; /* large; one per process */
@@ -389,10 +402,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	g.has_config = true;
-	if (options.check_config) {
-		(void)printf("%s: ok\n", options.config_file ? options.config_file : "defaults");
-		config_fini(&g.config);
-		return EXIT_SUCCESS;
-	}
+	if (options.check_config)
+		return config_say(&g.config, options.config_file);
 	return run(&g);
 }

@@ -48,6 +48,17 @@ static void fields_follow_the_constant_message(void **state)
 	assert_string_equal(s->text, "msg=\"nothing to add\"");
 }
 
+static void a_field_that_is_optional_and_empty_is_left_out(void **state)
+{
+	struct seen *s = *state;
+	LOG(LOG_WARN, "m", F_U64_SOME("not_logged", 0), F_I64_SOME("code", 0),
+	    F_BYTES_SOME("topic", "", 0), F_U64("zero", 0));
+	assert_string_equal(s->text, "msg=\"m\" zero=0");
+	LOG(LOG_WARN, "m", F_U64_SOME("not_logged", 3), F_I64_SOME("code", -1),
+	    F_BYTES_SOME("topic", "a", 1));
+	assert_string_equal(s->text, "msg=\"m\" not_logged=3 code=-1 topic=\"a\"");
+}
+
 static void what_a_guest_sent_cannot_forge_a_line_or_a_field(void **state)
 {
 	struct seen *s = *state;
@@ -109,6 +120,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(fields_follow_the_constant_message, setup),
+		cmocka_unit_test_setup(a_field_that_is_optional_and_empty_is_left_out, setup),
 		cmocka_unit_test_setup(what_a_guest_sent_cannot_forge_a_line_or_a_field, setup),
 		cmocka_unit_test_setup(a_long_line_is_cut_inside_its_quotes, setup),
 		cmocka_unit_test_setup(less_important_lines_are_left_out, setup),

@@ -172,6 +172,23 @@ static void a_missing_file_says_which(void **state)
 	assert_non_null(strstr(why.text, "/nowhere/x.conf"));
 }
 
+static void a_file_that_cannot_be_read_is_found_by_the_check(void **state)
+{
+	struct config c;
+	struct why why = { 0 };
+	(void)state;
+	assert_int_equal(read_text("[mqtt.x]\nca_file = /dev/null\n", &c, &why), 0);
+	assert_int_equal(config_check_files(&c, &why), 0);
+	config_fini(&c);
+	assert_int_equal(read_text("[mqtt.x]\nca_file = /dev/null\npassword_file = /no/where\n",
+				   &c, &why),
+			 0);
+	assert_int_equal(config_check_files(&c, &why), -E_CONFIG);
+	assert_string_equal(why.text,
+			    "[mqtt.x] password_file = /no/where: No such file or directory");
+	config_fini(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -181,6 +198,7 @@ int main(void)
 		cmocka_unit_test(a_line_that_is_too_long_is_an_error_not_two_lines),
 		cmocka_unit_test(conf_d_comes_after_in_name_order),
 		cmocka_unit_test(a_missing_file_says_which),
+		cmocka_unit_test(a_file_that_cannot_be_read_is_found_by_the_check),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
