@@ -73,10 +73,14 @@ LLVMValueRef simd_minmax(const struct simd *s)
 }
 
 /* pmin is y < x ? y : x with all that follows for NaN and zero; no arithmetic, so nothing becomes
- * quiet. */
+ * quiet. On x86 that is minps; for aarch64, LLVM would take fminnm where one operand is known not to
+ * be NaN, and that makes a NaN of a signalling one. So it must not see what is compared. */
 LLVMValueRef simd_pseudo(const struct simd *s)
 {
-	LLVMValueRef is = LLVMBuildFCmp(s->b, (LLVMRealPredicate)s->op->as, s->y, s->x, "");
+	LLVMValueRef y = s->y;
+	if (!s->g->t->is_x86)
+		y = simd_intrinsic(s, "llvm.arithmetic.fence", y, NULL);
+	LLVMValueRef is = LLVMBuildFCmp(s->b, (LLVMRealPredicate)s->op->as, y, s->x, "");
 	return LLVMBuildSelect(s->b, is, s->y, s->x, "");
 }
 
