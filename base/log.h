@@ -38,7 +38,8 @@ struct log_field {
 	((struct log_field){ .key = (k), .kind = LOG_F_I64, .u = (uint64_t)(int64_t)(v) })
 /* Left out where it is 0 or empty: for fields that mostly have nothing to say. */
 #define F_U64_SOME(k, v)                                                                           \
-	((struct log_field){ .key = (k), .kind = LOG_F_U64, .is_optional = true, .u = (uint64_t)(v) })
+	((struct log_field){                                                                       \
+		.key = (k), .kind = LOG_F_U64, .is_optional = true, .u = (uint64_t)(v) })
 #define F_I64_SOME(k, v)                                                                           \
 	((struct log_field){                                                                       \
 		.key = (k), .kind = LOG_F_I64, .is_optional = true, .u = (uint64_t)(int64_t)(v) })

@@ -37,30 +37,39 @@ static struct options options_of(const struct command *cmd)
 
 /* ---- help ---- */
 
-static void codes_help(FILE *out)
+/* cmd NULL: all of them */
+static void codes_help(const struct command *cmd, FILE *out)
 {
-	static const struct {
+	static const struct command all = { .may = MAY_REFUSE | MAY_LACK_FILE | MAY_TRAP,
+					    .asks_gateway = true };
+	const struct command *c = cmd ? cmd : &all;
+	const struct {
 		int code;
+		bool applies;
 		const char *text;
 	} rows[] = {
-#define CODE(name, number, text) { (number), (text) },
+#define CODE(name, number, applies, text) { (number), (applies) != 0, (text) },
 		CLI_CODES(CODE)
 #undef CODE
 	};
 	(void)fprintf(out, "\nExit codes:\n");
+	if (c->may & MAY_BE_THE_PROGRAMS)
+		(void)fprintf(out, "       the program's own, or\n");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		(void)fprintf(out, "  %3d  %s\n", rows[i].code, rows[i].text);
+		if (rows[i].applies)
+			(void)fprintf(out, "  %3d  %s\n", rows[i].code, rows[i].text);
 }
 
 static void command_help(const struct command *cmd, FILE *out)
 {
 	struct options o = options_of(cmd);
-	(void)fprintf(out, "Usage: penstock %s %s\n\n%s.\n", cmd->name, cmd->usage, cmd->summary);
+	(void)fprintf(out, "Usage: penstock %s%s%s\n\n%s.\n", cmd->name, cmd->usage[0] ? " " : "",
+		      cmd->usage, cmd->summary);
 	if (cmd->more[0])
 		(void)fprintf(out, "\n%s\n", cmd->more);
 	(void)fprintf(out, "\nOptions:\n");
 	options_help(&o, out);
-	codes_help(out);
+	codes_help(cmd, out);
 }
 
 static void all_help(FILE *out)
@@ -77,7 +86,7 @@ static void all_help(FILE *out)
 	}
 	(void)fprintf(out,
 		      "\npenstock COMMAND --help tells more; penstock --version the version.\n");
-	codes_help(out);
+	codes_help(NULL, out);
 }
 
 /* ---- errors ---- */
@@ -89,6 +98,7 @@ int cli_fail(struct cli *c, enum cli_code code, const char *hint, const char *fm
 	va_start(ap, fmt);
 	ENSURE(vasprintf(&text, fmt, ap) >= 0);
 	va_end(ap);
+	(void)fflush(c->out); /* what was said before stands before it */
 	(void)fprintf(c->err, "penstock%s%s: ", c->cmd ? " " : "", c->cmd ? c->cmd->name : "");
 	text_put(c->err, text);
 	(void)fputc('\n', c->err);
@@ -109,7 +119,7 @@ static const struct {
 	{ E_INVALID, CODE_REFUSED, NULL },
 	{ E_UNSUPPORTED, CODE_REFUSED, NULL },
 	{ E_LIMIT, CODE_REFUSED, NULL },
-	{ E_SIGNATURE, CODE_REFUSED, "sign it: penstock sign FILE.wasm --key NAME.key" },
+	{ E_SIGNATURE, CODE_REFUSED, NULL },
 	{ E_TRUST, CODE_REFUSED,
 	  "trust the key, if you know whose it is: penstock trust NAME.pub" },
 	{ E_CONFIG, CODE_USAGE, NULL },
@@ -135,8 +145,9 @@ static int usage(struct cli *c, const char *fmt, ...)
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	if (c->cmd)
-		(void)snprintf(hint, sizeof(hint), "penstock %s %s (penstock %s --help)",
-			       c->cmd->name, c->cmd->usage, c->cmd->name);
+		(void)snprintf(hint, sizeof(hint), "penstock %s%s%s (penstock %s --help)",
+			       c->cmd->name, c->cmd->usage[0] ? " " : "", c->cmd->usage,
+			       c->cmd->name);
 	else
 		(void)snprintf(hint, sizeof(hint), "penstock --help lists the commands");
 	return cli_fail(c, CODE_USAGE, hint, "%s", text);
@@ -187,7 +198,7 @@ static int command_start(struct cli *c, const char *const *argv)
 	if (err < 0)
 		return usage(c, "%s", why_text(&why, err));
 	if (c->args.nrest < c->cmd->least_args)
-		return usage(c, "something is missing");
+		return usage(c, "%s is missing", c->cmd->needs);
 	if (c->args.nrest > c->cmd->most_args)
 		return usage(c, "%.64s is one argument too many", c->args.rest[c->cmd->most_args]);
 	return c->cmd->run(c);

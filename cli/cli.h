@@ -13,31 +13,35 @@
 
 #define CLI_SOCKET_DEFAULT "/run/penstock/penstock.sock"
 
-/* Exit codes. CODE(name, number, text): text is in --help. */
+/* Exit codes. CODE(name, number, applies, text): text is in --help, of a command c where it applies. */
 #define CLI_CODES(CODE)                                                                            \
-	CODE(OK, 0, "done; penstock run: the program's own exit code")                             \
-	CODE(FAILED, 1, "the gateway refused, or the operation failed")                            \
-	CODE(USAGE, 64, "wrong usage")                                                             \
-	CODE(REFUSED, 65, "the module was refused")                                                \
-	CODE(NOFILE, 66, "a file cannot be read")                                                  \
-	CODE(AWAY, 69, "the gateway cannot be reached")                                            \
-	CODE(TRAP, 134, "the program trapped")
+	CODE(OK, 0, !(c->may & MAY_BE_THE_PROGRAMS), "done")                                       \
+	CODE(FAILED, 1, true, "the gateway refused, or the operation failed")                      \
+	CODE(USAGE, 64, true, "wrong usage")                                                       \
+	CODE(REFUSED, 65, c->may &MAY_REFUSE, "the module was refused")                            \
+	CODE(NOFILE, 66, c->may &MAY_LACK_FILE, "a file cannot be read")                           \
+	CODE(AWAY, 69, c->asks_gateway, "the gateway cannot be reached")                           \
+	CODE(TRAP, 134, c->may &MAY_TRAP, "the program trapped")
 
 enum cli_code {
-#define CODE(name, number, text) CODE_##name = (number),
+#define CODE(name, number, applies, text) CODE_##name = (number),
 	CLI_CODES(CODE)
 #undef CODE
 };
+
+enum { MAY_REFUSE = 1, MAY_LACK_FILE = 2, MAY_TRAP = 4, MAY_BE_THE_PROGRAMS = 8 };
 
 struct cli;
 
 struct command {
 	const char *name, *group, *summary;
-	const char *usage; /* after the name: "FILE.wasm [options]" */
+	const char *usage; /* after the name: "FILE.wasm [options]"; may be "" */
 	const char *more;  /* paragraphs of --help; may be "" */
 	const struct option_row *options;
 	size_t noptions;
+	const char *needs; /* the first argument, in words of usage; NULL = none is needed */
 	unsigned least_args, most_args;
+	unsigned may;              /* MAY_...: which exit codes apply besides the usual ones */
 	bool prints_data;          /* has --json */
 	bool asks_gateway;         /* has --socket */
 	bool rest_is_foreign;      /* see struct options */

@@ -18,6 +18,7 @@ struct client {
 	struct cli *cli;
 	CURL *curl;
 	const char *socket;
+	int status; /* of the last answer */
 };
 
 struct client *client_new(struct cli *c)
@@ -178,7 +179,13 @@ int client_call(struct client *k, const struct client_request *q, json_t **ret_j
 	*ret_json = NULL;
 	int err = code == CURLE_OK ? body_parse(&a, ret_json, why) : unreachable(k, code, why);
 	bytes_fini(&a.body);
+	k->status = (int)status;
 	return err < 0 ? err : (int)status;
+}
+
+int client_status(const struct client *k)
+{
+	return k->status;
 }
 
 /* ---- errors ---- */
@@ -192,7 +199,7 @@ static const struct meaning {
 	{ "E_INVALID", true, NULL },
 	{ "E_UNSUPPORTED", true, NULL },
 	{ "E_LIMIT", true, NULL },
-	{ "E_SIGNATURE", true, "sign it: penstock sign FILE.wasm --key NAME.key" },
+	{ "E_SIGNATURE", true, NULL },
 	{ "E_TRUST", true, "if you know whose key it is, trust it: penstock trust NAME.pub" },
 	{ "E_BOUND", false, "penstock remove NAME --bindings removes them too" },
 	{ "E_GRANT", false, "penstock deploy FILE.wasm --grant" },
@@ -269,6 +276,6 @@ double json_num(const json_t *o, const char *key)
 
 void json_print(const struct cli *c, const json_t *j)
 {
-	(void)json_dumpf(j, c->out, JSON_INDENT(2) | JSON_ENCODE_ANY);
+	(void)json_dumpf(j, c->out, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12));
 	(void)fputc('\n', c->out);
 }

@@ -48,6 +48,8 @@ int client_call(struct client *k, const struct client_request *q, json_t **ret_j
 
 /* The usual case: anything but a 2xx is said, with hint. Returns an exit code. */
 int client_do(struct client *k, const struct client_request *q, json_t **ret_json) MUST_USE;
+/* The HTTP status of the last call that came to its end. */
+int client_status(const struct client *k);
 /* Says what the gateway refused, or how the call failed. Returns the exit code for it. */
 int client_refused(struct client *k, int status, const json_t *body, const struct why *why);
 

@@ -3,11 +3,14 @@
 #include <string.h>
 
 #include "base/own.h"
+#include "cli/bind.h"
 #include "cli/client.h"
 #include "cli/text.h"
 #include "proto/topic.h"
 
 #define GROUP "Events"
+
+enum { HTTP_CREATED = 201 };
 
 static const struct option_row bind_rows[] = {
 	{ "mqtt", 0, OPT_TEXT, "FILTER", "messages whose topic matches; + and # are wildcards", 0,
@@ -57,17 +60,52 @@ static json_t *binding_of(const struct cli *c)
 	return j;
 }
 
-static void binding_say(struct cli *c, const json_t *b)
+static void binding_say(const json_t *b, bool is_new, FILE *out)
 {
-	(void)fprintf(c->out, "bound     %.0f: ", json_num(b, "id"));
-	text_put(c->out, json_text(b, "filter"));
-	(void)fputs(" -> ", c->out);
-	text_put(c->out, json_text(b, "function"));
+	(void)fprintf(out,
+		      is_new ? "bound     %.0f: " : "already bound as %.0f: ", json_num(b, "id"));
+	text_put(out, json_text(b, "filter"));
+	(void)fputs(" -> ", out);
+	text_put(out, json_text(b, "function"));
 	if (json_text(b, "publish")[0]) {
-		(void)fputs(" -> ", c->out);
-		text_put(c->out, json_text(b, "publish"));
+		(void)fputs(" -> ", out);
+		text_put(out, json_text(b, "publish"));
 	}
-	(void)fputc('\n', c->out);
+	(void)fputc('\n', out);
+}
+
+static void warnings_say(struct cli *c, const json_t *list)
+{
+	size_t i;
+	json_t *text;
+	(void)fflush(c->out);
+	json_array_foreach(list, i, text)
+	{
+		(void)fputs("warning   ", c->err);
+		text_put_n(c->err, json_string_value(text), json_string_length(text));
+		(void)fputc('\n', c->err);
+	}
+}
+
+int binding_make(struct cli *c, struct client *k, const json_t *body, FILE *say)
+{
+	OWN_FREE char *text = body ? json_dumps(body, 0) : NULL;
+	OWN_JSON *item = NULL;
+	if (!text)
+		return cli_fail(c, CODE_USAGE, NULL, "the names are not UTF-8");
+	const struct client_request q = { .method = CLIENT_POST,
+					  .path = "/bindings",
+					  .content_type = "application/json",
+					  .body = span_of(text) };
+	int code = client_do(k, &q, &item);
+	if (code != CODE_OK)
+		return code;
+	if (say)
+		binding_say(item, client_status(k) == HTTP_CREATED, say);
+	else
+		json_print(c, item);
+	warnings_say(c, json_object_get(item, "warnings"));
+	return CODE_OK;
 }
 
 static int bind_run(struct cli *c)
@@ -76,25 +114,8 @@ static int bind_run(struct cli *c)
 	if (code != CODE_OK)
 		return code;
 	OWN_JSON *body = binding_of(c);
-	OWN_FREE char *text = body ? json_dumps(body, 0) : NULL;
-	if (!text)
-		return cli_fail(c, CODE_USAGE, NULL, "the names are not UTF-8");
 	OWN_CLIENT *k = client_new(c);
-	if (!k)
-		return CODE_FAILED;
-	OWN_JSON *item = NULL;
-	const struct client_request q = { .method = CLIENT_POST,
-					  .path = "/bindings",
-					  .content_type = "application/json",
-					  .body = span_of(text) };
-	code = client_do(k, &q, &item);
-	if (code != CODE_OK)
-		return code;
-	if (cli_json(c))
-		json_print(c, item);
-	else
-		binding_say(c, item);
-	return CODE_OK;
+	return k ? binding_make(c, k, body, cli_json(c) ? NULL : c->out) : CODE_FAILED;
 }
 
 const struct command command_bind = {
@@ -108,6 +129,7 @@ const struct command command_bind = {
 		"  penstock bind overheat --mqtt 'sensors/+/temperature' --publish 'alerts/{1}'",
 	.options = bind_rows,
 	.noptions = ARRAY_LEN(bind_rows),
+	.needs = "NAME",
 	.least_args = 1,
 	.most_args = 1,
 	.prints_data = true,
@@ -117,22 +139,35 @@ const struct command command_bind = {
 
 /* ---- unbind ---- */
 
+/* All of them are tried; the first trouble gives the exit code. */
 static int unbind_run(struct cli *c)
 {
 	OWN_CLIENT *k = client_new(c);
+	OWN_JSON *done = json_array();
+	int code = CODE_OK;
 	if (!k)
 		return CODE_FAILED;
-	for (size_t i = 0; i < c->args.nrest; i++) {
+	for (size_t i = 0; i < c->args.nrest && code != CODE_AWAY; i++) {
 		OWN_FREE char *path = client_path("/bindings/%s", cli_arg(c, i));
 		const struct client_request q = { .method = CLIENT_DELETE, .path = path };
-		int code = client_do(k, &q, NULL);
-		if (code != CODE_OK)
-			return code;
+		int one = client_do(k, &q, NULL);
+		if (one != CODE_OK) {
+			code = code == CODE_OK || one == CODE_AWAY ? one : code;
+			continue;
+		}
+		(void)json_array_append_new(
+			done, json_integer((json_int_t)strtoull(cli_arg(c, i), NULL, 10)));
+		if (cli_json(c))
+			continue;
 		(void)fprintf(c->out, "unbound   ");
 		text_put(c->out, cli_arg(c, i));
 		(void)fputc('\n', c->out);
 	}
-	return CODE_OK;
+	if (cli_json(c)) {
+		OWN_JSON *answer = json_pack("{s:O}", "unbound", done);
+		json_print(c, answer);
+	}
+	return code;
 }
 
 const struct command command_unbind = {
@@ -141,8 +176,10 @@ const struct command command_unbind = {
 	.summary = "Remove bindings, by their ids",
 	.usage = "ID...",
 	.more = "penstock bindings shows the ids.",
+	.needs = "ID",
 	.least_args = 1,
 	.most_args = 1000,
+	.prints_data = true,
 	.asks_gateway = true,
 	.run = unbind_run,
 };
@@ -160,7 +197,7 @@ static void binding_row(struct table *t, const json_t *b)
 	table_cell(t, json_text(b, "publish"));
 	table_cell_fmt(t, "%.0f%s", json_num(b, "publish_qos"),
 		       json_is_true(json_object_get(b, "retain")) ? " retain" : "");
-	table_cell_fmt(t, "%.0f", json_num(counts, "received"));
+	table_cell_fmt(t, "%.0f", json_num(counts, "invoked"));
 }
 
 static int bindings_run(struct cli *c)

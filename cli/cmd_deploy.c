@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/own.h"
+#include "cli/bind.h"
 #include "cli/client.h"
 #include "cli/sheet.h"
 #include "cli/text.h"
@@ -84,7 +85,11 @@ static void done_print(struct cli *c, const json_t *answer)
 	FILE *out = people(c);
 	(void)fprintf(out, "verified  signed by key ");
 	text_put(out, json_text(answer, "key_id"));
-	(void)fprintf(out, "\ncompiled  in %.0f ms\nactive    ", json_num(answer, "compile_ms"));
+	if (json_is_true(json_object_get(answer, "unchanged")))
+		(void)fprintf(out, "\nunchanged, active as ");
+	else
+		(void)fprintf(out, "\ncompiled  in %.0f ms\nactive    ",
+			      json_num(answer, "compile_ms"));
 	text_put(out, json_text(answer, "name"));
 	(void)fprintf(out, "@%.0f (", json_num(answer, "revision"));
 	text_put(out, json_text(answer, "version"));
@@ -111,7 +116,7 @@ static void suggest(struct cli *c, const char *name, const json_t *bindings)
 	}
 }
 
-static int bind_suggested(struct client *k, const char *name, const json_t *bindings)
+static int bind_suggested(struct cli *c, struct client *k, const char *name, const json_t *bindings)
 {
 	size_t i;
 	json_t *b;
@@ -120,13 +125,7 @@ static int bind_suggested(struct client *k, const char *name, const json_t *bind
 		OWN_JSON *body = json_pack("{s:s, s:s, s:s, s:s, s:i}", "function", name, "kind",
 					   "mqtt", "filter", json_text(b, "mqtt"), "publish",
 					   json_text(b, "publish"), "qos", (int)json_num(b, "qos"));
-		OWN_FREE char *text = body ? json_dumps(body, 0) : NULL;
-		ENSURE(text);
-		const struct client_request q = { .method = CLIENT_POST,
-						  .path = "/bindings",
-						  .content_type = "application/json",
-						  .body = { (const uint8_t *)text, strlen(text) } };
-		int code = client_do(k, &q, NULL);
+		int code = binding_make(c, k, body, people(c));
 		if (code != CODE_OK)
 			return code;
 	}
@@ -146,7 +145,7 @@ static int deploy_done(struct cli *c, struct client *k, const json_t *answer)
 	int code = CODE_OK;
 	done_print(c, answer);
 	if (args_flag(&c->args, "bind"))
-		code = bind_suggested(k, name, bindings);
+		code = bind_suggested(c, k, name, bindings);
 	else
 		suggest(c, name, bindings);
 	if (cli_json(c))
@@ -187,15 +186,19 @@ const struct command command_deploy = {
 	.group = GROUP,
 	.summary = "Upload a signed module, grant it, make it active",
 	.usage = "FILE.wasm [--grant] [--name NAME] [--bind]",
-	.more = "Shows what the function asks for and what changes, and asks you to grant it. The\n"
-		"gateway verifies the signature, compiles, and replaces the version before "
-		"without\n"
-		"losing an event. Where no terminal is, --grant has to be given.",
+	.more = "Shows what the function asks for and what changes, and asks you to grant what "
+		"the\n"
+		"active version has not been granted. The gateway verifies the signature, "
+		"compiles,\n"
+		"and replaces the version before without losing an event. Where no terminal is,\n"
+		"--grant has to be given. --bind can be repeated: a binding that is there stays.",
 	.options = deploy_rows,
 	.noptions = ARRAY_LEN(deploy_rows),
+	.needs = "FILE.wasm",
 	.least_args = 1,
 	.most_args = 1,
 	.prints_data = true,
 	.asks_gateway = true,
+	.may = MAY_REFUSE | MAY_LACK_FILE,
 	.run = deploy_run,
 };

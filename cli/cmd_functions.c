@@ -132,6 +132,11 @@ static int remove_run(struct cli *c)
 	int code = client_do(k, &q, NULL);
 	if (code != CODE_OK)
 		return code;
+	if (cli_json(c)) {
+		OWN_JSON *answer = json_pack("{s:s}", "removed", name);
+		json_print(c, answer);
+		return CODE_OK;
+	}
 	(void)fprintf(c->out, "removed   ");
 	text_put(c->out, name);
 	(void)fputc('\n', c->out);
@@ -146,8 +151,10 @@ const struct command command_remove = {
 	.more = "",
 	.options = remove_rows,
 	.noptions = ARRAY_LEN(remove_rows),
+	.needs = "NAME",
 	.least_args = 1,
 	.most_args = 1,
+	.prints_data = true,
 	.asks_gateway = true,
 	.run = remove_run,
 };

@@ -156,12 +156,10 @@ static void signatures_add(json_t *to, struct span module)
 
 static void manifest_add(json_t *to, struct span module, struct arena *arena)
 {
-	const struct manifest_limits any = { UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT32_MAX,
-					     UINT32_MAX };
 	struct manifest m;
 	struct span json;
 	struct why why = { 0 };
-	int err = manifest_from_module(module, &any, arena, &m, &json, &why);
+	int err = manifest_from_module(module, &manifest_limits_any, arena, &m, &json, &why);
 	if (err < 0)
 		(void)json_object_set_new(to, "manifest_problem", json_string(why_text(&why, err)));
 	else if (json.len > 0)
@@ -312,8 +310,10 @@ const struct command command_inspect = {
 	.usage = "FILE.wasm",
 	.more = "Decodes and validates it as a gateway would. Signatures are shown, not checked:\n"
 		"penstock verify does that.",
+	.needs = "FILE.wasm",
 	.least_args = 1,
 	.most_args = 1,
 	.prints_data = true,
+	.may = MAY_REFUSE | MAY_LACK_FILE,
 	.run = inspect_run,
 };

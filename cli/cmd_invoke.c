@@ -8,6 +8,7 @@
 #include "cli/client.h"
 #include "cli/text.h"
 #include "proto/ipc.h"
+#include "proto/topic.h"
 
 #define GROUP "Events"
 
@@ -55,7 +56,13 @@ static int attrs_check(struct cli *c)
 	for (size_t i = 0; (attr = args_each(&c->args, "attr", i)); i++) {
 		if (attr[0] == '=' || !strchr(attr, '='))
 			return cli_fail(c, CODE_USAGE, NULL, "--attr %s is not NAME=VALUE", attr);
+		if (strncmp(attr, "topic=", 6) == 0)
+			return cli_fail(c, CODE_USAGE, "--topic gives it", "--attr %s", attr);
 	}
+	const char *topic = args_text(&c->args, "topic");
+	if (topic && !topic_name_ok((struct span){ (const uint8_t *)topic, strlen(topic) }))
+		return cli_fail(c, CODE_USAGE, "+ and # are for filters: a topic has no wildcards",
+				"--topic %s is not an MQTT topic", topic);
 	return CODE_OK;
 }
 
@@ -75,28 +82,34 @@ static int payload_take(struct cli *c, struct bytes *ret)
 	return CODE_OK;
 }
 
-/* The text in KEY, or where it is none, the bytes of KEY_base64. */
-static void bytes_put(const json_t *o, const char *key, const char *base64_key, bool raw, FILE *out)
+/* The text in KEY, or where it is none, the bytes of KEY_base64. malloc'd. */
+static struct bytes bytes_of(const json_t *o, const char *key, const char *base64_key)
 {
 	const json_t *text = json_object_get(o, key);
 	const char *base64 = json_text(o, base64_key);
-	size_t len = 0, cap = strlen(base64);
-	if (json_is_string(text) && raw) {
-		(void)fwrite(json_string_value(text), 1, json_string_length(text), out);
-		return;
-	}
-	if (json_is_string(text)) {
-		text_put_n(out, json_string_value(text), json_string_length(text));
-		return;
-	}
-	OWN_FREE uint8_t *bytes = malloc(cap + 1);
-	ENSURE(bytes);
-	(void)sodium_base642bin(bytes, cap, base64, cap, NULL, &len, NULL,
-				sodium_base64_VARIANT_ORIGINAL);
-	if (raw)
-		(void)fwrite(bytes, 1, len, out);
+	size_t cap = json_is_string(text) ? json_string_length(text) : strlen(base64);
+	struct bytes b = { .at = malloc(cap + 1), .len = cap };
+	ENSURE(b.at);
+	if (json_is_string(text))
+		memcpy(b.at, json_string_value(text), cap);
 	else
-		text_put_n(out, bytes, len);
+		(void)sodium_base642bin(b.at, cap, base64, cap, NULL, &b.len, NULL,
+					sodium_base64_VARIANT_ORIGINAL);
+	return b;
+}
+
+/* Exactly as it is for pipes, as text on a terminal. What is said about it begins on a line of its own. */
+static void reply_print(struct cli *c, const json_t *r)
+{
+	OWN_BYTES reply = bytes_of(r, "reply", "reply_base64");
+	if (isatty(fileno(c->out))) {
+		text_put_lines(c->out, reply.at, reply.len);
+	} else {
+		(void)fwrite(reply.at, 1, reply.len, c->out);
+		if (reply.len > 0 && reply.at[reply.len - 1] != '\n')
+			(void)fputc('\n', c->err);
+	}
+	(void)fflush(c->out);
 }
 
 static void log_print(const json_t *list, FILE *out)
@@ -111,18 +124,19 @@ static void log_print(const json_t *list, FILE *out)
 	}
 }
 
-static void effects_print(const json_t *list, FILE *out)
+static void effects_print(const json_t *list, bool ok, FILE *out)
 {
 	size_t i;
 	json_t *e;
 	json_array_foreach(list, i, e)
 	{
 		const char *topic = json_text(e, "topic");
-		(void)fputs("publish   ", out);
+		(void)fputs(ok ? "publish   " : "withheld  ", out);
 		text_put(out, topic[0] ? topic : "(the binding's topic)");
 		(void)fprintf(out, "  qos %.0f%s  ", json_num(e, "qos"),
 			      json_is_true(json_object_get(e, "retain")) ? " retain" : "");
-		bytes_put(e, "payload", "payload_base64", false, out);
+		OWN_BYTES payload = bytes_of(e, "payload", "payload_base64");
+		text_put_n(out, payload.at, payload.len);
 		(void)fputc('\n', out);
 	}
 }
@@ -131,13 +145,11 @@ static int result_print(struct cli *c, const json_t *r)
 {
 	char run[32], cpu[32];
 	const char *status = json_text(r, "status"), *reason = json_text(r, "reason");
-	/* The answer goes to stdout as it is, for pipes; everything about it to stderr. */
-	bytes_put(r, "reply", "reply_base64", !isatty(fileno(c->out)), c->out);
-	if (isatty(fileno(c->out)) && json_string_length(json_object_get(r, "reply")) > 0)
-		(void)fputc('\n', c->out);
-	(void)fflush(c->out);
+	const json_t *effects = json_object_get(r, "effects");
+	bool ok = strcmp(status, "ok") == 0;
+	reply_print(c, r);
 	log_print(json_object_get(r, "log"), c->err);
-	effects_print(json_object_get(r, "effects"), c->err);
+	effects_print(effects, ok, c->err);
 	(void)fprintf(c->err, "%-10s", status);
 	if (reason[0]) {
 		text_put(c->err, reason);
@@ -146,9 +158,11 @@ static int result_print(struct cli *c, const json_t *r)
 	(void)fprintf(c->err, "ran %s, %s of CPU\n",
 		      text_us(json_num(r, "run_us"), run, sizeof(run)),
 		      text_us(json_num(r, "cpu_us"), cpu, sizeof(cpu)));
+	if (!ok && json_array_size(effects) > 0)
+		(void)fputs("          what it emitted is not published when it fails\n", c->err);
 	if (strcmp(status, "trapped") == 0)
 		return CODE_TRAP;
-	return strcmp(status, "ok") == 0 ? CODE_OK : CODE_FAILED;
+	return ok ? CODE_OK : CODE_FAILED;
 }
 
 static int invoke_run(struct cli *c)
@@ -186,15 +200,18 @@ const struct command command_invoke = {
 	.group = GROUP,
 	.summary = "Give a function one event by hand",
 	.usage = "NAME [--topic T] [--payload TEXT | - ]",
-	.more = "Its answer goes to standard output; its log, and what it would publish, to "
-		"standard\n"
-		"error. Nothing is published.\n"
+	.more = "What a command writes to standard output is its answer, and goes to yours. What "
+		"a\n"
+		"reactor emits is shown on standard error with its topic, as is everybody's log.\n"
+		"Nothing is published.\n"
 		"  echo '{\"sensor\":\"p1\",\"celsius\":93}' | penstock invoke overheat",
 	.options = invoke_rows,
 	.noptions = ARRAY_LEN(invoke_rows),
+	.needs = "NAME",
 	.least_args = 1,
 	.most_args = 1,
 	.prints_data = true,
 	.asks_gateway = true,
+	.may = MAY_LACK_FILE | MAY_TRAP,
 	.run = invoke_run,
 };

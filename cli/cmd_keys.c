@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sodium.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/own.h"
 #include "cli/client.h"
@@ -77,6 +78,7 @@ const struct command command_keygen = {
 	.usage = "NAME",
 	.more = "NAME.key signs modules and stays with its author; NAME.pub is given to gateways.\n"
 		"The files are those of wasmsign2. Nothing is overwritten.",
+	.needs = "NAME",
 	.least_args = 1,
 	.most_args = 1,
 	.prints_data = true,
@@ -148,10 +150,12 @@ const struct command command_trust = {
 		"one.",
 	.options = trust_rows,
 	.noptions = ARRAY_LEN(trust_rows),
+	.needs = "FILE.pub",
 	.least_args = 1,
 	.most_args = 1,
 	.prints_data = true,
 	.asks_gateway = true,
+	.may = MAY_LACK_FILE,
 	.run = trust_run,
 };
 
@@ -210,6 +214,9 @@ static int untrust_run(struct cli *c)
 	const char *arg = cli_arg(c, 0);
 	if (is_key_id(arg)) {
 		(void)snprintf(id, sizeof(id), "%s", arg);
+	} else if (access(arg, F_OK) < 0) {
+		return cli_fail(c, CODE_NOFILE, NULL,
+				"%s: no such key (penstock keys shows them) or file", arg);
 	} else {
 		struct sig_public pk;
 		int code = public_read(c, arg, &pk);
@@ -237,8 +244,10 @@ const struct command command_untrust = {
 	.summary = "Refuse what this key signs from now on",
 	.usage = "KEY-ID | FILE.pub",
 	.more = "Functions signed by it go on until they are removed; new ones are refused.",
+	.needs = "KEY-ID or FILE.pub",
 	.least_args = 1,
 	.most_args = 1,
 	.asks_gateway = true,
+	.may = MAY_LACK_FILE,
 	.run = untrust_run,
 };

@@ -14,6 +14,7 @@ enum {
 	LINES_MAX = 1000,
 	WAIT_MS = 20000, /* how long the gateway holds a call that has nothing to say */
 	WAIT_TIMEOUT_S = 40,
+	HTTP_NOT_FOUND = 404,
 	RETRY_S = 1, /* after the gateway went away */
 };
 
@@ -22,7 +23,7 @@ static const struct option_row logs_rows[] = {
 	{ "function", 0, OPT_TEXT, "NAME", "only lines about this function", 0, 0 },
 	{ "level", 'l', OPT_CHOICE, "error|warning|notice|info|debug", "this and what is worse", 0,
 	  0 },
-	{ "lines", 'n', OPT_NUMBER, "N", "how many of the last ones (default 100)", 1, LINES_MAX },
+	{ "lines", 'n', OPT_NUMBER, "N", "how many of the last ones (default 100)", 0, LINES_MAX },
 };
 
 static void value_put(const json_t *v, FILE *out)
@@ -71,8 +72,9 @@ static char *path_make(const struct cli *c, const char *after, bool wait)
 	const struct args *a = &c->args;
 	const char *function = args_text(a, "function"), *level = args_text(a, "level");
 	char limit[24], wait_ms[24];
-	(void)snprintf(limit, sizeof(limit), "%u",
-		       after[0] ? LINES_MAX : (unsigned)args_number(a, "lines", LINES_DEFAULT));
+	unsigned last = (unsigned)args_number(a, "lines", LINES_DEFAULT);
+	/* With -n 0 only to learn where the log ends. */
+	(void)snprintf(limit, sizeof(limit), "%u", after[0] ? LINES_MAX : last ? last : 1);
 	(void)snprintf(wait_ms, sizeof(wait_ms), "%d", wait ? WAIT_MS : 0);
 	OWN_FREE char *f = function ? client_path("&function=%s", function) : NULL;
 	OWN_FREE char *l = level ? client_path("&level=%s", level) : NULL;
@@ -100,6 +102,21 @@ static void away_say(struct cli *c, bool is_away)
 	(void)fflush(c->err);
 }
 
+/* No line about a function: perhaps there is none of that name. */
+static void nobody_say(struct cli *c, struct client *k)
+{
+	const char *function = args_text(&c->args, "function");
+	struct why why = { 0 };
+	OWN_JSON *answer = NULL;
+	if (!function)
+		return;
+	OWN_FREE char *path = client_path("/functions/%s", function);
+	const struct client_request q = { .path = path };
+	if (client_call(k, &q, &answer, &why) == HTTP_NOT_FOUND)
+		(void)cli_fail(c, CODE_OK, "penstock functions lists them",
+			       "no function %s is deployed, and no line names it", function);
+}
+
 static int logs_run(struct cli *c)
 {
 	OWN_CLIENT *k = client_new(c);
@@ -123,8 +140,11 @@ static int logs_run(struct cli *c)
 		}
 		if (status < 200 || status > 299)
 			return client_refused(k, status, answer, &why);
+		if (!connected && json_array_size(json_object_get(answer, "items")) == 0)
+			nobody_say(c, k);
 		connected = true;
-		lines_print(c, answer);
+		if (after[0] || args_number(&c->args, "lines", 1) > 0)
+			lines_print(c, answer);
 		next_take(answer, after, sizeof(after));
 		if (!follow || ferror(c->out) || after[0] == '\0')
 			return CODE_OK;

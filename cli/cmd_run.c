@@ -193,9 +193,11 @@ const struct command command_run = {
 		"REASON\".",
 	.options = run_rows,
 	.noptions = ARRAY_LEN(run_rows),
+	.needs = "FILE.wasm",
 	.least_args = 1,
 	.most_args = UINT16_MAX,
 	.rest_is_foreign = true,
+	.may = MAY_REFUSE | MAY_LACK_FILE | MAY_TRAP | MAY_BE_THE_PROGRAMS,
 	.run = run_run,
 };
 
@@ -268,8 +270,10 @@ const struct command command_compile = {
 		"signed module.",
 	.options = compile_rows,
 	.noptions = ARRAY_LEN(compile_rows),
+	.needs = "FILE.wasm",
 	.least_args = 1,
 	.most_args = 1,
 	.prints_data = true,
+	.may = MAY_REFUSE | MAY_LACK_FILE,
 	.run = compile_run,
 };

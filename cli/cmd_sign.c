@@ -7,6 +7,7 @@
 #include "base/own.h"
 #include "cli/client.h"
 #include "cli/text.h"
+#include "proto/envelope.h"
 #include "proto/manifest.h"
 #include "proto/signature.h"
 
@@ -48,17 +49,28 @@ static int manifest_put(struct cli *c, const char *path, struct bytes *module)
 	return CODE_OK;
 }
 
+/* Before anything is said about signing it. */
+static int module_check(struct cli *c, const char *path, struct span module)
+{
+	struct envelope e;
+	struct section s;
+	struct why why = { 0 };
+	int more = envelope_open(&e, module.at, module.len, &why);
+	while (more >= 0 && (more = envelope_next(&e, &s, &why)) > 0)
+		;
+	return more < 0 ? cli_fail(c, CODE_REFUSED, NULL, "%s: %s", path, why_text(&why, more))
+			: CODE_OK;
+}
+
 /* A manifest that is in the module already is signed as it is; but its author should know now what
  * the gateway will say later. */
 static void manifest_warn(struct cli *c, const char *path, struct span module)
 {
-	const struct manifest_limits any = { UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT32_MAX,
-					     UINT32_MAX };
 	struct arena arena;
 	struct manifest m;
 	struct why why = { 0 };
 	arena_init(&arena, 1 << 20);
-	if (manifest_from_module(module, &any, &arena, &m, NULL, &why) < 0)
+	if (manifest_from_module(module, &manifest_limits_any, &arena, &m, NULL, &why) < 0)
 		(void)cli_fail(c, CODE_OK, "it is signed as it is; gateways will refuse it",
 			       "%s: %s", path, why.text);
 	arena_fini(&arena);
@@ -107,7 +119,9 @@ static int sign_run(struct cli *c)
 	OWN_BYTES module = { 0 };
 	if (file_read(path, FILE_MODULE_MAX, &module, &why) < 0)
 		return cli_fail(c, CODE_NOFILE, NULL, "%s", why.text);
-	int code = CODE_OK;
+	int code = module_check(c, path, bytes_span(&module));
+	if (code != CODE_OK)
+		return code;
 	if (manifest)
 		code = manifest_put(c, manifest, &module);
 	else
@@ -130,9 +144,11 @@ const struct command command_sign = {
 		"The format is that of wasmsign2.",
 	.options = sign_rows,
 	.noptions = ARRAY_LEN(sign_rows),
+	.needs = "FILE.wasm",
 	.least_args = 1,
 	.most_args = 1,
 	.prints_data = true,
+	.may = MAY_REFUSE | MAY_LACK_FILE,
 	.run = sign_run,
 };
 
@@ -204,8 +220,10 @@ const struct command command_verify = {
 	.more = "Only a signature over the whole module counts.",
 	.options = verify_rows,
 	.noptions = ARRAY_LEN(verify_rows),
+	.needs = "FILE.wasm",
 	.least_args = 1,
 	.most_args = 1,
 	.prints_data = true,
+	.may = MAY_REFUSE | MAY_LACK_FILE,
 	.run = verify_run,
 };

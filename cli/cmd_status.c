@@ -61,6 +61,11 @@ static void events_print(const json_t *events, FILE *out)
 	(void)fputc('\n', out);
 }
 
+static void count_put(double n, const char *what, const char *then, FILE *out)
+{
+	(void)fprintf(out, "%.0f %s%s%s", n, what, n == 1 ? "" : "s", then);
+}
+
 static void status_print(struct cli *c, const json_t *s)
 {
 	const json_t *sandbox = json_object_get(s, "sandbox");
@@ -73,11 +78,11 @@ static void status_print(struct cli *c, const json_t *s)
 		      ready ? "ready" : "not ready");
 	(void)fprintf(c->out, "sandbox    ");
 	text_put(c->out, json_text(sandbox, "state"));
-	(void)fprintf(c->out, ", pid %.0f, %.0f workers, restarted %.0f times\n",
-		      json_num(sandbox, "pid"), json_num(sandbox, "workers"),
-		      json_num(sandbox, "restarts"));
-	(void)fprintf(c->out, "deployed   %.0f functions, %.0f bindings\n",
-		      json_num(s, "functions"), json_num(s, "bindings"));
+	(void)fprintf(c->out, ", pid %.0f, ", json_num(sandbox, "pid"));
+	count_put(json_num(sandbox, "workers"), "worker", ", restarted ", c->out);
+	count_put(json_num(sandbox, "restarts"), "time", "\ndeployed   ", c->out);
+	count_put(json_num(s, "functions"), "function", ", ", c->out);
+	count_put(json_num(s, "bindings"), "binding", "\n", c->out);
 	events_print(json_object_get(s, "events"), c->out);
 	brokers_print(json_object_get(s, "brokers"), c->out);
 	memory_print(json_object_get(s, "memory"), c->out);

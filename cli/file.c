@@ -116,9 +116,11 @@ int file_write(const char *path, struct span content, enum file_mode how, mode_t
 		beside = NULL;
 		return why_set(why, -ENOMEM, "%s: out of memory", path);
 	}
-	int err = write_new(beside, content, mode, why);
+	struct why beside_why = { 0 };
+	int err = write_new(beside, content, mode, &beside_why);
 	if (err < 0)
-		return err;
+		return why_set(why, err, "%s: %s%s", path, strerrordesc_np(-err),
+			       err == -ENOENT ? " (its folder)" : "");
 	if (rename(beside, path) < 0) {
 		err = no(why, path);
 		(void)unlink(beside);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/sheet.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "cli/client.h"
@@ -9,13 +10,15 @@
 
 /* ---- what there is to say, one row each ---- */
 
+/* is_offered: by this version. What is not is granted to nobody, whatever a manifest asks for. */
 static const struct {
 	const char *key, *label;
+	bool is_offered;
 } lists[] = {
-	{ "publish", "publish to" },
-	{ "io", "switch outputs" },
-	{ "models", "use models" },
-	{ "http", "call hosts" },
+	{ "publish", "publish to", true },
+	{ "io", "switch outputs", false },
+	{ "models", "use models", false },
+	{ "http", "call hosts", false },
 };
 
 static const struct {
@@ -48,7 +51,7 @@ static void list_put(const json_t *list, FILE *out)
 		text_put(out, s ? s : "?");
 	}
 	if (json_array_size(list) == 0)
-		(void)fputs("nothing", out);
+		(void)fputs("only its bindings' topics", out);
 }
 
 static void limit_put(double v, bool is_size, FILE *out)
@@ -76,6 +79,25 @@ static void bindings_put(const json_t *list, FILE *out)
 	}
 }
 
+/* "not offered yet: state, models" */
+static void not_offered_put(const json_t *capabilities, FILE *out)
+{
+	bool state = json_is_true(json_object_get(capabilities, "state"));
+	const char *before = "  not offered yet: ";
+	if (state)
+		(void)fprintf(out, "%sstate", before);
+	before = state ? ", " : before;
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		if (lists[i].is_offered ||
+		    json_array_size(json_object_get(capabilities, lists[i].key)) == 0)
+			continue;
+		(void)fprintf(out, "%s%s", before, lists[i].key);
+		before = ", ";
+	}
+	if (before[0] == ',')
+		(void)fputc('\n', out);
+}
+
 void sheet_print(const json_t *sheet, FILE *out)
 {
 	const json_t *capabilities = json_object_get(sheet, "capabilities");
@@ -90,12 +112,13 @@ void sheet_print(const json_t *sheet, FILE *out)
 	}
 	(void)fputs("\nmay\n", out);
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		if (!lists[i].is_offered)
+			continue;
 		label_put(lists[i].label, out);
 		list_put(json_object_get(capabilities, lists[i].key), out);
 		(void)fputc('\n', out);
 	}
-	label_put("keep state", out);
-	(void)fputs(json_is_true(json_object_get(capabilities, "state")) ? "yes\n" : "no\n", out);
+	not_offered_put(capabilities, out);
 	(void)fputs("uses at most\n", out);
 	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
 		label_put(limits[i].label, out);
@@ -120,7 +143,7 @@ static bool list_has(const json_t *list, const json_t *v)
 }
 
 /* What stands in a and not in b. */
-static unsigned list_diff(const json_t *a, const json_t *b, char sign, const char *label, FILE *out)
+static unsigned list_diff(const json_t *a, const json_t *b, char sign, size_t which, FILE *out)
 {
 	size_t i;
 	unsigned n = 0;
@@ -130,9 +153,9 @@ static unsigned list_diff(const json_t *a, const json_t *b, char sign, const cha
 		if (list_has(b, v))
 			continue;
 		const char *s = json_string_value(v);
-		(void)fprintf(out, "  %c %s ", sign, label);
+		(void)fprintf(out, "  %c %s ", sign, lists[which].label);
 		text_put(out, s ? s : "?");
-		(void)fputc('\n', out);
+		(void)fputs(lists[which].is_offered ? "\n" : " (not offered yet)\n", out);
 		n++;
 	}
 	return n;
@@ -163,13 +186,13 @@ void sheet_diff_print(const json_t *before, const json_t *after, FILE *out)
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
 		const json_t *a = json_object_get(old, lists[i].key);
 		const json_t *b = json_object_get(new, lists[i].key);
-		n += list_diff(b, a, '+', lists[i].label, out);
-		n += list_diff(a, b, '-', lists[i].label, out);
+		n += list_diff(b, a, '+', i, out);
+		n += list_diff(a, b, '-', i, out);
 	}
 	bool had = json_is_true(json_object_get(old, "state"));
 	bool has = json_is_true(json_object_get(new, "state"));
 	if (had != has)
-		(void)fprintf(out, "  %c keep state\n", has ? '+' : '-');
+		(void)fprintf(out, "  %c keep state (not offered yet)\n", has ? '+' : '-');
 	n += had != has;
 	n += limits_diff(json_object_get(before, "limits"), json_object_get(after, "limits"), out);
 	if (n == 0)

@@ -65,6 +65,28 @@ void text_put(FILE *out, const char *s)
 	text_put_n(out, s, strlen(s));
 }
 
+void text_put_lines(FILE *out, const void *bytes, size_t len)
+{
+	const char *s = bytes;
+	char last = '\n';
+	while (len > 0) {
+		size_t n = 0;
+		while (n < len && s[n] != '\n' && s[n] != '\t')
+			n++;
+		text_put_n(out, s, n);
+		if (n > 0)
+			last = s[n - 1];
+		if (n < len) {
+			last = s[n];
+			(void)fputc(s[n++], out);
+		}
+		s += n;
+		len -= n;
+	}
+	if (last != '\n')
+		(void)fputc('\n', out);
+}
+
 void text_put_quoted(FILE *out, const char *s)
 {
 	(void)fputc('\'', out);

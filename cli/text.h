@@ -14,6 +14,8 @@
 /* Control characters, bidirectional overrides and what is no UTF-8 appear as \xNN or \u{N}. */
 void text_put(FILE *out, const char *s);
 void text_put_n(FILE *out, const void *s, size_t len);
+/* Several lines: newlines and tabs stay, and a last line ends. */
+void text_put_lines(FILE *out, const void *s, size_t len);
 /* The same as one word of a shell, in quotes: a command that people copy must not be two. */
 void text_put_quoted(FILE *out, const char *s);
 /* As text_put_n, a malloc'd string; aborts when out of memory (a command line ends then anyhow). */

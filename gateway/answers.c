@@ -65,7 +65,8 @@ static void log_guest(struct flight *f, struct span lines)
 			bool ok = level >= '0' + LOG_ERR && level <= '0' + LOG_DEBUG;
 			LOG(ok ? (enum log_level)(level - '0') : LOG_INFO, "function says",
 			    F_U64("event", f->id), F_STR("function", fn->name),
-			    F_BYTES("text", lines.at + ok, n - ok), F_U64_SOME("not_logged", held_back));
+			    F_BYTES("text", lines.at + ok, n - ok),
+			    F_U64_SOME("not_logged", held_back));
 		}
 		size_t used = n + (nl != NULL);
 		lines = (struct span){ lines.at + used, lines.len - used };

@@ -468,8 +468,9 @@ static int check_file(const struct config_broker *b, const char *key, const char
 {
 	if (*path == '\0' || access(path, R_OK) == 0)
 		return 0;
-	return why_set(why, -E_CONFIG, "[mqtt%s%s] %s = %s: %s", strcmp(b->name, "default") ? "." : "",
-		       strcmp(b->name, "default") ? b->name : "", key, path, strerrordesc_np(errno));
+	return why_set(
+		why, -E_CONFIG, "[mqtt%s%s] %s = %s: %s", strcmp(b->name, "default") ? "." : "",
+		strcmp(b->name, "default") ? b->name : "", key, path, strerrordesc_np(errno));
 }
 
 int config_check_files(const struct config *c, struct why *why)

@@ -72,9 +72,9 @@ static int before_take(void *arg, const struct registry_function *f)
 	struct deploy_job *j = b->j;
 	const struct deploy_env *env = &j->d->env;
 	struct manifest had;
-	j->previous = json_pack("{s:i, s:s, s:s, s:o*}", "revision", (int)f->revision, "version",
-				f->version, "hash", f->hash, "manifest",
-				deploy_sheet_of(f->manifest));
+	j->previous =
+		json_pack("{s:i, s:s, s:s, s:o*}", "revision", (int)f->revision, "version",
+			  f->version, "hash", f->hash, "manifest", deploy_sheet_of(f->manifest));
 	if (f->manifest[0] != '\0' &&
 	    manifest_parse(span_of(f->manifest), &any, &j->arena, &had, NULL) == 0)
 		b->had = had;

@@ -176,7 +176,7 @@ static const char *const standard[] = { "id",    "source", "type",  "time", "dat
 					"topic", "qos",    "retain" };
 
 /* What comes from outside may add attributes but not forge those that are ours. */
-static bool attr_ok(const struct event_attr *a)
+bool flight_attr_ok(const struct event_attr *a)
 {
 	if (a->name.len == 0 || a->name.len > ATTR_NAME_MAX ||
 	    memchr(a->name.at, '=', a->name.len) || memchr(a->name.at, '\0', a->name.len))
@@ -211,7 +211,7 @@ static uint32_t put_attrs(struct wr *w, uint64_t id, const struct event *e)
 		n++;
 	}
 	for (uint32_t i = 0; i < e->nattrs && n < IPC_ATTRS_MAX; i++) {
-		if (!attr_ok(&e->attrs[i]))
+		if (!flight_attr_ok(&e->attrs[i]))
 			continue;
 		ipc_attr_put(w, &(struct ipc_attr){ e->attrs[i].name, e->attrs[i].value });
 		n++;

@@ -89,4 +89,7 @@ struct flight *flight_queue_take(struct flight_queue *q);
 enum { TIME_TEXT_BYTES = 25 };
 void time_text(uint64_t wall_ms, char ret[TIME_TEXT_BYTES]);
 
+/* May an event carry this attribute? Those that are ours cannot be given from outside. */
+bool flight_attr_ok(const struct event_attr *a);
+
 #endif

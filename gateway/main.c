@@ -313,20 +313,20 @@ static int run(struct gateway *g)
 
 static void print_usage(FILE *to)
 {
-	(void)fputs(
-		"usage: penstockd [--config FILE] [--check-config]\n"
-		"The Penstock gateway: runs signed WebAssembly functions on events.\n"
-		"\n"
-		"  --config FILE    read FILE and conf.d/*.conf beside it\n"
-		"                   (default " PENSTOCK_ETC "/penstock.conf, where it exists)\n"
-		"  --check-config   read the configuration, say what is wrong with it and with the\n"
-		"                   files it names, and exit\n"
-		"  --help-config    every key of the configuration with its default\n"
-		"  --version\n"
-		"  --help\n"
-		"\n"
-		"It stays in the foreground and logs to stderr; SIGTERM stops it.\n",
-		to);
+	(void)fputs("usage: penstockd [--config FILE] [--check-config]\n"
+		    "The Penstock gateway: runs signed WebAssembly functions on events.\n"
+		    "\n"
+		    "  --config FILE    read FILE and conf.d/*.conf beside it\n"
+		    "                   (default " PENSTOCK_ETC "/penstock.conf, where it exists)\n"
+		    "  --check-config   read the configuration, say what is wrong with it and with "
+		    "the\n"
+		    "                   files it names, and exit\n"
+		    "  --help-config    every key of the configuration with its default\n"
+		    "  --version\n"
+		    "  --help\n"
+		    "\n"
+		    "It stays in the foreground and logs to stderr; SIGTERM stops it.\n",
+		    to);
 }
 
 /* Returns the exit code when there is nothing to start, else -1. */

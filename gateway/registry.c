@@ -230,8 +230,9 @@ int registry_binding_put(struct registry *r, const struct registry_binding *b, u
 	if (sqlite3_step(s) != SQLITE_DONE) {
 		int code = sqlite3_extended_errcode(r->db);
 		if (code == SQLITE_CONSTRAINT_UNIQUE)
-			return why_set(why, -E_EXISTS, "function \"%s\" is bound to %s on %s already",
-				       b->function, b->filter, b->broker);
+			return why_set(why, -E_EXISTS,
+				       "function \"%s\" is bound to %s on %s already", b->function,
+				       b->filter, b->broker);
 		if (code == SQLITE_CONSTRAINT_FOREIGNKEY)
 			return why_set(why, -E_UNKNOWN, "no function \"%s\" is deployed",
 				       b->function);

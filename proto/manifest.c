@@ -185,8 +185,8 @@ static int limit_read(struct reading *r, const struct limit *row, const json_t *
 	const char *who = r->most == &manifest_limits_any ? "no gateway grants more than"
 							  : "this gateway grants at most";
 	if (value > most && row->is_size)
-		return why_set(r->why, -E_LIMIT, "manifest: limits.%s asks for %s, %s %s", row->name,
-			       manifest_size_text(value, wish, sizeof(wish)), who,
+		return why_set(r->why, -E_LIMIT, "manifest: limits.%s asks for %s, %s %s",
+			       row->name, manifest_size_text(value, wish, sizeof(wish)), who,
 			       manifest_size_text(most, bound, sizeof(bound)));
 	if (value > most)
 		return why_set(r->why, -E_LIMIT, "manifest: limits.%s asks for %llu ms, %s %llu ms",

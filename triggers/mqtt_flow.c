@@ -27,7 +27,8 @@ static void drop(struct mqtt *m, struct limiter *l, const char *msg, struct span
 	if (limiter_pass(l, DROPS_PER_S, &held_back))
 		LOG(LOG_WARN, msg, F_STR("broker", m->base.name),
 		    F_BYTES("topic", topic.at, topic.len < 256 ? topic.len : 256),
-		    F_STR("reason", reason), F_U64("bytes", bytes), F_U64_SOME("not_logged", held_back));
+		    F_STR("reason", reason), F_U64("bytes", bytes),
+		    F_U64_SOME("not_logged", held_back));
 }
 
 /* ---- in ---- */

@@ -133,13 +133,13 @@ static struct span span_of(const char *s)
 static json_t *warned(json_t *item, const struct registry_binding *b)
 {
 	json_t *list = json_array();
-	if (b->publish[0] != '\0' &&
-	    topic_template_loops(span_of(b->publish), span_of(b->filter)))
+	if (b->publish[0] != '\0' && topic_template_loops(span_of(b->publish), span_of(b->filter)))
 		(void)json_array_append_new(
-			list, json_sprintf("\"%s\" can match \"%s\": the function would get its own "
-					   "answers as events, round and round, until the gateway "
-					   "refuses them",
-					   b->publish, b->filter));
+			list,
+			json_sprintf("\"%s\" can match \"%s\": the function would get its own "
+				     "answers as events, round and round, until the gateway "
+				     "refuses them",
+				     b->publish, b->filter));
 	(void)json_object_set_new(item, "warnings", list);
 	return item;
 }

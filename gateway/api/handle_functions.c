@@ -100,19 +100,18 @@ static void on_deployed(void *arg, const struct deploy_outcome *o)
 			      json_pack("{s:s, s:O?, s:O?}", "name", o->name, "manifest",
 					o->manifest, "previous", o->previous));
 	} else if (o->err < 0) {
-		const char *look = o->err == -E_INVALID
-					   ? "penstock inspect FILE.wasm shows what it is"
-					   : NULL;
+		const char *look =
+			o->err == -E_INVALID ? "penstock inspect FILE.wasm shows what it is" : NULL;
 		request_error(q, o->err, o->why, o->hint ? o->hint : look, NULL);
 	} else {
-		request_reply(q, o->unchanged ? 200 : 201,
-			      json_pack("{s:s, s:s?, s:i, s:s, s:s, s:s, s:O?, s:O?, s:I, s:O?, s:b}",
-					"name", o->name, "version", o->version, "revision",
-					(int)o->revision, "hash", o->hash, "key_id", o->key_id,
-					"state", "active", "manifest", o->manifest, "report",
-					o->report, "compile_ms", (json_int_t)o->compile_ms,
-					"previous", o->previous, "unchanged",
-					(int)o->unchanged));
+		request_reply(
+			q, o->unchanged ? 200 : 201,
+			json_pack("{s:s, s:s?, s:i, s:s, s:s, s:s, s:O?, s:O?, s:I, s:O?, s:b}",
+				  "name", o->name, "version", o->version, "revision",
+				  (int)o->revision, "hash", o->hash, "key_id", o->key_id, "state",
+				  "active", "manifest", o->manifest, "report", o->report,
+				  "compile_ms", (json_int_t)o->compile_ms, "previous", o->previous,
+				  "unchanged", (int)o->unchanged));
 	}
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gateway/api/request.h"
+#include "gateway/flight.h"
 #include "gateway/text.h"
 #include "gateway/wall.h"
 #include "proto/aot_abi.h"
@@ -120,6 +121,21 @@ static uint32_t attrs_read(const struct query *query, struct event_attr *attrs)
 	return n;
 }
 
+/* What would be left out silently is refused. */
+static int attrs_check(const struct event_attr *attrs, uint32_t n, struct why *why)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		const struct span name = attrs[i].name;
+		if (!flight_attr_ok(&attrs[i]))
+			return why_set(
+				why, -EINVAL,
+				"attr.%.*s: this attribute is the gateway's own, or no name%s",
+				(int)(name.len > 64 ? 64 : name.len), (const char *)name.at,
+				span_eq(name, "topic") ? "; the topic is topic=" : "");
+	}
+	return 0;
+}
+
 static struct span text_span(const char *text)
 {
 	return (struct span){ (const uint8_t *)text, strlen(text) };
@@ -148,6 +164,8 @@ static int invoke(struct api_request *q, uint64_t *ret_timeout_ms, struct why *w
 	};
 	*ret_timeout_ms = INVOKE_MS;
 	int err = query_u64(&q->query, "timeout_ms", 1, INVOKE_MS_MAX, ret_timeout_ms, why);
+	if (err == 0)
+		err = attrs_check(attrs, e.nattrs, why);
 	if (err == 0 && topic && *topic && !topic_name_ok(e.topic))
 		err = why_set(why, -EINVAL,
 			      "topic=%.80s is no MQTT topic name: a topic has no wildcards", topic);

@@ -73,6 +73,9 @@ static void every_command_has_help_and_says_what_is_wrong(void **state)
 		assert_int_equal(penstock(c->name, "--help", NULL), CODE_OK);
 		assert_says(out, c->summary);
 		assert_says(out, "Exit codes:");
+		assert_null(strstr(out, " \n"));
+		assert_int_equal(strstr(out, "cannot be reached") != NULL, c->asks_gateway);
+		assert_int_equal(c->needs != NULL, c->least_args > 0);
 		assert_int_equal(strstr(out, "--json") != NULL, c->prints_data);
 		assert_int_equal(strstr(out, "--socket") != NULL, c->asks_gateway);
 		char *with_option = strdup(out);
@@ -101,7 +104,7 @@ static void the_program_itself_has_version_and_usage(void **state)
 	assert_says(err, "\\x1b[31m");
 	assert_int_equal(penstock("--json", "status", NULL), CODE_USAGE);
 	assert_int_equal(penstock("verify", NULL), CODE_USAGE);
-	assert_says(err, "something is missing");
+	assert_says(err, "FILE.wasm is missing");
 	assert_int_equal(penstock("keys", "x", NULL), CODE_USAGE);
 	assert_says(err, "x is one argument too many");
 }
@@ -194,6 +197,15 @@ static void what_cannot_be_signed_is_said(void **state)
 		penstock("sign", "m.wasm", "--key", "k4.key", "--manifest", "bad.json", NULL),
 		CODE_REFUSED);
 	assert_says(err, "nam is not a key");
+	write_file("bad.json", "{\"name\":\"f\",\"limits\":{\"memory\":\"8GiB\"}}", 39);
+	assert_int_equal(
+		penstock("sign", "m.wasm", "--key", "k4.key", "--manifest", "bad.json", NULL),
+		CODE_REFUSED);
+	assert_says(err, "no gateway grants more than 4GiB");
+	assert_int_equal(penstock("sign", "bad.json", "--key", "k4.key", NULL), CODE_REFUSED);
+	assert_null(strstr(err, "signed as it is"));
+	assert_int_equal(penstock("untrust", "00", NULL), CODE_NOFILE);
+	assert_says(err, "penstock keys shows them");
 	assert_int_equal(penstock("inspect", "bad.wasm", NULL), CODE_REFUSED);
 }
 

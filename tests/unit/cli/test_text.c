@@ -86,6 +86,21 @@ static void a_word_for_the_shell_stays_one_word(void **state)
 	free(text);
 }
 
+static void lines_stay_lines_and_the_last_one_ends(void **state)
+{
+	(void)state;
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	text_put_lines(out, "a\n\tb\x1b[1m", 8);
+	text_put_lines(out, "", 0);
+	text_put_lines(out, "c\n", 2);
+	text_put_lines(out, "\n", 1);
+	assert_int_equal(fclose(out), 0);
+	assert_string_equal(text, "a\n\tb\\x1b[1m\nc\n\n");
+	free(text);
+}
+
 static void times_have_a_unit(void **state)
 {
 	(void)state;
@@ -105,6 +120,7 @@ int main(void)
 		cmocka_unit_test(foreign_text_is_escaped),
 		cmocka_unit_test(columns_are_as_wide_as_they_need),
 		cmocka_unit_test(a_word_for_the_shell_stays_one_word),
+		cmocka_unit_test(lines_stay_lines_and_the_last_one_ends),
 		cmocka_unit_test(times_have_a_unit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -181,6 +181,8 @@ static void what_is_wrong_with_a_request_is_said(void **state)
 		{ "POST /api/v1/functions/f/invoke", "", 404, "deployed" },
 		{ "POST /api/v1/functions/f/invoke?topic=a%2Bb", "", 400, "a+b" },
 		{ "POST /api/v1/functions/f/invoke?timeout_ms=0", "", 400, "timeout_ms" },
+		{ "POST /api/v1/functions/f/invoke?attr.topic=a", "", 400, "the topic is topic=" },
+		{ "POST /api/v1/functions/f/invoke?attr.id=a", "", 400, "gateway's own" },
 		{ "POST /api/v1/functions", "", 400, "empty" },
 		{ "POST /api/v1/functions?granted=maybe", "x", 400, "maybe" },
 		{ "POST /api/v1/functions?name=A", "x", 422, "function name" },
@@ -373,7 +375,7 @@ static void a_function_goes_through_its_whole_life(void **state)
 static void only_what_is_new_has_to_be_granted(void **state)
 {
 #define MAY(version, filter)                                                                       \
-	"{\"name\":\"f\",\"version\":\"" version                                                    \
+	"{\"name\":\"f\",\"version\":\"" version                                                   \
 	"\",\"abi\":1,\"capabilities\":{\"publish\":[\"" filter "\"]}}"
 	static const char add[] = "POST /api/v1/functions";
 	const struct server *s = *state;

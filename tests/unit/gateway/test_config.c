@@ -180,9 +180,9 @@ static void a_file_that_cannot_be_read_is_found_by_the_check(void **state)
 	assert_int_equal(read_text("[mqtt.x]\nca_file = /dev/null\n", &c, &why), 0);
 	assert_int_equal(config_check_files(&c, &why), 0);
 	config_fini(&c);
-	assert_int_equal(read_text("[mqtt.x]\nca_file = /dev/null\npassword_file = /no/where\n",
-				   &c, &why),
-			 0);
+	assert_int_equal(
+		read_text("[mqtt.x]\nca_file = /dev/null\npassword_file = /no/where\n", &c, &why),
+		0);
 	assert_int_equal(config_check_files(&c, &why), -E_CONFIG);
 	assert_string_equal(why.text,
 			    "[mqtt.x] password_file = /no/where: No such file or directory");

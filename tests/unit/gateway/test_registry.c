@@ -210,9 +210,10 @@ static void a_registry_of_before_loses_its_double_bindings(void **state)
 	struct registry_counts counts;
 	assert_int_equal(registry_function_put(r, &f, NULL), 0);
 	registry_close(r);
-	sql(*state, "DROP INDEX bindings_once; PRAGMA user_version = 1;"
-		    "INSERT INTO bindings VALUES (1,'f','mqtt','default','a','',1,1,0,0),"
-		    "(2,'f','mqtt','default','a','x',1,1,0,0),(3,'f','mqtt','default','b','',1,1,0,0)");
+	sql(*state,
+	    "DROP INDEX bindings_once; PRAGMA user_version = 1;"
+	    "INSERT INTO bindings VALUES (1,'f','mqtt','default','a','',1,1,0,0),"
+	    "(2,'f','mqtt','default','a','x',1,1,0,0),(3,'f','mqtt','default','b','',1,1,0,0)");
 	r = open_ok(*state);
 	assert_int_equal(registry_counts(r, &counts, NULL), 0);
 	assert_int_equal(counts.bindings, 2);
