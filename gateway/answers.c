@@ -279,13 +279,13 @@ static void on_packet(struct dispatch *d, unsigned generation, const uint8_t *pa
 	sandbox_peer_kill(d->peer, "it broke the protocol");
 }
 
-int dispatch_take(struct dispatch *d, struct wire *w)
+int dispatch_take(struct dispatch *d, struct ipc_inbox *in)
 {
-	struct wire_packet packet[WIRE_BATCH];
+	struct ipc_packet packet[IPC_BATCH];
 	unsigned generation = atomic_load(&d->gate.generation);
 	int n;
 	do
-		n = wire_recv(w, d->sock, packet);
+		n = ipc_inbox_recv(in, d->sock, packet);
 	while (n == -ECONNRESET); /* told once; what was sent before comes now */
 	if (n == -EAGAIN)
 		return 0;
@@ -306,7 +306,7 @@ void *dispatch_results(void *arg)
 {
 	struct dispatch *d = arg;
 	while (gate_wait(&d->gate, d->sock)) {
-		while (dispatch_take(d, d->results_wire) == WIRE_BATCH)
+		while (dispatch_take(d, d->results_inbox) == IPC_BATCH)
 			;
 	}
 	return NULL;
@@ -334,7 +334,7 @@ static void spin(struct dispatch *d)
 {
 	uint64_t end = now_ns() + (uint64_t)d->config->spin_us * 1000u / 5;
 	while (atomic_load(&d->gate.expected) > 0) {
-		int n = dispatch_take(d, d->seat_wire);
+		int n = dispatch_take(d, d->seat_inbox);
 		if (n < 0 || (n == 0 && now_ns() > end))
 			return;
 		cpu_relax();
@@ -343,7 +343,7 @@ static void spin(struct dispatch *d)
 
 void dispatch_ready(struct dispatch *d)
 {
-	while (dispatch_take(d, d->seat_wire) == WIRE_BATCH)
+	while (dispatch_take(d, d->seat_inbox) == IPC_BATCH)
 		;
 	dispatch_pump(d);
 }

@@ -462,8 +462,8 @@ static void finish_free(struct dispatch *d)
 	flight_pool_fini(&d->pool);
 	function_table_fini(&d->functions);
 	gate_fini(&d->gate);
-	wire_free(d->results_wire);
-	wire_free(d->seat_wire);
+	ipc_inbox_free(d->results_inbox);
+	ipc_inbox_free(d->seat_inbox);
 	(void)pthread_mutex_destroy(&d->post_lock);
 	(void)pthread_mutex_destroy(&d->lock);
 	(void)pthread_mutex_destroy(&d->send_lock);
@@ -505,9 +505,9 @@ int dispatch_new(const struct config *config, uv_loop_t *loop, const char *progr
 	(void)pthread_mutex_init(&d->lock, NULL);
 	(void)pthread_mutex_init(&d->post_lock, NULL);
 	int err = gate_init(&d->gate);
-	d->seat_wire = wire_new();
-	d->results_wire = wire_new();
-	if (err == 0 && (!d->seat_wire || !d->results_wire))
+	d->seat_inbox = ipc_inbox_new();
+	d->results_inbox = ipc_inbox_new();
+	if (err == 0 && (!d->seat_inbox || !d->results_inbox))
 		err = -ENOMEM;
 	if (err == 0)
 		err = flight_pool_init(&d->pool, config->queue_events);

@@ -71,9 +71,9 @@ struct dispatch {
 	struct gate gate;
 	pthread_t results;
 	bool results_run;
-	struct wire *results_wire;
-	struct wire *seat_wire; /* of whoever attends */
-	bool recent;            /* its last event came soon after the one before */
+	struct ipc_inbox *results_inbox;
+	struct ipc_inbox *seat_inbox; /* of whoever attends */
+	bool recent;                  /* its last event came soon after the one before */
 
 	pthread_mutex_t post_lock;
 	struct post *posts, **posts_last;
@@ -99,7 +99,7 @@ void dispatch_post(struct dispatch *d, struct post *p);
 
 /* answers.c */
 /* Receives and handles a batch without blocking: how many, 0 = none there, -1 = the far end closed. */
-int dispatch_take(struct dispatch *d, struct wire *w);
+int dispatch_take(struct dispatch *d, struct ipc_inbox *in);
 void *dispatch_results(void *d); /* the results thread */
 /* Ends a flight (ENDING) that got no result. reason: a constant, or copied before this returns. */
 void dispatch_fail(struct dispatch *d, struct flight *f, const char *reason);

@@ -434,10 +434,10 @@ static void clear_quarantined(struct dispatch *d)
 void dispatch_on_died(void *arg, const char *how)
 {
 	struct dispatch *d = arg;
-	struct wire *w = wire_new();
-	while (w && dispatch_take(d, w) > 0)
+	struct ipc_inbox *in = ipc_inbox_new();
+	while (in && dispatch_take(d, in) > 0)
 		; /* what it had finished counts */
-	wire_free(w);
+	ipc_inbox_free(in);
 	gate_down(&d->gate, atomic_load(&d->gate.generation));
 	dispatch_on_posts(&d->async);
 	(void)pthread_mutex_lock(&d->send_lock);
