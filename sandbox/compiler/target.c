@@ -69,6 +69,17 @@ static bool knows_cpu(LLVMTargetRef target, const struct target *t)
 	return lseek(said, 0, SEEK_END) == 0;
 }
 
+/* LLVM 19 shifts bytes to the right by 0 wrongly where the CPU has GFNI (x >> 0 becomes x | 0x80). */
+static char *without_gfni(char *features)
+{
+	char *text;
+	ENSURE(asprintf(&text, "%s,-gfni", features) >= 0);
+	char *copy = LLVMCreateMessage(text);
+	free(text);
+	LLVMDisposeMessage(features);
+	return copy;
+}
+
 /* x86-64-v2 is the floor: without SSE4.1's rounding, LLVM would call floor() of a C library. */
 static void choose_cpu(struct target *t, const char *cpu, bool is_host)
 {
@@ -76,12 +87,14 @@ static void choose_cpu(struct target *t, const char *cpu, bool is_host)
 	if (native && is_host) {
 		t->cpu = LLVMGetHostCPUName();
 		t->features = LLVMGetHostCPUFeatures();
+		if (t->is_x86)
+			t->features = without_gfni(t->features);
 		return;
 	}
 	if (native || strcmp(cpu, "generic") == 0)
 		cpu = t->is_x86 ? "x86-64-v2" : "generic";
 	t->cpu = LLVMCreateMessage(cpu);
-	t->features = LLVMCreateMessage(t->is_x86 ? "+sse4.1,+sse4.2,+popcnt" : "");
+	t->features = LLVMCreateMessage(t->is_x86 ? "+sse4.1,+sse4.2,+popcnt,-gfni" : "");
 }
 
 int target_open(const char *triple, const char *cpu, struct target *ret_target, struct why *why)
