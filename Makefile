@@ -139,6 +139,11 @@ $(B)/spec-run: $(patsubst %,$(B)/%.o,$(wildcard tests/spec/*.c)) $(call lib,runt
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_runtime) $(LIBS_proto)
 
+# ---- tests/diff: random modules, node's results against ours ----
+$(B)/diff-run: $(patsubst %,$(B)/%.o,$(wildcard tests/diff/*.c) tests/spec/store.c tests/spec/spectest.c) $(call lib,runtime) $(call lib,proto) $(call lib,base)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_runtime) $(LIBS_proto)
+
 # ---- fuzz targets: tests/fuzz/PART/fuzz_*.c; `replay` links them with a driver instead of libFuzzer ----
 fuzz_srcs := $(wildcard tests/fuzz/*/fuzz_*.c)
 define fuzz_rule
@@ -216,6 +221,9 @@ FUZZ_SECS ?= 60
 fuzz: deps-check ## every fuzz target for FUZZ_SECS=60 seconds each
 	$(sub) B=$(B)/fuzz SAN=1 CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' fuzz-bins
 	@B=$(B) tools/fuzz.sh $(FUZZ_SECS)
+fuzz-diff: deps-check ## N=1000 random modules from SEED=1 by node and by us, results compared
+	$(sub) $(B)/penstock-aot $(B)/diff-run
+	@B=$(B) tests/diff/run.sh $(or $(N),1000) $(or $(SEED),1)
 install: all ## into DESTDIR and PREFIX=/usr/local
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(B)/penstock
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(B)/penstockd
@@ -242,6 +250,6 @@ help: ## this list
 
 -include bench/*.mk
 
-.PHONY: all unit-bins replay-bins fuzz-bins tool-bins examples demo check lint fuzz install clean help \
+.PHONY: all unit-bins replay-bins fuzz-bins tool-bins examples demo check lint fuzz fuzz-diff install clean help \
 	deps-build deps-demo deps-check deps-bench FORCE
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -46,14 +46,14 @@ int store_register(struct store *s, const char *name, size_t len, struct instanc
 	return 0;
 }
 
-static int add_spectest(struct store *s, struct why *why)
+int store_adopt(struct store *s, const char *name, const struct aot_module *aot, struct why *why)
 {
 	struct module *m;
 	struct instance *in;
-	int err = module_adopt(s->types, &spectest_module, &m, why);
+	int err = module_adopt(s->types, aot, &m, why);
 	if (err < 0 || (err = store_instantiate(s, m, &in, why)) < 0)
 		return err;
-	return store_register(s, "spectest", strlen("spectest"), in);
+	return store_register(s, name, strlen(name), in);
 }
 
 struct store *store_new(const struct aot_job_options *o, struct why *why)
@@ -66,7 +66,7 @@ struct store *store_new(const struct aot_job_options *o, struct why *why)
 	}
 	s->o = o;
 	if (worker_signals(why) == 0 && worker_init(&s->worker, why) == 0 &&
-	    add_spectest(s, why) == 0)
+	    store_adopt(s, "spectest", &spectest_module, why) == 0)
 		return s;
 	types_free(s->types);
 	free(s);

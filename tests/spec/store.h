@@ -34,6 +34,9 @@ int store_instantiate(struct store *s, const struct module *m, struct instance *
 /* Copies segments and calls the start function. */
 void store_start(struct store *s, struct instance *in, struct store_outcome *o);
 
+/* A module that is part of this program, for import by others under that name. */
+int store_adopt(struct store *s, const char *name, const struct aot_module *aot,
+		struct why *why) MUST_USE;
 /* For import by others under that name. */
 int store_register(struct store *s, const char *name, size_t len, struct instance *in) MUST_USE;
 
