@@ -106,6 +106,7 @@ static void reply_print(struct cli *c, const json_t *r)
 		text_put_lines(c->out, reply.at, reply.len);
 	} else {
 		(void)fwrite(reply.at, 1, reply.len, c->out);
+		(void)fflush(c->out);
 		if (reply.len > 0 && reply.at[reply.len - 1] != '\n')
 			(void)fputc('\n', c->err);
 	}

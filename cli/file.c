@@ -102,6 +102,12 @@ static bool is_special(const char *path)
 	return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
 }
 
+static int folder_len(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? (int)(slash - path) : 0;
+}
+
 int file_write(const char *path, struct span content, enum file_mode how, mode_t mode,
 	       struct why *why)
 {
@@ -118,9 +124,11 @@ int file_write(const char *path, struct span content, enum file_mode how, mode_t
 	}
 	struct why beside_why = { 0 };
 	int err = write_new(beside, content, mode, &beside_why);
+	if (err == -ENOENT)
+		return why_set(why, err, "%s: there is no folder %.*s", path, folder_len(path),
+			       path);
 	if (err < 0)
-		return why_set(why, err, "%s: %s%s", path, strerrordesc_np(-err),
-			       err == -ENOENT ? " (its folder)" : "");
+		return why_set(why, err, "%s: %s", path, strerrordesc_np(-err));
 	if (rename(beside, path) < 0) {
 		err = no(why, path);
 		(void)unlink(beside);

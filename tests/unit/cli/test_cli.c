@@ -192,6 +192,10 @@ static void what_cannot_be_signed_is_said(void **state)
 	assert_says(err, "keygen");
 	assert_int_equal(penstock("sign", "nofile", "--key", "k4.key", NULL), CODE_NOFILE);
 	assert_says(err, "nofile");
+	assert_int_equal(
+		penstock("sign", "m.wasm", "--key", "k4.key", "-o", "no/where/x.wasm", NULL),
+		CODE_FAILED);
+	assert_says(err, "there is no folder no/where\n");
 	assert_int_equal(penstock("sign", "bad.wasm", "--key", "k4.key", NULL), CODE_REFUSED);
 	assert_int_equal(
 		penstock("sign", "m.wasm", "--key", "k4.key", "--manifest", "bad.json", NULL),
