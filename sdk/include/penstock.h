@@ -77,7 +77,8 @@ static inline int32_t penstock_attr(const char *name, char *buf, uint32_t cap)
 static inline int32_t penstock_emit(const char *topic, const void *data, uint32_t len)
 {
 	uint32_t topic_len = (uint32_t)__builtin_strlen(topic);
-	return penstock_emit_n(topic, topic_len, data, len, topic_len ? PENSTOCK_QOS1 : PENSTOCK_QOS0);
+	return penstock_emit_n(topic, topic_len, data, len,
+			       topic_len ? PENSTOCK_QOS1 : PENSTOCK_QOS0);
 }
 
 static inline int32_t penstock_log(uint32_t level, const char *text)
