@@ -259,13 +259,14 @@ static struct made made_of_filter(struct span level)
 static struct made made_of_template(struct span level, struct span filter)
 {
 	const bool has_rest = filter.len > 0 && filter.at[filter.len - 1] == '#';
+	const bool is_escaped = has_byte(level, '{') || has_byte(level, '}');
 	struct made m = { MADE_TEXT, level };
 	struct part p;
 	while (part_next(&level, &p)) {
 		if (p.kind == PART_TOPIC ||
 		    (p.kind == PART_WILDCARD && has_rest && p.wildcard == wildcards_of(filter)))
 			m.kind = MADE_MORE;
-		else if ((p.kind != PART_TEXT || has_byte(m.text, '{')) && m.kind == MADE_TEXT)
+		else if ((p.kind != PART_TEXT || is_escaped) && m.kind == MADE_TEXT)
 			m.kind = MADE_ANY;
 	}
 	return m;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Three lines: filter, topic, template. What covers matches; what expands is a topic. */
+/* Three lines: filter, topic, template. What covers matches; what expands is a topic, and
+ * what comes back was foreseen. */
 #include "proto/topic.h"
 
 #include <string.h>
@@ -27,7 +28,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (both)
 		ENSURE(topic_covers(a, b) == topic_match(a, b));
 	if (topic_template_check(tmpl, a, NULL) == 0 && both && topic_match(a, b) &&
-	    topic_template_expand(tmpl, &v, &w))
-		ENSURE(topic_name_ok((struct span){ out, w.len }));
+	    topic_template_expand(tmpl, &v, &w)) {
+		const struct span made = { out, w.len };
+		ENSURE(topic_name_ok(made));
+		ENSURE(!topic_match(a, made) || topic_template_loops(tmpl, a));
+	}
 	return 0;
 }

@@ -227,6 +227,8 @@ static void a_template_that_can_come_back_to_its_filter_is_known(void **state)
 		{ "x{1}y/b", "+/b", true },
 		{ "{function}", "f", true },
 		{ "f/{id}", "f/+/x", false },
+		{ "a}}", "a}", true },
+		{ "{{a/b", "{a/+", true },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(row); i++)
 		if (topic_template_loops(text(row[i].tmpl), text(row[i].filter)) != row[i].want)
