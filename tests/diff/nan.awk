@@ -3,17 +3,20 @@
 # the engine, so every instruction that may make one is followed by a call that makes it the canonical one.
 { lines[++n] = $0 }
 END {
-	op = "\\.(add|sub|mul|div|sqrt|min|max|ceil|floor|trunc|nearest|demote_f64|promote_f32|demote_f64x2_zero|promote_low_f32x4)$"
+	op = "\\.(add|sub|mul|div|sqrt|min|max|ceil|floor|trunc|nearest|demote_f64|promote_f32|demote_f64x2_zero|promote_low_f32x4)\\)*$"
 	for (last = n; last > 0 && lines[last] !~ /\)$/; last--)
 		;
 	sub(/\)$/, "", lines[last])
 	for (i = 1; i <= n; i++) {
-		print lines[i]
-		if (lines[i] ~ ("^ *(f32|f64|f32x4|f64x2)" op)) {
-			split(lines[i], word, ".")
-			gsub(/ /, "", word[1])
-			print "call $nan_" word[1]
+		if (lines[i] !~ ("^ *(f32|f64|f32x4|f64x2)" op)) {
+			print lines[i]
+			continue
 		}
+		# The last instruction of a function has its parenthesis behind it.
+		match(lines[i], /\)*$/)
+		split(lines[i], word, ".")
+		gsub(/ /, "", word[1])
+		print substr(lines[i], 1, RSTART - 1) " call $nan_" word[1] substr(lines[i], RSTART)
 	}
 	split("f32 f64 f32x4 f64x2", types, " ")
 	quiet["f32"] = "f32.const nan"
