@@ -110,8 +110,10 @@ LLVMValueRef gen_load(struct gen *g, LLVMTypeRef type, LLVMValueRef at, enum ali
 {
 	LLVMValueRef v = LLVMBuildLoad2(g->b, type, at, "");
 	LLVMSetMetadata(v, g->md_tbaa, g->alias[alias]);
-	if (alias == ALIAS_MEMORY)
+	if (alias == ALIAS_MEMORY) {
 		LLVMSetAlignment(v, 1);
+		LLVMSetVolatile(v, true); /* until keep_traps() has looked at it */
+	}
 	return v;
 }
 

@@ -120,7 +120,9 @@ LLVMValueRef numeric_quiet(struct fn *fn, LLVMValueRef v);
 void descriptor_emit(struct gen *g);
 LLVMValueRef thunk_emit(struct gen *g, uint32_t type);
 
-/* keep.c: what the optimiser must not take away; after mem2reg, before everything else. */
+/* keep.c: what the optimiser must not take away. First quieting, right after mem2reg; then the traps of loads, which are
+ * volatile until then. */
+void keep_quiet(struct gen *g);
 void keep_traps(struct gen *g);
 bool keep_needs_last_byte(LLVMValueRef v);            /* keep_narrow.c */
 void keep_quieting(struct gen *g, LLVMValueRef insn); /* keep_quiet.c */

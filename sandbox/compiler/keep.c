@@ -13,9 +13,11 @@
  *    nobody needs it first, and its loads become volatile: slower, not wrong. A function is not
  *    inlined into itself, so calls of itself do not count.
  *
- *    What is lost: a load that becomes useless by arithmetic (x * 0, x ^ x), by a branch that turns
- *    out never to be taken, or by storing back what was loaded. Its trap would have been the only
- *    thing that the program did with it.
+ *    Where arithmetic (x * 0, x ^ x) or a branch never taken makes a load useless, passes.c finds
+ *    that out beforehand, while every load is still volatile. What is lost: a load that becomes
+ *    useless only by inlining or by what the whole optimiser knows, or by another load of the same,
+ *    or by storing back what was loaded. Its trap would have been the only thing that the program
+ *    did with it.
  *
  * 2. LLVM narrows loads to the bytes that are needed, and their traps with them (keep_narrow.c).
  *
@@ -193,9 +195,9 @@ static void follow(struct live *live, LLVMValueRef v)
 static void keep_unneeded_load(struct gen *g, struct live *live, LLVMValueRef v)
 {
 	(void)g;
-	if (LLVMGetInstructionOpcode(v) == LLVMLoad && LLVMGetAlignment(v) == 1 &&
-	    (!live->needed.slots[set_slot(&live->needed, v)] || !keep_needs_last_byte(v)))
-		LLVMSetVolatile(v, true);
+	if (LLVMGetInstructionOpcode(v) == LLVMLoad && LLVMGetAlignment(v) == 1)
+		LLVMSetVolatile(v, !live->needed.slots[set_slot(&live->needed, v)] ||
+					   !keep_needs_last_byte(v));
 }
 
 static void fence(struct gen *g, struct live *live, LLVMValueRef v)
@@ -204,11 +206,15 @@ static void fence(struct gen *g, struct live *live, LLVMValueRef v)
 	keep_quieting(g, v);
 }
 
+void keep_quiet(struct gen *g)
+{
+	each_function(g, NULL, fence);
+}
+
 void keep_traps(struct gen *g)
 {
 	struct live live = { 0 };
 	uint32_t own = g->m->nfuncs - g->m->nimported_funcs;
-	each_function(g, &live, fence);
 	each_function(g, &live, count_value);
 	for (uint32_t i = g->m->nimported_funcs; i < g->m->nfuncs; i++)
 		live.nvalues += LLVMCountParams(g->funcs[i]);

@@ -102,19 +102,23 @@ static uint64_t code_bytes(LLVMMemoryBufferRef object)
 
 int passes_run(struct gen *g, struct why *why)
 {
-	/* Constants are folded in any case: LLVM's code generator never ends on some operations
-	 * on constant vectors, which it is not used to see. */
-	static const char *const pipeline[] = { "function(instsimplify)", "default<O1>",
-						"default<O2>", "default<O3>" };
+	/* Before keep_traps(), while loads cannot be deleted: what makes a load useless by
+	 * arithmetic or on a way never taken. Constants are folded in any case: LLVM's code
+	 * generator never ends on some operations on constant vectors, which it is not used to see. */
+	static const char early_0[] = "function(instsimplify)";
+	static const char early[] = "function(early-cse,sccp,simplifycfg,early-cse)";
+	static const char *const pipeline[] = { NULL, "default<O1>", "default<O2>", "default<O3>" };
 	int opt = g->opt;
 	ENSURE(opt >= 0 && opt < (int)ARRAY_LEN(pipeline));
 	int rc = 0;
 	if (opt > 0)
 		rc = run(g, "function(mem2reg)", why);
-	if (rc == 0) {
-		keep_traps(g);
+	keep_quiet(g);
+	if (rc == 0)
+		rc = run(g, opt > 0 ? early : early_0, why);
+	keep_traps(g);
+	if (rc == 0 && opt > 0)
 		rc = run(g, pipeline[opt], why);
-	}
 	if (rc < 0)
 		return rc;
 	widths_keep(g);
