@@ -144,6 +144,7 @@ if [ -e "${1:-}" ]; then
 	done
 else
 	total=${1:-1000} seed=${2:-1} first=${3:-1}
+	[[ $total$seed$first =~ ^[0-9]+$ ]] || { echo "fuzz-diff: no such file, and not a number: $*" >&2; exit 64; }
 	for ((at = 0; at < total; at += CHUNK)); do
 		random_modules $((first + at)) $((total - at < CHUNK ? total - at : CHUNK))
 		echo "seed $seed, before module $((first + (at + CHUNK < total ? at + CHUNK : total))): $passed passed, $failed failed, $skipped skipped"
