@@ -16,8 +16,8 @@
  *    Where arithmetic (x * 0, x ^ x) or a branch never taken makes a load useless, passes.c finds
  *    that out beforehand, while every load is still volatile. What is lost: a load that becomes
  *    useless only by inlining or by what the whole optimiser knows, or by another load of the same,
- *    or by storing back what was loaded. Its trap would have been the only thing that the program
- *    did with it.
+ *    or by storing back what was loaded; and, where the value is needed on one way only, the trap on
+ *    the others: LLVM moves the load to where it is needed (instcombine-code-sinking, machine-sink).
  *
  * 2. LLVM narrows loads to the bytes that are needed, and their traps with them (keep_narrow.c).
  *
