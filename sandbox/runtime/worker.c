@@ -34,7 +34,7 @@ static void arm(struct worker *w)
 
 uint64_t worker_cpu_since_entry_ns(const struct worker *w, const struct task *t)
 {
-	if (t->slices > 0)
+	if (t->slices > 0 || t->unsliced)
 		return task_thread_cpu_ns() - w->cpu_at_entry_ns;
 	uint64_t wall_ns = task_now_ns() - w->entered_ns;
 	return wall_ns < TASK_FIRST_CHARGE_NS ? wall_ns : TASK_FIRST_CHARGE_NS;
@@ -195,7 +195,7 @@ enum task_outcome worker_run(struct worker *w, struct task *t)
 		start(t);
 	t->worker = w;
 	w->entered_ns = task_now_ns();
-	if (t->slices > 0)
+	if (t->slices > 0 || t->unsliced)
 		w->cpu_at_entry_ns = task_thread_cpu_ns();
 	w->running = t;
 	if (!t->unsliced)

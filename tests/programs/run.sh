@@ -47,6 +47,23 @@ call "invoke: several results, one a line" 0 $'8\n5' "" swap 5 8
 call "invoke: no result" 0 "" "" nothing
 call "invoke: memory.grow up to the module's maximum" 0 1 "" grow 1
 call "invoke: memory.grow beyond it fails with -1" 0 -1 "" grow 2
+# Spins for 20 ms by the wall clock (1); the CPU clock (2) must have gone on beyond the 2 ms of a first slice. A busy machine
+# gives it less than 20, hence 5.
+cat >"$T/clock.wat" <<'W'
+(module
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func $now (param i32) (result i64) (drop (call $clock (local.get 0) (i64.const 1) (i32.const 0))) (i64.load (i32.const 0)))
+  (func (export "spin") (result i32) (local $end i64) (local $cpu i64)
+    (local.set $end (i64.add (call $now (i32.const 1)) (i64.const 20000000)))
+    (local.set $cpu (call $now (i32.const 2)))
+    (loop $l (br_if $l (i64.lt_u (call $now (i32.const 1)) (local.get $end))))
+    (i64.gt_u (i64.sub (call $now (i32.const 2)) (local.get $cpu)) (i64.const 5000000))))
+W
+wat "$T/clock.wat" -o "$T/clock.wasm" || exit 1
+expect "the CPU clock goes on without a budget" 0 1 "" "$P" run --invoke spin "$T/clock.wasm"
+expect "the CPU clock goes on within a budget" 0 1 "" "$P" run --cpu-ms 1000 --invoke spin "$T/clock.wasm"
+
 call "trap: unreachable" 134 "" '^trap: unreachable at sink_here\+0x[0-9a-f]+' unreachable
 call "trap: load beyond memory" 134 "" '^trap: memory at load_far\+0x[0-9a-f]+' memory-load
 call "trap: load across the end of memory" 134 "" '^trap: memory at load_edge\+' memory-edge
