@@ -9,7 +9,7 @@ evil_port=$(free_port)
 gateway_config '[mqtt.evil]' "url = tcp://127.0.0.1:$evil_port" 'backoff_min_ms = 20' 'backoff_max_ms = 100'
 "$B/tests/e2e/evil_broker" "$evil_port" >"$D/evil.out" 2>&1 &
 evil=$!
-gateway_ready() { cli status --json 2>/dev/null | jq -e '.brokers[] | select(.name == "default") | .state == "connected"' >/dev/null; }
+gateway_ready() { cli status --json 2>/dev/null | jq_true '.brokers[] | select(.name == "default") | .state == "connected"'; }
 gateway_start || die "no gateway"
 "$B/penstock" keygen "$D/author" >/dev/null && cli trust "$D/author.pub" >/dev/null || die "no key"
 flow_deploy

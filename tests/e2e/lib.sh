@@ -27,7 +27,9 @@ die() {
 }
 
 # json_is JSON JQ_CONDITION
-json_is() { jq -e "$2" <<<"$1" >/dev/null 2>&1; }
+# jq 1.6 -e is content with no input at all: an answer that never came must not pass for a true one.
+jq_true() { local said; said=$(jq -e "$@" 2>/dev/null) && [ -n "$said" ]; }
+json_is() { jq_true "$2" <<<"$1"; }
 
 # begin [CONFIG_LINE...]: broker, gateway, a trusted key
 begin() {
@@ -63,7 +65,7 @@ deploy() {
 
 status() { cli status --json | jq -r "$1"; }
 function_is() { # NAME JQ_CONDITION
-	cli functions --json | jq -e --arg n "$1" ".items[] | select(.name == \$n) | $2" >/dev/null
+	cli functions --json | jq_true --arg n "$1" ".items[] | select(.name == \$n) | $2"
 }
 function_has() { # NAME JQ_EXPRESSION
 	cli functions --json | jq -r --arg n "$1" ".items[] | select(.name == \$n) | $2"
