@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "proto/semver.h"
 #include "proto/topic.h"
 
 #define KIB (UINT64_C(1) << 10)
@@ -454,45 +455,13 @@ static int name_read(struct reading *r, const char *field, const json_t *v, void
 	return 0;
 }
 
-/* Identifiers separated by dots, up to the first character that belongs to none; NULL when one is
- * empty or, where numbers are compared, has a leading zero. */
-static const char *identifiers(const char *s, unsigned *ret_count, bool digits_only, bool is_build)
-{
-	static const char digits[] = "0123456789";
-	static const char all[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-";
-	for (*ret_count = 0;; s++) {
-		size_t len = strspn(s, digits_only ? digits : all);
-		bool is_number = strspn(s, digits) == len;
-		if (len == 0 || (is_number && !is_build && s[0] == '0' && len > 1))
-			return NULL;
-		s += len;
-		++*ret_count;
-		if (*s != '.')
-			return s;
-	}
-}
-
-/* Semantic Versioning 2.0.0: MAJOR.MINOR.PATCH[-pre.release][+build] */
-static bool version_ok(const char *s)
-{
-	unsigned n;
-	s = identifiers(s, &n, true, false);
-	if (!s || n != 3)
-		return false;
-	if (*s == '-')
-		s = identifiers(s + 1, &n, false, false);
-	if (s && *s == '+')
-		s = identifiers(s + 1, &n, false, true);
-	return s && *s == '\0';
-}
-
 static int version_read(struct reading *r, const char *field, const json_t *v, void *into)
 {
 	(void)into;
 	int err = text_read(r, field, v, MANIFEST_VERSION_MAX, &r->m->version);
 	if (err < 0)
 		return err;
-	if (!version_ok(r->m->version))
+	if (!semver_ok(r->m->version))
 		return why_set(r->why, -E_INVALID,
 			       "manifest: version \"%s\" is not a semantic version such as 1.0.0",
 			       r->m->version);
