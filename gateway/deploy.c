@@ -216,7 +216,7 @@ static bool is_wanted(struct deploy_job *j)
 
 struct hashes {
 	size_t n;
-	char hash[REGISTRY_VERSIONS_KEPT][REGISTRY_HASH_TEXT];
+	char hash[REGISTRY_VERSIONS_MAX][REGISTRY_HASH_TEXT];
 };
 
 static int hash_take(void *arg, const struct registry_function *f)

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "gateway/registry_db.h"
+#include "proto/manifest.h"
+#include "proto/semver.h"
 
 #define U64(x) ((uint64_t)(x))
 
@@ -95,22 +97,141 @@ static int version_put(struct registry *r, const struct registry_function *f, st
 	return registry_run(r, s, "store a version", why);
 }
 
+static int rollout_end(struct registry *r, const char *name, unsigned promoted, const char *reason,
+		       uint64_t wall_ms, struct why *why)
+{
+	STMT s = registry_stmt(r, S_rollout_end);
+	registry_bind(s, "susu", name, U64(promoted), reason, wall_ms);
+	return registry_run(r, s, "end a rollout", why);
+}
+
+static int versions_prune(struct registry *r, const char *name, unsigned newest, struct why *why)
+{
+	if (newest <= REGISTRY_VERSIONS_KEPT)
+		return 0;
+	STMT s = registry_stmt(r, S_version_prune);
+	registry_bind(s, "su", name, U64(newest - REGISTRY_VERSIONS_KEPT));
+	return registry_run(r, s, "forget old versions", why);
+}
+
+/* The newer one of this and all before it; borrowed from either. */
+static const char *version_highest(sqlite3_stmt *s, const char *name, const char *version)
+{
+	registry_bind(s, "s", name);
+	if (sqlite3_step(s) != SQLITE_ROW)
+		return version;
+	const char *before = registry_text(s, 0);
+	return semver_ok(before) && semver_cmp(before, version) > 0 ? before : version;
+}
+
+/* Inside a transaction. */
+static int function_put(struct registry *r, const struct registry_function *f, struct why *why)
+{
+	STMT highest = registry_stmt(r, S_function_highest);
+	STMT put = registry_stmt(r, S_function_put);
+	registry_bind(put, "sus", f->name, U64(f->revision),
+		      version_highest(highest, f->name, f->version));
+	int err = registry_run(r, put, "store a function", why);
+	if (err == 0)
+		err = version_put(r, f, why);
+	if (err == 0)
+		err = rollout_end(r, f->name, 0, "another version was deployed",
+				  f->deployed_wall_ms, why);
+	return err < 0 ? err : versions_prune(r, f->name, f->revision, why);
+}
+
 int registry_function_put(struct registry *r, const struct registry_function *f, struct why *why)
 {
 	int err = registry_begin(r, why);
-	if (err < 0)
-		return err;
-	STMT put = registry_stmt(r, S_function_put);
+	return err < 0 ? err : registry_end(r, function_put(r, f, why), why);
+}
+
+/* Inside a transaction. */
+static int candidate_put(struct registry *r, const struct registry_function *f,
+			 const struct registry_rollout *o, struct why *why)
+{
+	STMT put = registry_stmt(r, S_candidate_put);
 	registry_bind(put, "su", f->name, U64(f->revision));
-	err = registry_run(r, put, "store a function", why);
+	int err = registry_run(r, put, "store a candidate", why);
+	if (err == 0 && sqlite3_changes(r->db) == 0)
+		err = why_set(why, -E_UNKNOWN, "no function \"%s\" is deployed", f->name);
 	if (err == 0)
 		err = version_put(r, f, why);
-	if (err == 0 && f->revision > REGISTRY_VERSIONS_KEPT) {
-		STMT prune = registry_stmt(r, S_version_prune);
-		registry_bind(prune, "su", f->name, U64(f->revision - REGISTRY_VERSIONS_KEPT));
-		err = registry_run(r, prune, "forget old versions", why);
+	if (err < 0)
+		return err;
+	STMT rollout = registry_stmt(r, S_rollout_put);
+	registry_bind(rollout, "susuu", f->name, U64(f->revision), o->mode, U64(o->percent),
+		      o->started_wall_ms);
+	err = registry_run(r, rollout, "store a rollout", why);
+	return err < 0 ? err : versions_prune(r, f->name, f->revision, why);
+}
+
+int registry_candidate_put(struct registry *r, const struct registry_function *f,
+			   const struct registry_rollout *o, struct why *why)
+{
+	int err = registry_begin(r, why);
+	return err < 0 ? err : registry_end(r, candidate_put(r, f, o, why), why);
+}
+
+static int version_copy(void *arg, const struct registry_function *f)
+{
+	(void)snprintf(arg, MANIFEST_VERSION_MAX + 1, "%s", f->version);
+	return 0;
+}
+
+/* Inside a transaction. */
+static int activate(struct registry *r, const char *name, unsigned revision, uint64_t wall_ms,
+		    struct why *why)
+{
+	char version[MANIFEST_VERSION_MAX + 1] = "";
+	int err = registry_version(r, name, revision, version_copy, version, why);
+	if (err < 0)
+		return err;
+	STMT highest = registry_stmt(r, S_function_highest);
+	STMT s = registry_stmt(r, S_function_activate);
+	registry_bind(s, "sus", name, U64(revision), version_highest(highest, name, version));
+	err = registry_run(r, s, "activate a version", why);
+	return err < 0 ? err
+		       : rollout_end(r, name, revision, "another version was activated", wall_ms,
+				     why);
+}
+
+int registry_activate(struct registry *r, const char *name, unsigned revision, uint64_t wall_ms,
+		      struct why *why)
+{
+	int err = registry_begin(r, why);
+	return err < 0 ? err : registry_end(r, activate(r, name, revision, wall_ms, why), why);
+}
+
+int registry_rollout_end(struct registry *r, const char *name, const char *reason, uint64_t wall_ms,
+			 struct why *why)
+{
+	return rollout_end(r, name, 0, reason, wall_ms, why);
+}
+
+int registry_rollouts(struct registry *r, const char *name, registry_rollout_fn *each, void *arg,
+		      struct why *why)
+{
+	STMT s = registry_stmt(r, name ? S_rollout_get : S_rollout_running);
+	if (name)
+		registry_bind(s, "s", name);
+	int rc;
+	while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+		const struct registry_rollout o = {
+			.name = registry_text(s, 0),
+			.revision = (unsigned)column_u64(s, 1),
+			.mode = registry_text(s, 2),
+			.percent = (unsigned)column_u64(s, 3),
+			.state = registry_text(s, 4),
+			.reason = registry_text(s, 5),
+			.started_wall_ms = column_u64(s, 6),
+			.ended_wall_ms = column_u64(s, 7),
+		};
+		int err = each(arg, &o);
+		if (err != 0)
+			return err;
 	}
-	return registry_end(r, err, why);
+	return rc == SQLITE_DONE ? 0 : registry_fail(r, "read rollouts", why);
 }
 
 int registry_function_report(struct registry *r, const char *name, unsigned revision,
@@ -146,6 +267,7 @@ static int functions_walk(struct registry *r, sqlite3_stmt *s, registry_function
 			.deployed_wall_ms = column_u64(s, 8),
 			.state = registry_text(s, 9),
 			.reason = registry_text(s, 10),
+			.highest_version = registry_text(s, 11),
 		};
 		int err = each(arg, &f);
 		if (err != 0)
@@ -173,6 +295,30 @@ int registry_versions(struct registry *r, const char *name, registry_function_fn
 	registry_bind(s, "s", name);
 	int n = functions_walk(r, s, each, arg, why);
 	return n < 0 ? n : 0;
+}
+
+int registry_version(struct registry *r, const char *name, unsigned revision,
+		     registry_function_fn *each, void *arg, struct why *why)
+{
+	STMT s = registry_stmt(r, S_version_get);
+	registry_bind(s, "su", name, U64(revision));
+	int n = functions_walk(r, s, each, arg, why);
+	if (n == 0)
+		return why_set(why, -E_UNKNOWN, "function \"%s\" has no revision %u here", name,
+			       revision);
+	return n < 0 ? n : 0;
+}
+
+int registry_version_before(struct registry *r, const char *name, unsigned *ret, struct why *why)
+{
+	uint64_t before = 0;
+	STMT s = registry_stmt(r, S_version_before);
+	registry_bind(s, "s", name);
+	int err = one_u64(r, s, &before, why);
+	if (err == 0 && before == 0)
+		err = why_set(why, -E_UNKNOWN, "function \"%s\" has no older version here", name);
+	*ret = (unsigned)before;
+	return err;
 }
 
 /* Inside a transaction. */

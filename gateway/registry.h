@@ -23,7 +23,12 @@
 #include "proto/signature.h"
 
 /* Older versions than these of a function are forgotten, with their bytes. */
-enum { REGISTRY_VERSIONS_KEPT = 10, REGISTRY_HASH_TEXT = 64 + 1 };
+enum {
+	REGISTRY_VERSIONS_KEPT = 10,
+	REGISTRY_VERSIONS_MAX =
+		REGISTRY_VERSIONS_KEPT + 2, /* active and candidate stay, however old */
+	REGISTRY_HASH_TEXT = 64 + 1,
+};
 
 struct registry;
 
@@ -58,6 +63,8 @@ struct registry_function {
 	uint64_t deployed_wall_ms;
 	const char *state;  /* "active", "failed"; "inactive" only in registry_versions */
 	const char *reason; /* why it failed */
+	const char
+		*highest_version; /* of all that were ever active; not for registry_function_put */
 };
 typedef int registry_function_fn(void *arg, const struct registry_function *f);
 
@@ -67,6 +74,13 @@ int registry_revision_next(struct registry *r, const char *name, unsigned *ret,
 /* A new revision becomes the active one; versions over REGISTRY_VERSIONS_KEPT go. All or nothing. */
 int registry_function_put(struct registry *r, const struct registry_function *f,
 			  struct why *why) MUST_USE;
+/* The same for a candidate: the active revision stays. -E_UNKNOWN: there is none. */
+struct registry_rollout;
+int registry_candidate_put(struct registry *r, const struct registry_function *f,
+			   const struct registry_rollout *rollout, struct why *why) MUST_USE;
+/* An older revision, or the candidate, becomes the active one. -E_UNKNOWN. */
+int registry_activate(struct registry *r, const char *name, unsigned revision, uint64_t wall_ms,
+		      struct why *why) MUST_USE;
 /* A recompile's report. */
 int registry_function_report(struct registry *r, const char *name, unsigned revision,
 			     const char *report, struct why *why) MUST_USE;
@@ -78,11 +92,37 @@ int registry_functions(struct registry *r, const char *name, registry_function_f
 /* Newest first. */
 int registry_versions(struct registry *r, const char *name, registry_function_fn *each, void *arg,
 		      struct why *why) MUST_USE;
+/* One of them. -E_UNKNOWN: never was there, or is forgotten. */
+int registry_version(struct registry *r, const char *name, unsigned revision,
+		     registry_function_fn *each, void *arg, struct why *why) MUST_USE;
+/* The newest one older than the active one; -E_UNKNOWN: there is none. */
+int registry_version_before(struct registry *r, const char *name, unsigned *ret,
+			    struct why *why) MUST_USE;
 /* -E_UNKNOWN; -EBUSY while bindings name it, unless with_bindings removes them too. */
 int registry_function_remove(struct registry *r, const char *name, bool with_bindings,
 			     struct why *why) MUST_USE;
 /* Does a version with this hash exist? On an error: yes, so that nothing is deleted by mistake. */
 bool registry_hash_used(struct registry *r, const char *hash);
+
+/* A candidate beside the active revision, or the last one that was. A new active revision ends it. */
+struct registry_rollout {
+	const char *name;
+	unsigned revision;
+	const char *
+		mode; /* "canary": gets percent of the events; "shadow": copies of percent of them */
+	unsigned percent;   /* 1..100 */
+	const char *state;  /* "running", "promoted", "ended" */
+	const char *reason; /* why it ended */
+	uint64_t started_wall_ms, ended_wall_ms;
+};
+typedef int registry_rollout_fn(void *arg, const struct registry_rollout *o);
+
+/* name NULL: all that run. Nothing there is no error. */
+int registry_rollouts(struct registry *r, const char *name, registry_rollout_fn *each, void *arg,
+		      struct why *why) MUST_USE;
+/* Ends one that runs; when none does, nothing happens. */
+int registry_rollout_end(struct registry *r, const char *name, const char *reason, uint64_t wall_ms,
+			 struct why *why) MUST_USE;
 
 struct registry_binding {
 	uint64_t id;

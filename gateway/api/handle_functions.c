@@ -137,7 +137,7 @@ void api_functions_add(struct api_request *q)
 
 /* ---- removing ---- */
 
-enum { HASHES_MAX = REGISTRY_VERSIONS_KEPT };
+enum { HASHES_MAX = REGISTRY_VERSIONS_MAX };
 
 struct remains {
 	size_t n;

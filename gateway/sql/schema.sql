@@ -53,3 +53,24 @@ CREATE INDEX bindings_by_function ON bindings (function);
 DELETE FROM bindings
 WHERE id NOT IN (SELECT min(id) FROM bindings GROUP BY function, kind, broker, filter);
 CREATE UNIQUE INDEX bindings_once ON bindings (function, kind, broker, filter);
+
+-- name: 3
+-- The active revision is no longer always the newest one: after a rollback, or beside a candidate.
+-- highest, highest_version: the newest revision ever given, the newest version that was ever active;
+-- they outlive their rows, so that neither is given or taken again by mistake.
+ALTER TABLE functions ADD COLUMN highest INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE functions ADD COLUMN highest_version TEXT NOT NULL DEFAULT '0.0.0';
+UPDATE functions SET highest = revision, highest_version = coalesce(
+	(SELECT version FROM versions v WHERE v.name = functions.name AND v.revision = functions.revision),
+	'0.0.0');
+-- A candidate beside the active revision: the last one of each function, with how it ended.
+CREATE TABLE rollouts (
+	name       TEXT PRIMARY KEY REFERENCES functions (name) ON DELETE CASCADE,
+	revision   INTEGER NOT NULL,
+	mode       TEXT NOT NULL CHECK (mode IN ('canary', 'shadow')),
+	percent    INTEGER NOT NULL CHECK (percent BETWEEN 1 AND 100),
+	state      TEXT NOT NULL CHECK (state IN ('running', 'promoted', 'ended')),
+	reason     TEXT NOT NULL,
+	started_at INTEGER NOT NULL,
+	ended_at   INTEGER NOT NULL
+) STRICT;

@@ -15,6 +15,14 @@ static struct registry *open_ok(const char *dir)
 	return r;
 }
 
+static void sql(const char *dir, const char *text)
+{
+	sqlite3 *db;
+	assert_int_equal(sqlite3_open(scratch_path(dir, "registry.db"), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
 static void refused(const char *dir, int err, const char *word)
 {
 	struct registry *r = NULL;
@@ -153,6 +161,113 @@ static void old_versions_are_forgotten_and_revisions_go_on(void **state)
 	registry_close(r);
 }
 
+static int copy_function(void *arg, const struct registry_function *f)
+{
+	struct registry_function *got = arg;
+	got->revision = f->revision;
+	(void)snprintf((char *)got->version, 32, "%s", f->version);
+	(void)snprintf((char *)got->highest_version, 32, "%s", f->highest_version);
+	return 0;
+}
+
+static void active_is(struct registry *r, unsigned revision, const char *version,
+		      const char *highest)
+{
+	char texts[2][32];
+	struct registry_function got = { .version = texts[0], .highest_version = texts[1] };
+	assert_int_equal(registry_functions(r, "f", copy_function, &got, NULL), 0);
+	assert_int_equal(got.revision, revision);
+	assert_string_equal(got.version, version);
+	assert_string_equal(got.highest_version, highest);
+}
+
+static void after_a_rollback_revisions_and_the_highest_version_go_on(void **state)
+{
+	struct registry *r = open_ok(*state);
+	struct registry_function f = function("f", 1);
+	unsigned n = 0;
+	assert_int_equal(registry_version_before(r, "f", &n, NULL), -E_UNKNOWN);
+	assert_int_equal(registry_function_put(r, &f, NULL), 0);
+	assert_int_equal(registry_version_before(r, "f", &n, NULL), -E_UNKNOWN);
+	f.revision = 2;
+	f.version = "1.10.0";
+	assert_int_equal(registry_function_put(r, &f, NULL), 0);
+	active_is(r, 2, "1.10.0", "1.10.0");
+	assert_int_equal(registry_version_before(r, "f", &n, NULL), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(registry_activate(r, "f", 1, 5, NULL), 0);
+	active_is(r, 1, "1.2.3", "1.10.0");
+	assert_int_equal(registry_activate(r, "f", 7, 5, NULL), -E_UNKNOWN);
+	active_is(r, 1, "1.2.3", "1.10.0");
+	assert_int_equal(registry_revision_next(r, "f", &n, NULL), 0);
+	assert_int_equal(n, 3);
+	f.revision = 3;
+	f.version = "1.9.0"; /* an operator may do that; the highest stays */
+	assert_int_equal(registry_function_put(r, &f, NULL), 0);
+	active_is(r, 3, "1.9.0", "1.10.0");
+	registry_close(r);
+}
+
+static const struct registry_rollout canary = { .mode = "canary",
+						.percent = 10,
+						.started_wall_ms = 9 };
+
+static void active_and_candidate_outlive_ten_deploys(void **state)
+{
+	struct registry *r = open_ok(*state);
+	struct registry_function f = function("f", 1);
+	int n = 0;
+	assert_int_equal(registry_candidate_put(r, &f, &canary, NULL), -E_UNKNOWN);
+	assert_int_equal(registry_function_put(r, &f, NULL), 0);
+	for (f.revision = 2; f.revision <= REGISTRY_VERSIONS_KEPT + 5; f.revision++)
+		assert_int_equal(registry_candidate_put(r, &f, &canary, NULL), 0);
+	active_is(r, 1, "1.2.3", "1.2.3");
+	assert_int_equal(registry_versions(r, "f", count, &n, NULL), 0);
+	assert_int_equal(n, REGISTRY_VERSIONS_KEPT + 1);
+	registry_close(r);
+}
+
+static int copy_rollout(void *arg, const struct registry_rollout *o)
+{
+	(void)snprintf(arg, 128, "%s %u %s %u %s: %s", o->name, o->revision, o->mode, o->percent,
+		       o->state, o->reason);
+	return 0;
+}
+
+static void rollout_is(struct registry *r, const char *want)
+{
+	char text[128] = "";
+	assert_int_equal(registry_rollouts(r, "f", copy_rollout, text, NULL), 0);
+	assert_string_equal(text, want);
+}
+
+static void a_rollout_ends_with_what_becomes_active(void **state)
+{
+	struct registry *r = open_ok(*state);
+	struct registry_function f = function("f", 1);
+	assert_int_equal(registry_function_put(r, &f, NULL), 0);
+	rollout_is(r, "");
+	f.revision = 2;
+	assert_int_equal(registry_candidate_put(r, &f, &canary, NULL), 0);
+	rollout_is(r, "f 2 canary 10 running: ");
+	assert_int_equal(registry_activate(r, "f", 2, 5, NULL), 0);
+	rollout_is(r, "f 2 canary 10 promoted: ");
+	f.revision = 3;
+	assert_int_equal(registry_candidate_put(r, &f, &canary, NULL), 0);
+	assert_int_equal(registry_rollout_end(r, "f", "it failed", 6, NULL), 0);
+	rollout_is(r, "f 3 canary 10 ended: it failed");
+	assert_int_equal(registry_rollout_end(r, "f", "again", 7, NULL), 0);
+	rollout_is(r, "f 3 canary 10 ended: it failed");
+	f.revision = 4;
+	assert_int_equal(registry_candidate_put(r, &f, &canary, NULL), 0);
+	f.revision = 5;
+	assert_int_equal(registry_function_put(r, &f, NULL), 0);
+	rollout_is(r, "f 4 canary 10 ended: another version was deployed");
+	assert_int_equal(registry_function_remove(r, "f", false, NULL), 0);
+	rollout_is(r, "");
+	registry_close(r);
+}
+
 static void a_bound_function_is_removed_only_with_its_bindings(void **state)
 {
 	struct registry *r = open_ok(*state);
@@ -201,22 +316,32 @@ static void a_function_is_bound_to_a_filter_once(void **state)
 	registry_close(r);
 }
 
-static void sql(const char *dir, const char *text);
+static const char *const pieces[] = {
+#define SQL(version, text) [(version)-1] = (text),
+#include "sql_schema.h"
+#undef SQL
+};
 
-static void a_registry_of_before_loses_its_double_bindings(void **state)
+static void a_registry_of_before_is_brought_to_this_schema(void **state)
 {
-	struct registry *r = open_ok(*state);
-	struct registry_function f = function("f", 1);
 	struct registry_counts counts;
-	assert_int_equal(registry_function_put(r, &f, NULL), 0);
-	registry_close(r);
+	struct registry_function f = function("f", 3);
+	unsigned next = 0;
+	sql(*state, pieces[0]);
 	sql(*state,
-	    "DROP INDEX bindings_once; PRAGMA user_version = 1;"
+	    "PRAGMA application_id = 0x504e5354; PRAGMA user_version = 1;"
+	    "INSERT INTO functions VALUES ('f', 3, 'active', '');"
+	    "INSERT INTO versions VALUES ('f', 3, '1.2.3', "
+	    "'0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef',"
+	    "'aabbccddeeff001122334455', 1, '{\"name\":\"x\"}', '{}', 1700000000123);"
 	    "INSERT INTO bindings VALUES (1,'f','mqtt','default','a','',1,1,0,0),"
 	    "(2,'f','mqtt','default','a','x',1,1,0,0),(3,'f','mqtt','default','b','',1,1,0,0)");
-	r = open_ok(*state);
+	struct registry *r = open_ok(*state);
 	assert_int_equal(registry_counts(r, &counts, NULL), 0);
-	assert_int_equal(counts.bindings, 2);
+	assert_int_equal(counts.bindings, 2); /* the same one twice is once now */
+	assert_int_equal(registry_functions(r, "f", check_function, &f, NULL), 0);
+	assert_int_equal(registry_revision_next(r, "f", &next, NULL), 0);
+	assert_int_equal(next, 4);
 	registry_close(r);
 }
 
@@ -232,14 +357,6 @@ static void a_failed_put_changes_nothing(void **state)
 	assert_int_equal(registry_revision_next(r, "f", &next, NULL), 0);
 	assert_int_equal(next, 2);
 	registry_close(r);
-}
-
-static void sql(const char *dir, const char *text)
-{
-	sqlite3 *db;
-	assert_int_equal(sqlite3_open(scratch_path(dir, "registry.db"), &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
 static void a_newer_schema_is_refused_and_untouched(void **state)
@@ -308,7 +425,10 @@ int main(void)
 		TEST(old_versions_are_forgotten_and_revisions_go_on),
 		TEST(a_bound_function_is_removed_only_with_its_bindings),
 		TEST(a_function_is_bound_to_a_filter_once),
-		TEST(a_registry_of_before_loses_its_double_bindings),
+		TEST(a_registry_of_before_is_brought_to_this_schema),
+		TEST(after_a_rollback_revisions_and_the_highest_version_go_on),
+		TEST(active_and_candidate_outlive_ten_deploys),
+		TEST(a_rollout_ends_with_what_becomes_active),
 		TEST(a_failed_put_changes_nothing),
 		TEST(a_newer_schema_is_refused_and_untouched),
 		TEST(the_database_of_another_program_is_refused),
