@@ -90,6 +90,7 @@ void job_start(struct job *j, struct instance *in, uint64_t now_ns)
 void job_reset(struct job *j)
 {
 	host_reset(&j->host);
+	task_fini(&j->task);
 	if (j->map)
 		(void)munmap((void *)(uintptr_t)j->map, j->map_len);
 	j->map = NULL;

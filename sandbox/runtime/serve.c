@@ -258,6 +258,11 @@ static void release_instance(struct serve *s, struct function *f, struct instanc
 static void forget_job(struct serve *s, struct job *j)
 {
 	struct function *f = j->function;
+	if (j->task.ticket_round > 0) { /* it may have ended without waiting for an answer */
+		lock(s);
+		serve_close_ticket(j);
+		unlock(s);
+	}
 	job_reset(j);
 	lock(s);
 	serve_free_job(s, j);
@@ -343,6 +348,12 @@ static void run_job(struct serve *s, struct worker *w, struct job *j, struct ans
 	if (outcome > TASK_SLEEPING) {
 		end_job(s, j, out);
 		return;
+	}
+	if (outcome == TASK_SLEEPING && j->task.ask.len > 0) {
+		const struct wr ask = { .buf = (uint8_t *)(uintptr_t)j->task.ask.at,
+					.len = j->task.ask.len,
+					.cap = j->task.ask.len };
+		send_or_die(ipc_send(s->sock, &ask, NULL, 0, true));
 	}
 	lock(s);
 	if (outcome == TASK_YIELDED)

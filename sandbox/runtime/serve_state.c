@@ -9,6 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "sandbox/runtime/park.h"
+
 /* Who has used the fewest slices goes first: a guest that loops cannot delay one that answers.
  * Among equals the earliest deadline, then the order of arrival. */
 static bool more_urgent(const struct job *a, const struct job *b)
@@ -64,7 +66,8 @@ int serve_state_new(const struct serve_options *o, struct serve **ret, struct wh
 	s->loader.types = types_new();
 	s->loader.hostcalls = s->loader.types ? hostcalls_new(s->loader.types) : NULL;
 	s->inbox = ipc_inbox_new();
-	if (s->wake_fd < 0 || !s->inbox || !s->loader.hostcalls ||
+	s->jobs = calloc(SERVE_JOBS_MAX, sizeof(struct job *));
+	if (s->wake_fd < 0 || !s->inbox || !s->jobs || !s->loader.hostcalls ||
 	    heap_init(&s->ready, SERVE_JOBS_MAX, more_urgent) < 0 ||
 	    heap_init(&s->asleep, SERVE_JOBS_MAX, wakes_earlier) < 0) {
 		serve_state_free(s);
@@ -83,6 +86,7 @@ void serve_state_free(struct serve *s)
 		job_fini(j);
 		free(j);
 	}
+	free(s->jobs);
 	heap_fini(&s->ready);
 	heap_fini(&s->asleep);
 	ipc_inbox_free(s->inbox);
@@ -146,6 +150,8 @@ struct job *serve_new_job(struct serve *s, enum job_kind kind)
 		j = calloc(1, sizeof(*j));
 		if (!j)
 			return NULL;
+		s->jobs[s->njobs_made++] = j;
+		j->task.ticket_slot = s->njobs_made;
 	}
 	s->njobs++;
 	j->kind = kind;
@@ -172,10 +178,16 @@ void serve_free_job(struct serve *s, struct job *j)
 	s->free_jobs = j;
 }
 
+void serve_close_ticket(struct job *j)
+{
+	atomic_store(&j->task.ticket, 0);
+}
+
 /* Out of `asleep`, and out of its line if it waits for an instance. */
 static void rouse(struct serve *s, struct job *j)
 {
 	heap_remove(&s->asleep, j);
+	serve_close_ticket(j);
 	if (j->state == JOB_WAITING)
 		ENSURE(line_remove(&j->function->waiting, j) || line_remove(&s->starved, j));
 	serve_make_ready(s, j);
@@ -193,6 +205,29 @@ void serve_cancel(struct serve *s, uint64_t event)
 		rouse(s, j);
 }
 
+bool serve_wake(struct serve *s, uint64_t ticket, struct span answer)
+{
+	uint32_t slot = (uint32_t)ticket;
+	uint8_t *copy = malloc(answer.len + 1);
+	if (copy && answer.len > 0)
+		memcpy(copy, answer.at, answer.len);
+	ENSURE(pthread_mutex_lock(&s->lock) == 0);
+	struct job *j = slot > 0 && slot <= s->njobs_made ? s->jobs[slot - 1] : NULL;
+	bool waits = j && atomic_load(&j->task.ticket) == ticket;
+	if (waits) {
+		serve_close_ticket(j);
+		j->task.woken = true;
+		j->task.answer = (struct span){ copy, copy ? answer.len : 0 };
+		if (j->state == JOB_SLEEPING) /* else it is about to */
+			rouse(s, j);
+		serve_wake_another(s);
+	}
+	ENSURE(pthread_mutex_unlock(&s->lock) == 0);
+	if (!waits)
+		free(copy);
+	return waits;
+}
+
 void serve_make_ready(struct serve *s, struct job *j)
 {
 	j->state = JOB_READY;
@@ -202,7 +237,8 @@ void serve_make_ready(struct serve *s, struct job *j)
 void serve_put_asleep(struct serve *s, struct job *j)
 {
 	j->state = JOB_SLEEPING;
-	if (j->cancelled) {
+	if (j->cancelled || j->task.woken) {
+		serve_close_ticket(j);
 		serve_make_ready(s, j);
 		return;
 	}

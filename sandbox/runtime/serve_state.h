@@ -37,7 +37,8 @@ struct serve {
 	unsigned nslots, slots_max;
 	struct heap ready, asleep;
 	struct job *free_jobs, *live_jobs;
-	unsigned njobs;
+	struct job **jobs; /* by ticket_slot - 1; malloc'd as they are needed, njobs_made of them */
+	unsigned njobs, njobs_made;
 	uint64_t seq;
 	struct line starved; /* wait because all slots are taken */
 
@@ -58,6 +59,8 @@ struct instance *serve_remove_function(struct serve *s, struct function *f) MUST
 
 struct job *serve_new_job(struct serve *s, enum job_kind kind); /* NULL = too many, no memory */
 void serve_free_job(struct serve *s, struct job *j);
+/* No answer comes for it any more. */
+void serve_close_ticket(struct job *j);
 void serve_cancel(struct serve *s, uint64_t event);
 
 void serve_make_ready(struct serve *s, struct job *j);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/runtime/task.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "sandbox/runtime/fiber.h"
+#include "sandbox/runtime/park.h"
 #include "sandbox/runtime/worker.h"
 
 static const char *const trap_texts[] = {
@@ -32,9 +35,19 @@ uint64_t task_thread_cpu_ns(void)
 
 void task_init(struct task *t, struct instance *in, struct host *host)
 {
+	/* Tickets go on: a late wake for an earlier event must not fit. */
+	uint32_t slot = t->ticket_slot, round = t->ticket_round;
 	memset(t, 0, sizeof(*t));
 	t->instance = in;
 	t->host = host;
+	t->ticket_slot = slot;
+	t->ticket_round = round;
+}
+
+void task_fini(struct task *t)
+{
+	free((void *)(uintptr_t)t->answer.at);
+	t->answer = (struct span){ 0 };
 }
 
 void task_add_call(struct task *t, uint32_t func, union aot_value *values)
@@ -119,15 +132,32 @@ void task_checkpoint(struct task *t)
 		task_tick(t, t->host_pc);
 }
 
-void task_sleep(struct task *t, uint64_t wake_ns)
+uint64_t task_ticket(struct task *t)
 {
-	t->wake_ns = wake_ns;
-	if (t->deadline_ns > 0 && t->deadline_ns < wake_ns)
+	if (t->ticket_slot == 0)
+		return 0;
+	task_fini(t); /* the last answer: nobody has a ticket to bring another */
+	t->woken = false;
+	uint64_t ticket = (uint64_t)++t->ticket_round << 32 | t->ticket_slot;
+	atomic_store(&t->ticket, ticket);
+	return ticket;
+}
+
+int task_park(struct task *t, struct span ask, uint64_t until_ns, struct span *ret_answer)
+{
+	t->ask = ask;
+	t->wake_ns = until_ns;
+	if (t->deadline_ns > 0 && t->deadline_ns < until_ns)
 		t->wake_ns = t->deadline_ns;
 	pause_as(t, TASK_SLEEPING);
 	const char *over = over_budget(t);
 	if (over)
 		task_trap(t, AOT_TRAP_TIME, t->host_pc, over);
+	if (!t->woken)
+		return -ETIMEDOUT;
+	t->woken = false;
+	*ret_answer = t->answer;
+	return t->answer.at ? 0 : -ENOMEM;
 }
 
 struct task *task_current(void)

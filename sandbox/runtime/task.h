@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "base/rd.h"
 #include "base/wr.h"
 #include "sandbox/runtime/context.h"
 #include "sandbox/runtime/instance.h"
@@ -22,7 +23,7 @@ struct worker;
 
 enum task_outcome {
 	TASK_YIELDED,  /* had its slice; run it again */
-	TASK_SLEEPING, /* until wake_ns; then run it again */
+	TASK_SLEEPING, /* until wake_ns, or until its ticket is woken (park.h); then run it again */
 	TASK_DONE,     /* all calls returned; results are in values */
 	TASK_EXITED,   /* proc_exit(exit_code) */
 	TASK_TRAPPED,  /* trap, trap_pc, trap_note */
@@ -42,7 +43,14 @@ struct task {
 
 	uint64_t cpu_ns, run_ns; /* used so far */
 	uint64_t wake_ns;
-	uint32_t slices; /* how often it was made to yield */
+	/* park.h. Only the task opens a ticket; whoever wakes it for another reason, or with an
+	 * answer, closes it, under the serve lock. */
+	uint32_t ticket_slot;    /* 1 + which of the gateway's jobs it is; 0 = nobody can wake it */
+	uint32_t ticket_round;   /* how many it has had */
+	_Atomic uint64_t ticket; /* the open one, or 0 */
+	bool woken;              /* by its ticket */
+	struct span ask, answer; /* answer: malloc'd, freed by task_fini() */
+	uint32_t slices;         /* how often it was made to yield */
 	int32_t exit_code;
 	enum aot_trap trap;
 	uintptr_t trap_pc;
@@ -59,6 +67,8 @@ struct task {
 
 /* Zeroes it. The instance must be fresh: populated or reset, its stack free. */
 void task_init(struct task *t, struct instance *in, struct host *host);
+/* Frees what an answer left. NULL-safe for a zeroed one. */
+void task_fini(struct task *t);
 /* Appends a call. values (may be NULL) must hold the larger of parameters and results. */
 void task_add_call(struct task *t, uint32_t func, union aot_value *values);
 /* "memory at check_limit+0x1a" and where there is one, ": note". After TASK_TRAPPED, before the
@@ -81,7 +91,5 @@ void task_trap(struct task *t, enum aot_trap kind, uintptr_t pc, const char *not
 void task_checkpoint(struct task *t);
 /* Ends it if it may not go on, else gives the worker up. pc is for the trap. */
 void task_tick(struct task *t, uintptr_t pc);
-/* Suspends it until then, or ends it when its deadline comes first. */
-void task_sleep(struct task *t, uint64_t wake_ns);
 
 #endif

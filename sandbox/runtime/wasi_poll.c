@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "sandbox/runtime/guest.h"
+#include "sandbox/runtime/park.h"
 #include "sandbox/runtime/wasi.h"
 
 #pragma clang diagnostic ignored "-Wmissing-prototypes" /* hostcall.def is their list */
@@ -156,6 +157,7 @@ uint32_t wasi_poll_oneoff(struct aot_instance *self, uint32_t subs, uint32_t eve
 		.self = self, .t = GUEST_ENTER(), .subs = subs, .events = events, .n = n
 	};
 	uint32_t happened = 0;
+	struct span none;
 	if (n == 0 || n > SUBS_MAX)
 		return guest_return(p.t, WASI_EINVAL);
 	if (!guest_span(self, subs, (uint64_t)n * SUB_BYTES) ||
@@ -172,7 +174,7 @@ uint32_t wasi_poll_oneoff(struct aot_instance *self, uint32_t subs, uint32_t eve
 		if (p.t->host->direct)
 			wait_direct(&p, fds, until);
 		else if (until > task_now_ns())
-			task_sleep(p.t, until);
+			(void)task_park(p.t, (struct span){ 0 }, until, &none);
 		happened = report(&p);
 	}
 	return guest_return(p.t, guest_put_u32(self, ret_n, happened) ? WASI_OK : WASI_EFAULT);
