@@ -78,7 +78,7 @@ $(call lib,$(1)): $(call objs,$(1))
 endef
 $(foreach p,$(parts),$(eval $(call lib_rule,$(p))))
 
-$(B)/sandbox/compiler/%.c.o $(B)/tests/unit/compiler/%.c.o $(B)/tests/fuzz/compiler/%.c.o: \
+$(B)/sandbox/compiler/%.c.o $(B)/tests/unit/compiler/%.c.o $(B)/tests/fuzz/compiler/%.c.o $(B)/tests/diff/%.c.o: \
 	CPPFLAGS += $(shell $(LLVM_CONFIG) --cppflags 2>/dev/null)
 $(B)/%.c.o: %.c | deps-build
 	$(call say,CC,$<)
@@ -140,9 +140,9 @@ $(B)/spec-run: $(patsubst %,$(B)/%.o,$(wildcard tests/spec/*.c)) $(call lib,runt
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_runtime) $(LIBS_proto)
 
 # ---- tests/diff: random modules, node's results against ours ----
-$(B)/diff-run: $(patsubst %,$(B)/%.o,$(wildcard tests/diff/*.c) tests/spec/store.c tests/spec/spectest.c) $(call lib,runtime) $(call lib,proto) $(call lib,base)
+$(B)/diff-run: $(patsubst %,$(B)/%.o,$(wildcard tests/diff/*.c) tests/spec/store.c tests/spec/spectest.c) $(foreach p,compiler wasm runtime proto base,$(call lib,$(p)))
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_runtime) $(LIBS_proto)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_compiler) $(LIBS_runtime) $(LIBS_proto)
 
 # ---- fuzz targets: tests/fuzz/PART/fuzz_*.c; `replay` links them with a driver instead of libFuzzer ----
 fuzz_srcs := $(wildcard tests/fuzz/*/fuzz_*.c)

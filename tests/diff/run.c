@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * diff-run [--bounds guard|check] [--opt 0..3] FILE.wasm...
+ * diff-run [--bounds guard|check] [--opt 0..3] [--job] FILE.wasm...
  *
- * Makes the calls that oracle.mjs wrote into FILE.want, through penstock-aot (the one beside this
- * program) and the runtime of penstock-sandbox, and writes FILE.got in the same words: what node
- * cannot tell apart is not told apart here either. A module has a process of its own, a call an
- * instance of its own, because the memory may differ after a trap (sandbox/compiler/keep.c).
+ * Makes the calls that oracle.mjs wrote into FILE.want, through the compiler and the runtime of
+ * penstock-sandbox, and writes FILE.got in the same words: what node cannot tell apart is not told
+ * apart here either. A module runs in a process of its own, a call in an instance of its own,
+ * because the memory may differ after a trap (sandbox/compiler/keep.c). Compiled in batches, or
+ * with --job by the penstock-aot beside this program, one by one.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -15,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/diff/compile.h"
 #include "tests/spec/store.h"
 
 enum { ARGS_MAX = STORE_VALUES_MAX, LINE_BYTES = 8192 };
@@ -224,13 +226,26 @@ static int call(struct store *s, const struct module *m, char *line, struct why 
 
 /* ---- a module, in a process of its own ---- */
 
-static int run(const char *wasm, FILE *want, const struct aot_job_options *o, struct why *why)
+struct run {
+	struct aot_job_options o;
+	bool job; /* penstock-aot compiles */
+};
+
+static int load(struct store *s, const struct compiled *c, struct module **ret, struct why *why)
+{
+	if (c->err < 0)
+		return why_set(why, c->err, "%s", why_text(&c->why, c->err));
+	return c->aot ? store_adopt_module(s, c->aot, ret, why)
+		      : store_compile(s, c->path, ret, why);
+}
+
+static int run(const struct compiled *c, FILE *want, const struct run *r, struct why *why)
 {
 	static char line[LINE_BYTES];
 	struct module *m;
-	struct store *s = store_new(o, why);
+	struct store *s = store_new(&r->o, why);
 	int err = s ? store_adopt(s, "fuzzing-support", &log_module, why) : -ENOMEM;
-	if (err < 0 || (err = store_compile(s, wasm, &m, why)) < 0)
+	if (err < 0 || (err = load(s, c, &m, why)) < 0)
 		return err;
 	while (err == 0 && fgets(line, sizeof(line), want)) {
 		line[strcspn(line, "\n")] = '\0';
@@ -255,14 +270,14 @@ static FILE *beside(const char *wasm, const char *suffix, const char *mode)
 }
 
 /* False when the files cannot be used. */
-static bool module(const char *wasm, const struct aot_job_options *o)
+static bool module(const struct compiled *c, const struct run *r)
 {
-	FILE *want = beside(wasm, "want", "r");
-	out = want ? beside(wasm, "got", "w") : NULL;
+	FILE *want = beside(c->path, "want", "r");
+	out = want ? beside(c->path, "got", "w") : NULL;
 	pid_t pid = out ? fork() : -1;
 	if (pid == 0) {
 		struct why why = { 0 };
-		int err = run(wasm, want, o, &why);
+		int err = run(c, want, r, &why);
 		if (err < 0)
 			(void)fprintf(out, "error %s: %s\n", why_name(err), why_text(&why, err));
 		_exit(fflush(out) == 0 ? 0 : 1);
@@ -279,30 +294,59 @@ static bool module(const char *wasm, const struct aot_job_options *o)
 	return done;
 }
 
-int main(int argc, char **argv)
+static int usage(void)
+{
+	(void)fprintf(stderr, "usage: diff-run [--bounds guard|check] [--opt 0..3] [--job] "
+			      "FILE.wasm...\n");
+	return 64;
+}
+
+static bool parse(int argc, char **argv, struct run *r)
 {
 	static const struct option longs[] = {
 		{ "bounds", required_argument, NULL, 'b' },
 		{ "opt", required_argument, NULL, 'o' },
+		{ "job", no_argument, NULL, 'j' },
 		{ 0 },
 	};
-	struct aot_job_options o = { .opt = -1 };
 	int c;
 	bool ok = true;
+	*r = (struct run){ .o = { .opt = -1 } };
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		if (c == 'b')
-			o.bounds_check = strcmp(optarg, "check") == 0;
+			r->o.bounds_check = strcmp(optarg, "check") == 0;
 		else if (c == 'o' && *optarg >= '0' && *optarg <= '3' && optarg[1] == '\0')
-			o.opt = *optarg - '0';
+			r->o.opt = *optarg - '0';
+		else if (c == 'j')
+			r->job = true;
 		else
 			ok = false;
 	}
-	if (!ok || optind == argc) {
-		(void)fprintf(stderr,
-			      "usage: diff-run [--bounds guard|check] [--opt 0..3] FILE.wasm...\n");
-		return 64;
+	return ok && optind < argc;
+}
+
+int main(int argc, char **argv)
+{
+	struct run r;
+	struct target t;
+	struct why why = { 0 };
+	bool ok = true;
+	if (!parse(argc, argv, &r))
+		return usage();
+	int err = r.job ? 0 : target_open(NULL, NULL, &t, &why);
+	struct compile_options o = { .bounds_check = r.o.bounds_check,
+				     .opt = r.o.opt < 0 ? COMPILE_OPT_DEFAULT : r.o.opt };
+	for (int at = optind; err == 0 && at < argc; at += BATCH_MAX) {
+		struct compiled list[BATCH_MAX] = { 0 };
+		size_t n = argc - at < BATCH_MAX ? (size_t)(argc - at) : BATCH_MAX;
+		for (size_t i = 0; i < n; i++)
+			list[i].path = argv[at + (int)i];
+		if (!r.job)
+			err = compile_batch(&t, &o, list, n, &why);
+		for (size_t i = 0; err == 0 && i < n; i++)
+			ok &= module(&list[i], &r);
 	}
-	for (int i = optind; i < argc; i++)
-		ok &= module(argv[i], &o);
-	return ok ? 0 : 1;
+	if (err < 0)
+		(void)fprintf(stderr, "diff-run: %s\n", why_text(&why, err));
+	return ok && err == 0 ? 0 : 1;
 }

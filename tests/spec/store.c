@@ -56,6 +56,12 @@ int store_adopt(struct store *s, const char *name, const struct aot_module *aot,
 	return store_register(s, name, strlen(name), in);
 }
 
+int store_adopt_module(struct store *s, const struct aot_module *aot, struct module **ret,
+		       struct why *why)
+{
+	return module_adopt(s->types, aot, ret, why);
+}
+
 struct store *store_new(const struct aot_job_options *o, struct why *why)
 {
 	struct store *s = calloc(1, sizeof(*s));

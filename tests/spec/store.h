@@ -37,6 +37,9 @@ void store_start(struct store *s, struct instance *in, struct store_outcome *o);
 /* A module that is part of this program, for import by others under that name. */
 int store_adopt(struct store *s, const char *name, const struct aot_module *aot,
 		struct why *why) MUST_USE;
+/* Code that this process has already loaded. */
+int store_adopt_module(struct store *s, const struct aot_module *aot, struct module **ret,
+		       struct why *why) MUST_USE;
 /* For import by others under that name. */
 int store_register(struct store *s, const char *name, size_t len, struct instance *in) MUST_USE;
 
