@@ -2,22 +2,27 @@
 #include "sandbox/runtime/image.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "base/own.h"
+#include "sandbox/runtime/choice.h"
+#include "sandbox/runtime/task.h"
 
 /*
  * References in tables and globals point into the instance they were taken from. In the image they
  * are numbers: 0 = null, 1 + i = function i of the instance.
  */
 struct image {
-	size_t page_bytes;
 	uint64_t memory_bytes;
-	size_t npages;     /* of the system, in memory_bytes */
-	uint32_t *page_of; /* npages: 0 = all zero, else 1 + index into pages */
-	uint8_t *pages;
-	size_t nstored;
+	uint32_t page_bytes;
+	int fd;               /* the memory's contents, sealed */
+	const uint8_t *bytes; /* the same, readable; NULL = no memory */
+	bool *is_zero;        /* by page of page_bytes */
+	struct choice choice;
 	union aot_value *globals;
 	uint32_t *table_sizes;
 	uint32_t *elems; /* all tables', one after the other */
@@ -58,24 +63,61 @@ static bool all_zero(const uint8_t *p, size_t n)
 	return p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
 }
 
+static int write_all(int fd, const uint8_t *p, size_t n)
+{
+	while (n > 0) {
+		ssize_t done = write(fd, p, n);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return done < 0 ? -errno : -EIO;
+		p += done;
+		n -= (size_t)done;
+	}
+	return 0;
+}
+
+/* Pages that are zero become holes; the last one is written even so, and gives the file its size. */
+static int write_pages(const struct image *im, const uint8_t *memory)
+{
+	size_t n = im->memory_bytes / im->page_bytes;
+	for (size_t i = 0; i < n; i++) {
+		size_t at = i * im->page_bytes;
+		if (im->is_zero[i] && i + 1 < n)
+			continue;
+		if (lseek(im->fd, (off_t)at, SEEK_SET) < 0)
+			return -errno;
+		int err = write_all(im->fd, memory + at, im->page_bytes);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
 static int take_memory(struct image *im, const struct instance *in)
 {
+	const int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
 	const struct aot_memory *m = &in->memory.aot;
 	im->memory_bytes = m->bytes;
-	im->npages = m->bytes / im->page_bytes;
-	im->page_of = calloc(im->npages + 1, sizeof(*im->page_of));
-	if (!im->page_of)
+	im->page_bytes = in->memory.page_bytes;
+	if (m->bytes == 0)
+		return 0;
+	size_t n = m->bytes / im->page_bytes;
+	im->is_zero = calloc(n, sizeof(*im->is_zero));
+	im->fd = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (!im->is_zero || im->fd < 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < im->npages; i++)
-		if (!all_zero(m->base + i * im->page_bytes, im->page_bytes))
-			im->page_of[i] = (uint32_t)++im->nstored;
-	im->pages = malloc(im->nstored * im->page_bytes + 1);
-	if (!im->pages)
-		return -ENOMEM;
-	for (size_t i = 0; i < im->npages; i++)
-		if (im->page_of[i] > 0)
-			memcpy(im->pages + (im->page_of[i] - 1) * im->page_bytes,
-			       m->base + i * im->page_bytes, im->page_bytes);
+	for (size_t i = 0; i < n; i++)
+		im->is_zero[i] = all_zero(m->base + i * im->page_bytes, im->page_bytes);
+	int err = write_pages(im, m->base);
+	if (err == 0 && fcntl(im->fd, F_ADD_SEALS, seals) < 0)
+		err = -errno;
+	void *bytes = MAP_FAILED;
+	if (err == 0)
+		bytes = mmap(NULL, m->bytes, PROT_READ, MAP_PRIVATE, im->fd, 0);
+	if (bytes == MAP_FAILED)
+		return err < 0 ? err : -errno;
+	im->bytes = bytes;
 	return 0;
 }
 
@@ -124,24 +166,30 @@ static int take_globals(struct image *im, const struct instance *in)
 int image_take(const struct instance *in, struct image **ret, struct why *why)
 {
 	struct image *im = calloc(1, sizeof(*im));
+	int err = -ENOMEM;
 	if (im) {
-		im->page_bytes = (size_t)sysconf(_SC_PAGESIZE);
-		if (take_memory(im, in) == 0 && take_tables(im, in) == 0 &&
-		    take_globals(im, in) == 0) {
+		im->fd = -1;
+		choice_init(&im->choice);
+		if ((err = take_memory(im, in)) == 0 && (err = take_tables(im, in)) == 0 &&
+		    (err = take_globals(im, in)) == 0) {
 			*ret = im;
 			return 0;
 		}
 	}
 	image_free(im);
-	return why_set(why, -ENOMEM, "no memory for the image of a fresh instance");
+	return why_set(why, err, "no memory for the image of a fresh instance");
 }
 
 void image_free(struct image *im)
 {
 	if (!im)
 		return;
-	free(im->page_of);
-	free(im->pages);
+	choice_fini(&im->choice);
+	if (im->bytes)
+		(void)munmap((void *)(uintptr_t)im->bytes, im->memory_bytes);
+	if (im->fd >= 0)
+		(void)close(im->fd);
+	free(im->is_zero);
 	free(im->globals);
 	free(im->table_sizes);
 	free(im->elems);
@@ -168,7 +216,7 @@ static int make_fresh(const struct image *im, struct instance *in)
 	return 0;
 }
 
-static int reset_small(const struct image *im, struct instance *in)
+static int reset_tables(const struct image *im, struct instance *in)
 {
 	const struct aot_module *a = in->module->aot;
 	size_t at = 0;
@@ -185,93 +233,88 @@ static int reset_small(const struct image *im, struct instance *in)
 		memcpy(t->elems, in->fresh_elems + at, n * sizeof(*t->elems));
 		at += n;
 	}
-	memcpy(in->aot.globals, in->fresh_globals, own_globals(in) * sizeof(*in->fresh_globals));
 	memcpy(in->data_dropped, im->data_dropped, a->ndatas);
 	memcpy(in->elem_dropped, im->elem_dropped, a->nelems);
 	return 0;
 }
 
-static void page_restore(const struct image *im, struct memory *m, size_t page)
+static int reset_small(const struct image *im, struct instance *in)
 {
-	uint8_t *to = m->aot.base + page * im->page_bytes;
-	if (im->page_of[page] > 0)
-		memcpy(to, im->pages + (im->page_of[page] - 1) * im->page_bytes, im->page_bytes);
-	else
-		memset(to, 0, im->page_bytes);
-}
-
-/* All pages are zero: writes those that the image has. */
-static void pages_fill(const struct image *im, struct memory *m)
-{
-	for (size_t i = 0; i < im->npages; i++)
-		if (im->page_of[i] > 0)
-			page_restore(im, m, i);
-}
-
-static int pages_forget(const struct image *im, struct memory *m)
-{
-	if (im->memory_bytes > 0 && madvise(m->aot.base, im->memory_bytes, MADV_DONTNEED) < 0)
-		return -errno;
-	pages_fill(im, m);
+	int err = in->tables_written ? reset_tables(im, in) : 0;
+	if (err < 0)
+		return err;
+	in->tables_written = false;
+	memcpy(in->aot.globals, in->fresh_globals, own_globals(in) * sizeof(*in->fresh_globals));
 	return 0;
 }
 
-/* Restores the touched pages of [first, first + n). Returns their number, or -1 when the kernel
- * does not tell. */
-static int touched_restore(const struct image *im, struct memory *m, size_t first, size_t n, int fd)
+static void pages_restore(const struct image *im, struct memory *m, struct memory_range r)
 {
-	enum { PRESENT_OR_SWAPPED = 3 }; /* bits 63 and 62 */
-	uint64_t entries[512];
-	int touched = 0;
-	off_t at = (off_t)(((uintptr_t)m->aot.base / im->page_bytes + first) * sizeof(entries[0]));
-	ENSURE(n <= ARRAY_LEN(entries));
-	if (pread(fd, entries, n * sizeof(entries[0]), at) != (ssize_t)(n * sizeof(entries[0])))
-		return -1;
-	for (size_t i = 0; i < n; i++) {
-		if (!(entries[i] >> 62 & PRESENT_OR_SWAPPED))
-			continue;
-		page_restore(im, m, first + i);
-		touched++;
+	size_t n = im->page_bytes;
+	for (uint32_t i = r.first; i < r.end; i++) {
+		if (im->is_zero[i])
+			memset(m->aot.base + i * n, 0, n);
+		else
+			memcpy(m->aot.base + i * n, im->bytes + i * n, n);
 	}
-	return touched;
 }
 
-static int reset_memory(const struct image *im, struct memory *m, int pagemap_fd)
+static uint32_t open_pages(const struct memory *m)
 {
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < m->nopen; i++)
+		n += m->open[i].end - m->open[i].first;
+	return n;
+}
+
+/* What COPY costs an event, roughly: enough to see whether measuring is worth its while. */
+static bool looks_dear(const struct memory *m, uint32_t pages)
+{
+	enum { FAULT_NS = 5000, NS_PER_KIB = 16, DEAR_NS = 20000 };
+	return m->nfaults * UINT64_C(1) * FAULT_NS +
+		       (uint64_t)pages * (m->page_bytes >> 10) * NS_PER_KIB >
+	       DEAR_NS;
+}
+
+static int reset_memory(struct image *im, struct memory *m, uint64_t run_ns)
+{
+	uint64_t began_ns = choice_counts(&im->choice) ? task_now_ns() : 0;
+	uint32_t pages = open_pages(m);
+	enum way used = m->watched_bytes > 0 ? WAY_COPY : WAY_REMAP;
+	enum way next = choice_way(&im->choice);
+	bool dear = used == WAY_COPY && looks_dear(m, pages);
 	int err = memory_shrink(m, im->memory_bytes);
+	m->nfaults = 0;
 	if (err < 0)
 		return err;
-	if (pagemap_fd < 0)
-		return pages_forget(im, m);
-	size_t touched = 0;
-	for (size_t first = 0; first < im->npages; first += 512) {
-		size_t n = im->npages - first < 512 ? im->npages - first : 512;
-		int here = touched_restore(im, m, first, n, pagemap_fd);
-		if (here < 0)
-			return pages_forget(im, m);
-		touched += (size_t)here;
+	if (used == WAY_COPY && next == WAY_COPY && ++m->nresets < IMAGE_FORGET_EVENTS &&
+	    (uint64_t)pages * m->page_bytes <= IMAGE_KEEP_BYTES) {
+		for (uint32_t i = 0; i < m->nopen; i++)
+			pages_restore(im, m, m->open[i]);
+	} else {
+		m->nresets = 0;
+		err = memory_view(m, im->fd, im->memory_bytes, next == WAY_COPY);
 	}
-	return touched * im->page_bytes > IMAGE_KEEP_BYTES ? pages_forget(im, m) : 0;
+	if (err == 0 && (dear || began_ns > 0))
+		choice_note(&im->choice, used,
+			    run_ns + (began_ns > 0 ? task_now_ns() - began_ns : 0), dear);
+	return err;
 }
 
 int image_adopt(const struct image *im, struct instance *in)
 {
-	struct memory *m = &in->memory;
-	uint64_t have = m->aot.bytes;
 	int err = make_fresh(im, in);
-	if (err < 0 || (err = reset_small(im, in)) < 0)
+	in->tables_written = true; /* they were never written at all */
+	if (err == 0)
+		err = reset_small(im, in);
+	if (err < 0 || im->memory_bytes == 0)
 		return err;
-	ENSURE(have <= im->memory_bytes); /* memories do not shrink by themselves */
-	if (have < im->memory_bytes &&
-	    memory_grow(&m->aot, (uint32_t)((im->memory_bytes - have) / AOT_PAGE_BYTES)) ==
-		    UINT32_MAX)
-		return -ENOMEM;
-	if (m->reserved_bytes > 0)
-		pages_fill(im, m);
-	return 0;
+	in->memory.page_bytes = im->page_bytes;
+	/* Not watched: its first event may sleep for long, and then it is one of very many. */
+	return memory_view(&in->memory, im->fd, im->memory_bytes, false);
 }
 
-int image_reset(const struct image *im, struct instance *in, int pagemap_fd)
+int image_reset(struct image *im, struct instance *in, uint64_t run_ns)
 {
 	int err = 0;
 	if (!in->fresh_elems)
@@ -279,6 +322,6 @@ int image_reset(const struct image *im, struct instance *in, int pagemap_fd)
 	if (err == 0)
 		err = reset_small(im, in);
 	if (err == 0 && in->memory.reserved_bytes > 0)
-		err = reset_memory(im, &in->memory, pagemap_fd);
+		err = reset_memory(im, &in->memory, run_ns);
 	return err;
 }

@@ -4,10 +4,9 @@
  * Taken once, of an instance that has been populated (and, for a reactor, has run _initialize);
  * then every event begins from it.
  *
- * Going back: the kernel knows which pages were ever touched (/proc/self/pagemap); each of those is
- * overwritten with the image's page or with zeros, which costs less than giving the pages back and
- * faulting them in again (facts/toolchain.md). Beyond IMAGE_KEEP_BYTES of them they are given
- * back. Without a pagemap, all are.
+ * The memory's contents are a sealed file in memory, and each instance has a private view of it, so
+ * what no instance has written to exists once. Going back is either copying the pages that may have
+ * been written (memory.h) or a new view; choice.h says which.
  */
 #ifndef RUNTIME_IMAGE_H
 #define RUNTIME_IMAGE_H
@@ -16,7 +15,10 @@
 #include "base/why.h"
 #include "sandbox/runtime/instance.h"
 
-enum { IMAGE_KEEP_BYTES = 1 << 20 };
+enum {
+	IMAGE_KEEP_BYTES = 1 << 20, /* of pages that an instance keeps for itself between events */
+	IMAGE_FORGET_EVENTS = 4096, /* now and then it learns anew which pages those are */
+};
 
 struct image;
 
@@ -27,7 +29,8 @@ void image_free(struct image *im);
 /* Makes another, new instance of the same module like the image. -ENOMEM. */
 int image_adopt(const struct image *im, struct instance *in) MUST_USE;
 /* Makes an instance that ran an event like the image again: not a byte of that event is left.
- * pagemap_fd is /proc/self/pagemap or -1. On an error the instance must be freed. */
-int image_reset(const struct image *im, struct instance *in, int pagemap_fd) MUST_USE;
+ * run_ns is how long the event ran. On an error the instance must be freed. Any number of threads
+ * may do this with instances of their own. */
+int image_reset(struct image *im, struct instance *in, uint64_t run_ns) MUST_USE;
 
 #endif

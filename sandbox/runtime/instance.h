@@ -37,8 +37,9 @@ struct instance {
 	struct aot_funcref *imports, *funcs;
 	union aot_value **imported_globals;
 	uint8_t *data_dropped, *elem_dropped; /* by segment */
+	bool tables_written; /* or grown, or a segment dropped, since whoever asks cleared it */
 	struct stack stack;
-	struct instance *next_idle; /* pool.c */
+	struct instance *next_idle; /* function.c */
 	void **fresh_elems;         /* image.c: tables and globals to begin each event with */
 	union aot_value *fresh_globals;
 	struct aot_instance aot; /* last: its globals follow */

@@ -2,13 +2,16 @@
 #include "sandbox/runtime/memory.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 int memory_init(struct memory *m, struct aot_limits limits, bool guarded, struct why *why)
 {
 	*m = (struct memory){ 0 };
-	if (limits.max > AOT_PAGES_MAX)
-		limits.max = AOT_PAGES_MAX;
+	uint32_t max = limits.min < AOT_PAGES_MAX ? AOT_PAGES_GROWN_MAX : AOT_PAGES_MAX;
+	if (limits.max > max)
+		limits.max = max;
 	if (limits.min > limits.max)
 		return why_set(why, -E_LIMIT,
 			       "the module needs %u pages of 64 KiB memory, it may have %u",
@@ -22,6 +25,7 @@ int memory_init(struct memory *m, struct aot_limits limits, bool guarded, struct
 		return why_set(why, -E_LIMIT, "no address space left for a memory of %zu MiB",
 			       reserve >> 20);
 	m->reserved_bytes = reserve;
+	m->page_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
 	m->aot = (struct aot_memory){ .base = base, .bytes = bytes, .max_pages = limits.max };
 	/* A huge page would be cleared and copied whole to bring back the few bytes that an event
 	 * touched. */
@@ -68,4 +72,99 @@ int memory_shrink(struct memory *m, uint64_t bytes)
 bool memory_reserves(const struct memory *m, uintptr_t address)
 {
 	return address - (uintptr_t)m->aot.base < m->reserved_bytes;
+}
+
+int memory_view(struct memory *m, int fd, uint64_t bytes, bool watched)
+{
+	int access = watched ? PROT_READ : PROT_READ | PROT_WRITE;
+	ENSURE(m->aot.bytes <= bytes && bytes < m->reserved_bytes);
+	m->watched_bytes = m->nopen = 0;
+	if (bytes > 0 && mmap(m->aot.base, bytes, access, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+			      fd, 0) == MAP_FAILED)
+		return -errno;
+	m->aot.bytes = bytes;
+	m->watched_bytes = watched ? bytes : 0;
+	return 0;
+}
+
+/* r and what lies between it and the range that is nearest to it. */
+static struct memory_range reach_nearest(const struct memory *m, struct memory_range r)
+{
+	uint32_t least = UINT32_MAX;
+	struct memory_range to = r;
+	for (uint32_t i = 0; i < m->nopen; i++) {
+		const struct memory_range *o = &m->open[i];
+		bool below = o->end < r.first;
+		uint32_t gap = below ? r.first - o->end : o->first - r.end;
+		if (gap >= least)
+			continue;
+		least = gap;
+		to.first = below ? o->end : r.first;
+		to.end = below ? r.end : o->first;
+	}
+	return to;
+}
+
+static bool touches_one(const struct memory *m, struct memory_range r)
+{
+	for (uint32_t i = 0; i < m->nopen; i++)
+		if (m->open[i].first <= r.end && r.first <= m->open[i].end)
+			return true;
+	return false;
+}
+
+/* Keeps `open` sorted; ranges that touch become one. */
+static void note_open(struct memory *m, struct memory_range r)
+{
+	uint32_t from = 0;
+	while (from < m->nopen && m->open[from].end < r.first)
+		from++;
+	uint32_t to = from;
+	for (; to < m->nopen && m->open[to].first <= r.end; to++) {
+		r.first = m->open[to].first < r.first ? m->open[to].first : r.first;
+		r.end = m->open[to].end > r.end ? m->open[to].end : r.end;
+	}
+	ENSURE(to > from || m->nopen < MEMORY_RANGES_MAX);
+	memmove(&m->open[from + 1], &m->open[to], (m->nopen - to) * sizeof(m->open[0]));
+	m->open[from] = r;
+	m->nopen = m->nopen - (to - from) + 1;
+}
+
+static bool make_writable(const struct memory *m, struct memory_range r)
+{
+	uint64_t bytes = (uint64_t)(r.end - r.first) * m->page_bytes;
+	return mprotect(m->aot.base + (uint64_t)r.first * m->page_bytes, bytes,
+			PROT_READ | PROT_WRITE) == 0;
+}
+
+bool memory_open(struct memory *m, struct memory_range r)
+{
+	const struct memory_range all = { 0, (uint32_t)(m->watched_bytes / m->page_bytes) };
+	r.end = r.end < all.end ? r.end : all.end;
+	if (r.first >= r.end)
+		return true;
+	if (m->nopen == MEMORY_RANGES_MAX && !touches_one(m, r))
+		r = reach_nearest(m, r);
+	if (!make_writable(m, r)) {
+		r = all; /* the process has too many mappings: this makes several into one */
+		if (!make_writable(m, r))
+			return false;
+	}
+	note_open(m, r);
+	return true;
+}
+
+bool memory_write_fault(struct memory *m, uintptr_t address)
+{
+	/* Who writes to many new pages in a row should not fault for each. */
+	enum { PAGES_MORE_AFTER = 8 };
+	uint64_t offset = address - (uintptr_t)m->aot.base;
+	if (offset >= m->watched_bytes)
+		return false;
+	uint32_t page = (uint32_t)(offset / m->page_bytes);
+	for (uint32_t i = 0; i < m->nopen; i++)
+		if (page >= m->open[i].first && page < m->open[i].end)
+			return false; /* it was something else */
+	uint32_t n = 1 + m->nfaults++ / PAGES_MORE_AFTER;
+	return memory_open(m, (struct memory_range){ page, page + n });
 }

@@ -3,6 +3,15 @@
  * Linear memory. Guarded: AOT_RESERVE_BYTES of address space, readable only up to the current
  * size, so that the processor finds every access outside (bounds=guard). Otherwise just what it
  * may grow to (bounds=check). The base never moves.
+ *
+ * A memory that begins every event alike is a private view of a file (image.h), and it knows which
+ * of its pages may differ from that file:
+ * 1. Watched pages outside `open` cannot be written, so they are as in the file.
+ * 2. The first write to one, by the guest or by a host call, faults; memory_write_fault() opens the
+ *    page, and the write goes on. A system call does not fault but fails with EFAULT: none may be
+ *    given a watched memory to write to.
+ * 3. Pages stay open from event to event, because most functions write to the same few every time
+ *    and copying those costs less than a fault (facts/toolchain.md).
  */
 #ifndef RUNTIME_MEMORY_H
 #define RUNTIME_MEMORY_H
@@ -13,9 +22,23 @@
 #include "base/why.h"
 #include "proto/aot_abi.h"
 
+/* Each range splits a mapping in three, and a process may have some 65,000 of them. */
+enum { MEMORY_RANGES_MAX = 4 };
+
+/* Pages of the system, [first, end). */
+struct memory_range {
+	uint32_t first, end;
+};
+
 struct memory {
-	struct aot_memory aot; /* what generated code sees */
-	size_t reserved_bytes; /* 0 = none */
+	struct aot_memory aot;  /* what generated code sees */
+	size_t reserved_bytes;  /* 0 = none */
+	uint32_t page_bytes;    /* of the system: 4, 16 or 64 KiB */
+	uint64_t watched_bytes; /* from the base on; 0: any page may have been written */
+	uint32_t nfaults;       /* writes that opened a page; whoever resets it clears this */
+	uint32_t nresets;       /* since the watch began; image.c */
+	uint32_t nopen;
+	struct memory_range open[MEMORY_RANGES_MAX]; /* ascending, apart from each other */
 };
 
 /* Maps limits.min zeroed pages that may grow to limits.max. -E_LIMIT when min is over max or the
@@ -29,5 +52,13 @@ uint32_t memory_grow(struct aot_memory *m, uint32_t pages);
 int memory_shrink(struct memory *m, uint64_t bytes) MUST_USE;
 /* In the reservation: an access there by generated code is a guest's mistake. */
 bool memory_reserves(const struct memory *m, uintptr_t address);
+
+/* Makes the file's `bytes` its whole contents; the size must be at most that before. Watched, with
+ * no page open, or writable all over. -ENOMEM: it must be freed. */
+int memory_view(struct memory *m, int fd, uint64_t bytes, bool watched) MUST_USE;
+/* Lets pages of a watched memory be written. Safe in signal handlers. False if the kernel will not. */
+bool memory_open(struct memory *m, struct memory_range r) MUST_USE;
+/* In the handler of a fault that a forbidden write caused: true if it may be tried again. */
+bool memory_write_fault(struct memory *m, uintptr_t address);
 
 #endif

@@ -91,7 +91,9 @@ static void op_memory_init(struct aot_instance *self, uint32_t segment, uint32_t
 
 static void op_data_drop(struct aot_instance *self, uint32_t segment)
 {
-	instance_of(self)->data_dropped[segment] = 1;
+	struct instance *in = instance_of(self);
+	in->tables_written = true;
+	in->data_dropped[segment] = 1;
 }
 
 static bool in_table(const struct aot_table *t, uint32_t at, uint32_t n)
@@ -112,6 +114,7 @@ static void op_table_set(struct aot_instance *self, uint32_t table, uint32_t at,
 	struct aot_table *t = self->tables[table];
 	if (at >= t->size)
 		trap_at(GUEST_PC, AOT_TRAP_TABLE);
+	instance_of(self)->tables_written = true;
 	t->elems[at] = ref;
 }
 
@@ -132,6 +135,7 @@ static uint32_t op_table_grow(struct aot_instance *self, uint32_t table, void *r
 	void **grown = realloc(t->elems, ((size_t)old + n) * sizeof(*grown));
 	if (!grown)
 		return UINT32_MAX;
+	instance_of(self)->tables_written = true;
 	t->elems = grown;
 	t->size = old + n;
 	fill(t, old, ref, n);
@@ -144,6 +148,7 @@ static void op_table_fill(struct aot_instance *self, uint32_t table, uint32_t at
 	struct aot_table *t = self->tables[table];
 	if (!in_table(t, at, n))
 		trap_at(GUEST_PC, AOT_TRAP_TABLE);
+	instance_of(self)->tables_written = true;
 	fill(t, at, ref, n);
 }
 
@@ -154,6 +159,7 @@ static void op_table_copy(struct aot_instance *self, uint32_t to_table, uint32_t
 	const struct aot_table *src = self->tables[from_table];
 	if (!in_table(dst, to, n) || !in_table(src, from, n))
 		trap_at(GUEST_PC, AOT_TRAP_TABLE);
+	instance_of(self)->tables_written = true;
 	if (n > 0)
 		memmove(dst->elems + to, src->elems + from, (size_t)n * sizeof(*src->elems));
 }
@@ -172,19 +178,22 @@ static void *item_ref(const struct instance *in, const struct aot_const *c)
 static void op_table_init(struct aot_instance *self, uint32_t table, uint32_t segment, uint32_t to,
 			  uint32_t from, uint32_t n)
 {
-	const struct instance *in = instance_of(self);
+	struct instance *in = instance_of(self);
 	const struct aot_elem *e = &in->module->aot->elems[segment];
 	struct aot_table *t = self->tables[table];
 	uint32_t len = in->elem_dropped[segment] ? 0 : e->len;
 	if ((uint64_t)from + n > len || !in_table(t, to, n))
 		trap_at(GUEST_PC, AOT_TRAP_TABLE);
+	in->tables_written = true;
 	for (uint32_t i = 0; i < n; i++)
 		t->elems[to + i] = item_ref(in, &e->items[from + i]);
 }
 
 static void op_elem_drop(struct aot_instance *self, uint32_t segment)
 {
-	instance_of(self)->elem_dropped[segment] = 1;
+	struct instance *in = instance_of(self);
+	in->tables_written = true;
+	in->elem_dropped[segment] = 1;
 }
 
 const struct aot_ops ops_table = {

@@ -240,9 +240,10 @@ static void end_init(struct serve *s, struct job *j)
 }
 
 /* The instance goes back to its function, fresh, or to the next job that waits for one. */
-static void release_instance(struct serve *s, struct function *f, struct instance *in)
+static void release_instance(struct serve *s, struct function *f, struct instance *in,
+			     uint64_t run_ns)
 {
-	bool fresh = f->image && image_reset(f->image, in, s->pagemap_fd) == 0;
+	bool fresh = f->image && image_reset(f->image, in, run_ns) == 0;
 	lock(s);
 	fresh = fresh && !f->dying;
 	if (fresh)
@@ -296,7 +297,7 @@ static void end_job(struct serve *s, struct job *j, struct answers *out)
 		answer(s, j, out);
 	if (j->task.run_ns >= QUICK_NS) /* who was quick has not touched much of it */
 		stack_trim(&in->stack);
-	release_instance(s, f, in);
+	release_instance(s, f, in, j->task.run_ns);
 	forget_job(s, j);
 }
 
@@ -491,7 +492,7 @@ int serve(const struct serve_options *o, struct why *why)
 	int err = serve_state_new(o, &s, why);
 	if (err < 0)
 		return err;
-	const int keep[] = { o->sock, s->wake_fd, s->pagemap_fd };
+	const int keep[] = { o->sock, s->wake_fd };
 	err = jail_process(keep, ARRAY_LEN(keep), why);
 	if (err == 0)
 		err = worker_signals(why);

@@ -2,7 +2,6 @@
 #include "sandbox/runtime/serve_state.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -61,7 +60,6 @@ int serve_state_new(const struct serve_options *o, struct serve **ret, struct wh
 	s->slots_max = slots_that_fit();
 	line_init(&s->starved);
 	init_locks(s);
-	s->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	s->loader.types = types_new();
 	s->loader.hostcalls = s->loader.types ? hostcalls_new(s->loader.types) : NULL;
@@ -94,8 +92,6 @@ void serve_state_free(struct serve *s)
 	types_free(s->loader.types);
 	if (s->wake_fd >= 0)
 		(void)close(s->wake_fd);
-	if (s->pagemap_fd >= 0)
-		(void)close(s->pagemap_fd);
 	free(s);
 }
 

@@ -22,7 +22,7 @@ enum {
 };
 
 struct serve {
-	int sock, wake_fd, pagemap_fd;
+	int sock, wake_fd;
 	unsigned nworkers;
 	uint64_t spin_ns;
 	struct loader loader;

@@ -81,12 +81,23 @@ static enum aot_trap trap_of_fault(const struct instance *in, uintptr_t address,
 	return AOT_TRAP_NONE;
 }
 
+/* A first write to a page, by the guest or by a host call for it. */
+static bool opened(struct task *t, uintptr_t address)
+{
+	int saved = errno;
+	bool again = memory_write_fault(&t->instance->memory, address);
+	errno = saved;
+	return again;
+}
+
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
 	struct worker *w = worker_current();
 	struct task *t = w ? w->running : NULL;
 	uintptr_t pc = ucontext_pc(uc);
+	if (t && info->si_code == SEGV_ACCERR && opened(t, (uintptr_t)info->si_addr))
+		return;
 	struct instance *in = t && info->si_code > 0 ? instance_at(t->instance, pc) : NULL;
 	enum aot_trap kind = AOT_TRAP_NONE;
 	if (in)

@@ -5,7 +5,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -193,7 +192,7 @@ static void stdout_over_quota_is_a_trap(void **state)
 	bench_fini(&b);
 }
 
-static void reset_leaves_nothing(void **state, int pagemap_fd)
+static void reset_leaves_nothing_of_an_event(void **state)
 {
 	struct bench b;
 	struct image *im = NULL;
@@ -207,20 +206,10 @@ static void reset_leaves_nothing(void **state, int pagemap_fd)
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(call(&b, F_on_event, 0, 0, 0), TASK_DONE);
 		assert_int_equal(b.value[0].i32, 0);
-		assert_int_equal(image_reset(im, b.instance, pagemap_fd), 0);
+		assert_int_equal(image_reset(im, b.instance, b.task.run_ns), 0);
 	}
 	image_free(im);
 	bench_fini(&b);
-}
-
-static void reset_leaves_nothing_of_an_event(void **state)
-{
-	reset_leaves_nothing(state, -1);
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	if (fd >= 0)
-		reset_leaves_nothing(state, fd);
-	if (fd >= 0)
-		(void)close(fd);
 }
 
 static int find_nothing(void *arg, const struct aot_import *want, struct external *ret)
