@@ -30,6 +30,7 @@ static const struct {
 static void count_end(struct dispatch *d, struct flight *f, uint32_t status)
 {
 	struct function *fn = f->version->function;
+	candidate_count(f->version, status != IPC_OK, f->deadline_ns);
 	atomic_fetch_add_explicit(&d->counts[ends[status].event], 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&fn->counts[ends[status].function], 1, memory_order_relaxed);
 	if (f->binding)

@@ -59,7 +59,7 @@ static bool worked(struct deploy_job *j)
 
 /* ---- CHECK -> TURN ---- */
 
-static int name_refused(const char *name, struct why *why)
+int deploy_name_refused(const char *name, struct why *why)
 {
 	return why_set(why, -E_INVALID,
 		       "\"%.80s\" is no function name: 1 to %d of a-z, 0-9, - and _, a letter or "
@@ -76,7 +76,7 @@ static int name_take(struct deploy_job *j)
 			       "the module has no manifest that names it: give a name (?name=, "
 			       "penstock deploy --name), or add a manifest when signing");
 	if (!manifest_name_ok(name))
-		return name_refused(name, &j->why);
+		return deploy_name_refused(name, &j->why);
 	if (name != j->name)
 		(void)snprintf(j->name, sizeof(j->name), "%s", name);
 	return 0;
@@ -101,7 +101,7 @@ static void on_checked(uv_work_t *w, int status)
 /* A restore has it from the registry, an upload from what CHECK finds. */
 static bool knows_its_name(const struct deploy_job *j)
 {
-	return j->is_restore || j->stage >= DEPLOY_TURN;
+	return j->kind != DEPLOY_UPLOAD || j->stage >= DEPLOY_TURN;
 }
 
 /* One job per name beyond TURN; who came first goes first. */
@@ -126,7 +126,7 @@ static void load(struct deploy_job *j);
 
 static void turn(struct deploy_job *j)
 {
-	int err = j->is_restore ? 0 : deploy_grant(j);
+	int err = j->kind == DEPLOY_UPLOAD ? deploy_grant(j) : 0;
 	if (err < 0 || j->is_unchanged)
 		deploy_job_over(j, err);
 	else if (j->is_cached)
@@ -197,9 +197,16 @@ static int same_version(void *arg, const struct registry_function *f)
 	return 0;
 }
 
+static int same_candidate(void *arg, const struct registry_rollout *o)
+{
+	struct deploy_job *j = arg;
+	j->is_superseded = o->revision != j->revision || strcmp(o->state, "running") != 0;
+	return 0;
+}
+
 static bool is_wanted(struct deploy_job *j)
 {
-	if (!j->is_restore) {
+	if (j->kind != DEPLOY_RESTORE) {
 		int err = registry_keys(j->d->env.registry, j->key_id, ignore_key, NULL, NULL);
 		if (err == -E_UNKNOWN)
 			err = why_set(&j->why, -E_TRUST, "key %s is not trusted any more",
@@ -207,8 +214,13 @@ static bool is_wanted(struct deploy_job *j)
 		j->err = err;
 		return err == 0;
 	}
-	j->err = registry_functions(j->d->env.registry, j->name, same_version, j, &j->why);
-	j->is_superseded |= j->err == -E_UNKNOWN;
+	if (j->role == PATH_ACTIVE) {
+		j->err = registry_functions(j->d->env.registry, j->name, same_version, j, &j->why);
+		j->is_superseded |= j->err == -E_UNKNOWN;
+	} else {
+		j->is_superseded = true; /* unless there is a row that says otherwise */
+		j->err = registry_rollouts(j->d->env.registry, j->name, same_candidate, j, &j->why);
+	}
 	if (j->err == 0 && j->is_superseded)
 		j->err = why_set(&j->why, -E_UNKNOWN, "another version took its place");
 	return j->err == 0;
@@ -227,9 +239,15 @@ static int hash_take(void *arg, const struct registry_function *f)
 	return 0;
 }
 
-static int record(struct deploy_job *j)
+static int record_upload(struct deploy_job *j)
 {
+	struct registry *r = j->d->env.registry;
 	struct hashes before = { 0 };
+	const struct registry_rollout rollout = {
+		.mode = deploy_mode_text(j->role),
+		.percent = j->percent,
+		.started_wall_ms = wall_ms(),
+	};
 	const struct registry_function f = {
 		.name = j->name,
 		.version = j->manifest.version ? j->manifest.version : "0.0.0",
@@ -239,18 +257,31 @@ static int record(struct deploy_job *j)
 		.is_reactor = j->is_reactor,
 		.manifest = j->manifest_json,
 		.report = j->report,
-		.deployed_wall_ms = wall_ms(),
+		.deployed_wall_ms = rollout.started_wall_ms,
 	};
 	/* The oldest version goes with this one; so do its files. */
-	int err = registry_versions(j->d->env.registry, j->name, hash_take, &before, &j->why);
+	int err = registry_versions(r, j->name, hash_take, &before, &j->why);
 	if (err == 0)
-		err = registry_function_put(j->d->env.registry, &f, &j->why);
+		err = j->role == PATH_ACTIVE ? registry_function_put(r, &f, &j->why)
+					     : registry_candidate_put(r, &f, &rollout, &j->why);
 	for (size_t i = 0; err == 0 && i < before.n; i++)
 		deployer_forget(j->d, before.hash[i]);
 	return err;
 }
 
-static int restore_row(void *arg, const struct registry_function *f);
+static int record(struct deploy_job *j)
+{
+	struct registry *r = j->d->env.registry;
+	switch (j->kind) {
+	case DEPLOY_UPLOAD:
+		return record_upload(j);
+	case DEPLOY_SWITCH:
+		return registry_activate(r, j->name, j->revision, wall_ms(), &j->why);
+	case DEPLOY_RESTORE:
+		break; /* it is there */
+	}
+	return 0;
+}
 
 /* The sandbox has the new revision, but the registry does not: what it has goes back. */
 static void take_back(struct deploy_job *j)
@@ -258,7 +289,9 @@ static void take_back(struct deploy_job *j)
 	struct deployer *d = j->d;
 	if (d->stopping)
 		return;
-	if (registry_functions(d->env.registry, j->name, restore_row, d, NULL) < 0)
+	if (j->role != PATH_ACTIVE)
+		(void)d->env.unload_candidate(d->env.load_arg, j->name);
+	else if (registry_functions(d->env.registry, j->name, deploy_restore_row, d, NULL) < 0)
 		(void)d->env.unload(d->env.load_arg, j->name);
 }
 
@@ -269,7 +302,7 @@ static void on_loaded(void *arg, int err, const char *why)
 	j->is_loading = false;
 	if (j->stage == DEPLOY_OVER) { /* whoever asked was told that it failed */
 		TAILQ_REMOVE(&d->owed, j, link);
-		if (err == 0 && !j->is_restore)
+		if (err == 0 && j->kind != DEPLOY_RESTORE)
 			take_back(j);
 		deploy_job_free(j);
 		advance(d);
@@ -279,10 +312,8 @@ static void on_loaded(void *arg, int err, const char *why)
 		err = why_set(&j->why, err, "the sandbox cannot load it: %s", why ? why : "?");
 		if (err == -E_LIMIT)
 			j->hint = "raise `limits.memory` in its manifest, and sign it again";
-	} else if (!j->is_restore) {
-		err = record(j);
-		if (err < 0)
-			take_back(j);
+	} else if ((err = record(j)) < 0) {
+		take_back(j);
 	}
 	deploy_job_over(j, err);
 	advance(d);
@@ -319,6 +350,8 @@ static void load(struct deploy_job *j)
 		.publish = j->manifest.publish,
 		.npublish = j->manifest.npublish,
 		.is_reactor = j->is_reactor,
+		.role = j->role,
+		.percent = j->percent,
 	};
 	j->stage = DEPLOY_LOAD;
 	if (!is_wanted(j)) {
@@ -362,152 +395,8 @@ static void advance(struct deployer *d)
 		;
 }
 
-/* ---- from outside ---- */
-
-int deployer_new(const struct deploy_env *env, struct deployer **ret, struct why *why)
+void deploy_begin(struct deploy_job *j)
 {
-	struct deployer *d = calloc(1, sizeof(*d));
-	if (!d)
-		return why_set(why, -ENOMEM, "out of memory");
-	OWN_FREE char *compiler = child_sibling("penstock-aot", why);
-	if (!compiler) {
-		free(d);
-		return -ENOENT;
-	}
-	d->env = *env;
-	TAILQ_INIT(&d->jobs);
-	TAILQ_INIT(&d->owed);
-	seal_compiler_id(compiler, d->compiler);
-	seal_cpu_id(d->cpu);
-	(void)uv_timer_init(env->loop, &d->tick);
-	d->tick.data = d;
-	*ret = d;
-	return 0;
-}
-
-void deployer_stop(struct deployer *d)
-{
-	struct deploy_job *j, *next;
-	if (!d || d->stopping)
-		return;
-	d->stopping = true;
-	uv_close((uv_handle_t *)&d->tick, NULL);
-	for (j = TAILQ_FIRST(&d->jobs); j; j = next) {
-		next = TAILQ_NEXT(j, link);
-		if (j->is_working)
-			continue; /* its thread cannot be stopped; worked() ends it */
-		if (j->compile) {
-			compile_cancel(j->compile);
-			j->compile = NULL;
-		}
-		deploy_job_over(j, why_set(&j->why, -E_GONE, "the gateway is stopping"));
-	}
-}
-
-void deployer_free(struct deployer *d)
-{
-	struct deploy_job *j;
-	if (!d)
-		return;
-	deployer_stop(d);
-	while ((j = TAILQ_FIRST(&d->owed)) != NULL) {
-		TAILQ_REMOVE(&d->owed, j, link);
-		deploy_job_free(j);
-	}
-	free(d);
-}
-
-static int restore_row(void *arg, const struct registry_function *f)
-{
-	struct deployer *d = arg;
-	struct deploy_job *j = deploy_job_new(d);
-	if (!j)
-		return -ENOMEM;
-	j->is_restore = true;
-	j->revision = f->revision;
-	j->is_reactor = f->is_reactor;
-	(void)snprintf(j->name, sizeof(j->name), "%s", f->name);
-	(void)snprintf(j->hash, sizeof(j->hash), "%s", f->hash);
-	(void)snprintf(j->key_id, sizeof(j->key_id), "%s", f->key_id);
-	j->manifest_json = arena_strndup(&j->arena, f->manifest, strlen(f->manifest));
-	if (!j->manifest_json) {
-		deploy_job_free(j);
-		return -ENOMEM;
-	}
-	TAILQ_INSERT_TAIL(&d->jobs, j, link);
+	TAILQ_INSERT_TAIL(&j->d->jobs, j, link);
 	work_start(j, DEPLOY_CHECK, check_on_thread, on_checked);
-	return 0;
-}
-
-int deployer_restore(struct deployer *d, struct why *why)
-{
-	int err = registry_functions(d->env.registry, NULL, restore_row, d, why);
-	return err == -ENOMEM ? why_set(why, err, "out of memory") : err;
-}
-
-bool deployer_uses(const struct deployer *d, const char *hash)
-{
-	const struct deploy_job *j;
-	TAILQ_FOREACH(j, &d->jobs, link)
-	{
-		/* Before that it has no hash, and no files either. */
-		if (j->stage > DEPLOY_CHECK && strcmp(j->hash, hash) == 0)
-			return true;
-	}
-	return false;
-}
-
-void deployer_forget(struct deployer *d, const char *hash)
-{
-	if (registry_hash_used(d->env.registry, hash) || deployer_uses(d, hash))
-		return;
-	store_remove(d->env.store, hash);
-	seal_remove(d->env.seal, hash);
-}
-
-static int take_key(void *arg, const struct registry_key *k)
-{
-	struct deploy_job *j = arg;
-	struct sig_public *more = realloc(j->keys, (j->nkeys + 1) * sizeof(*more));
-	if (!more)
-		return -ENOMEM;
-	j->keys = more;
-	j->keys[j->nkeys++] = k->public;
-	return 0;
-}
-
-int deploy_start(struct deployer *d, const struct deploy_request *r, deploy_done *done, void *arg,
-		 struct why *why)
-{
-	struct deploy_job *j = deploy_job_new(d);
-	if (!j) {
-		free(r->wasm);
-		return why_set(why, -ENOMEM, "out of memory");
-	}
-	j->wasm = r->wasm;
-	j->len = r->len;
-	j->granted = r->granted;
-	j->done = done;
-	j->arg = arg;
-	int err = 0;
-	if (r->name && *r->name && !manifest_name_ok(r->name))
-		err = name_refused(r->name, why);
-	else if (d->stopping)
-		err = why_set(why, -E_GONE, "the gateway is stopping");
-	else if (d->uploads >= DEPLOY_WAITING_MAX ||
-		 d->upload_bytes + r->len > DEPLOY_WAITING_FULL * d->env.config->module_bytes)
-		err = why_set(why, -E_LIMIT, "%u deploys with %zu bytes are under way already",
-			      d->uploads, d->upload_bytes);
-	else
-		err = registry_keys(d->env.registry, NULL, take_key, j, why);
-	if (err < 0) {
-		deploy_job_free(j);
-		return err;
-	}
-	(void)snprintf(j->name, sizeof(j->name), "%s", r->name ? r->name : "");
-	TAILQ_INSERT_TAIL(&d->jobs, j, link);
-	d->uploads++;
-	d->upload_bytes += j->len;
-	work_start(j, DEPLOY_CHECK, check_on_thread, on_checked);
-	return 0;
 }

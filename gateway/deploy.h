@@ -13,8 +13,9 @@
  * LOAD comes before RECORD: a version that the sandbox cannot load never becomes the active one,
  * and the one before it goes on.
  *
- * A restore (at start, from the registry) enters at CHECK with the sealed code instead: when that is
- * good it goes on at LOAD, else the stored module is compiled again while other functions serve.
+ * What the registry has already, at start and when another of its revisions shall be the active one,
+ * enters at CHECK with the sealed code instead: when that is good it goes on at LOAD, else the stored
+ * module is compiled again while the active version serves.
  *
  * Nothing here blocks the loop. Loop thread only.
  */
@@ -53,6 +54,7 @@ struct deploy_env { /* all borrowed until deployer_free */
 	int (*load)(void *arg, const struct path_function *f, path_loaded *done, void *done_arg,
 		    struct why *why);
 	int (*unload)(void *arg, const char *name);
+	int (*unload_candidate)(void *arg, const char *name);
 	/* Does it take events, and is not in quarantine? NULL: nobody knows. */
 	bool (*serves)(void *arg, const char *name);
 	void *load_arg;
@@ -78,10 +80,14 @@ struct deploy_request {
 	size_t len;
 	const char *name; /* overrides the manifest's; NULL or "" = the manifest's; copied */
 	bool granted;     /* the operator has seen the manifest */
+	bool older;       /* the operator knows that a newer version was active once */
+	enum path_role role;
+	unsigned percent; /* of a candidate's events */
 };
 
 struct deploy_outcome {
-	int err;          /* 0; -EPERM: the manifest must be granted; else the reason's */
+	int err;          /* 0; -EPERM: the manifest must be granted; -ESTALE: it is older than a
+			   * version that was active; else the reason's */
 	const char *why;  /* names the function, what and where */
 	const char *hint; /* what to do, where the error alone does not tell; or NULL */
 	const char *name; /* "" when it is not known */
@@ -98,6 +104,11 @@ typedef void deploy_done(void *arg, const struct deploy_outcome *o);
 /* done is called once, later, unless an error is returned: -E_LIMIT when too many are under way. */
 int deploy_start(struct deployer *d, const struct deploy_request *r, deploy_done *done, void *arg,
 		 struct why *why) MUST_USE;
+
+/* Makes a revision that the registry still has the active one; 0 = the newest one older than the active
+ * one. As deploy_start. -E_UNKNOWN: there is no such revision. */
+int deploy_switch(struct deployer *d, const char *name, unsigned revision, deploy_done *done,
+		  void *arg, struct why *why) MUST_USE;
 
 /* The permission sheet from a registry row's manifest text; NULL when it does not parse any more. */
 json_t *deploy_sheet_of(const char *manifest_json);

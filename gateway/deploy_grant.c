@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gateway/deploy_job.h"
+#include "proto/semver.h"
 #include "proto/topic.h"
 
 static struct span span_of(const char *s)
@@ -60,6 +61,8 @@ bool deploy_is_granted(const struct manifest *m, const struct manifest *had)
 struct before {
 	struct deploy_job *j;
 	struct manifest had;
+	bool is_there, is_same;
+	char highest[MANIFEST_VERSION_MAX + 1]; /* of all that were active; "" */
 };
 
 /* It was within this gateway's limits when it was granted; those may be lower now. */
@@ -72,6 +75,9 @@ static int before_take(void *arg, const struct registry_function *f)
 	struct deploy_job *j = b->j;
 	const struct deploy_env *env = &j->d->env;
 	struct manifest had;
+	b->is_there = true;
+	b->is_same = strcmp(f->hash, j->hash) == 0;
+	(void)snprintf(b->highest, sizeof(b->highest), "%s", f->highest_version);
 	j->previous =
 		json_pack("{s:i, s:s, s:s, s:o*}", "revision", (int)f->revision, "version",
 			  f->version, "hash", f->hash, "manifest", deploy_sheet_of(f->manifest));
@@ -79,12 +85,38 @@ static int before_take(void *arg, const struct registry_function *f)
 	    manifest_parse(span_of(f->manifest), &any, &j->arena, &had, NULL) == 0)
 		b->had = had;
 	/* In quarantine, or when it could not be loaded, deploying it again is the way out. */
-	j->is_unchanged = strcmp(f->hash, j->hash) == 0 && strcmp(f->state, "active") == 0 &&
-			  env->serves && env->serves(env->load_arg, j->name);
+	j->is_unchanged = b->is_same && strcmp(f->state, "active") == 0 && env->serves &&
+			  env->serves(env->load_arg, j->name);
 	if (j->is_unchanged) {
 		j->revision = f->revision;
 		j->report = strdup(f->report);
 	}
+	return 0;
+}
+
+/* An old module with a known hole keeps its good signature for ever. */
+static int check_age(struct deploy_job *j, const struct before *b)
+{
+	const char *version = j->manifest.version ? j->manifest.version : "0.0.0";
+	if (j->older || !semver_ok(b->highest) || semver_cmp(version, b->highest) >= 0)
+		return 0;
+	return why_set(&j->why, -ESTALE,
+		       "version %s is older than %s, which was active here before", version,
+		       b->highest);
+}
+
+/* A candidate runs beside something else. */
+static int check_role(struct deploy_job *j, const struct before *b)
+{
+	if (j->role == PATH_ACTIVE)
+		return 0;
+	if (!b->is_there)
+		return why_set(&j->why, -E_UNKNOWN,
+			       "a %s runs beside an active version, and there is none: deploy it "
+			       "as the active one",
+			       deploy_mode_text(j->role));
+	if (b->is_same)
+		return why_set(&j->why, -E_EXISTS, "this very module is the active version");
 	return 0;
 }
 
@@ -95,8 +127,12 @@ int deploy_grant(struct deploy_job *j)
 	int err = registry_functions(r, j->name, before_take, &b, NULL);
 	if (err < 0 && err != -E_UNKNOWN)
 		return why_set(&j->why, err, "the registry cannot be read");
-	if (j->is_unchanged)
-		return 0;
+	err = check_role(j, &b);
+	if (err < 0 || j->is_unchanged)
+		return err;
+	err = check_age(j, &b);
+	if (err < 0)
+		return err;
 	err = registry_revision_next(r, j->name, &j->revision, &j->why);
 	if (err < 0)
 		return err;

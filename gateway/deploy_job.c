@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/own.h"
+#include "gateway/wall.h"
 #include "proto/manifest_sheet.h"
 
 struct deploy_job *deploy_job_new(struct deployer *d)
@@ -35,26 +36,40 @@ void deploy_job_free(struct deploy_job *j)
 	free(j);
 }
 
+const char *deploy_mode_text(enum path_role role)
+{
+	static const char *const text[] = { "", "canary", "shadow" };
+	return text[role];
+}
+
+/* What the registry shall know of how it ended. */
+static void keep_outcome(struct deploy_job *j)
+{
+	struct registry *r = j->d->env.registry;
+	const char *reason = j->err == 0 ? "" : why_text(&j->why, j->err);
+	if (j->err == 0 && j->report)
+		(void)registry_function_report(r, j->name, j->revision, j->report, NULL);
+	if (j->role == PATH_ACTIVE)
+		(void)registry_function_state(r, j->name, j->err == 0 ? "active" : "failed", reason,
+					      NULL);
+	else if (j->err < 0)
+		(void)registry_rollout_end(r, j->name, reason, wall_ms(), NULL);
+}
+
 static void note_restored(struct deploy_job *j)
 {
 	struct deployer *d = j->d;
-	if (j->is_superseded)
+	if (j->is_superseded || d->stopping)
 		return; /* the row is somebody else's */
 	if (j->err == 0) {
 		LOG(LOG_INFO, "function restored", F_STR("function", j->name),
 		    F_U64("revision", j->revision), F_STR("from", j->is_cached ? "cache" : "wasm"),
 		    F_U64("compile_ms", j->compile_ms));
-		if (j->report)
-			(void)registry_function_report(d->env.registry, j->name, j->revision,
-						       j->report, NULL);
-	} else if (!d->stopping) {
+	} else {
 		LOG(LOG_ERR, "function cannot be restored", F_STR("function", j->name),
 		    F_STR("reason", why_text(&j->why, j->err)), F_ERR(j->err));
 	}
-	if (!d->stopping)
-		(void)registry_function_state(d->env.registry, j->name,
-					      j->err == 0 ? "active" : "failed",
-					      j->err == 0 ? "" : why_text(&j->why, j->err), NULL);
+	keep_outcome(j);
 }
 
 static void tell(struct deploy_job *j)
@@ -64,6 +79,8 @@ static void tell(struct deploy_job *j)
 	if (j->name[0] != '\0' && j->err < 0 &&
 	    asprintf(&named, "function \"%s\": %s", j->name, text) >= 0)
 		text = named;
+	static const char *const said[] = { "function deployed", "canary deployed",
+					    "shadow deployed", "another revision is active" };
 	json_t *sheet = j->err == 0 || j->err == -EPERM ? manifest_sheet(&j->manifest) : NULL;
 	json_t *report = j->report ? json_loads(j->report, JSON_ALLOW_NUL, NULL) : NULL;
 	const struct deploy_outcome o = {
@@ -85,10 +102,11 @@ static void tell(struct deploy_job *j)
 		LOG(LOG_NOTE, "function deployed again, unchanged", F_STR("function", j->name),
 		    F_U64("revision", j->revision));
 	else if (j->err == 0)
-		LOG(LOG_NOTE, "function deployed", F_STR("function", j->name),
-		    F_U64("revision", j->revision), F_STR("version", j->manifest.version),
-		    F_STR("key", j->key_id), F_U64("compile_ms", j->compile_ms));
-	else if (j->err != -EPERM)
+		LOG(LOG_NOTE, said[j->kind == DEPLOY_SWITCH ? 3 : j->role],
+		    F_STR("function", j->name), F_U64("revision", j->revision),
+		    F_STR("version", j->manifest.version), F_STR("key", j->key_id),
+		    F_U64("compile_ms", j->compile_ms));
+	else if (j->err != -EPERM && j->err != -ESTALE)
 		LOG(LOG_WARN, "deploy refused", F_STR("function", j->name), F_STR("reason", text),
 		    F_ERR(j->err));
 	j->done(j->arg, &o);
@@ -99,13 +117,13 @@ static void tell(struct deploy_job *j)
 void deploy_job_over(struct deploy_job *j, int err)
 {
 	struct deployer *d = j->d;
-	bool has_files = !j->is_restore && j->stage >= DEPLOY_KEEP;
+	bool has_files = j->kind == DEPLOY_UPLOAD && j->stage >= DEPLOY_KEEP;
 	j->err = err;
 	j->stage = DEPLOY_OVER;
 	TAILQ_REMOVE(&d->jobs, j, link);
 	if (has_files && err < 0)
 		deployer_forget(d, j->hash);
-	if (j->is_restore) {
+	if (j->kind == DEPLOY_RESTORE) {
 		note_restored(j);
 	} else {
 		d->uploads--;

@@ -23,10 +23,16 @@ struct deploy_job {
 	struct deployer *d;
 	TAILQ_ENTRY(deploy_job) link;
 	enum deploy_stage stage;
-	bool is_restore;    /* done is NULL then */
-	bool is_cached;     /* restore: the sealed code was good */
-	bool is_superseded; /* restore: the registry has another version by now, or none */
-	bool granted;
+	enum deploy_kind {
+		DEPLOY_UPLOAD,
+		DEPLOY_RESTORE, /* at start; done is NULL then */
+		DEPLOY_SWITCH,  /* to another revision of the registry's */
+	} kind;
+	bool is_cached;     /* not UPLOAD: the sealed code was good */
+	bool is_superseded; /* RESTORE: the registry has another version by now, or none */
+	bool granted, older;
+	enum path_role role;
+	unsigned percent;
 	bool is_unchanged; /* upload: this very module is the active version, and serves */
 	deploy_done *done;
 	void *arg;
@@ -73,10 +79,19 @@ struct deployer {
 
 struct deploy_job *deploy_job_new(struct deployer *d) MUST_USE; /* NULL: out of memory */
 void deploy_job_free(struct deploy_job *j);
-/* At its turn: finds the version before it. -EPERM: somebody has to grant what is new. */
+/* "canary" or "shadow", as the registry has it; "" for the active one. */
+const char *deploy_mode_text(enum path_role role);
+/* At its turn: finds the version before it. -EPERM: somebody has to grant what is new;
+ * -ESTALE: a newer one was active once. */
 int deploy_grant(struct deploy_job *j) MUST_USE;
 /* Does m ask for no more than `had` was granted, or than everyone gets? */
 bool deploy_is_granted(const struct manifest *m, const struct manifest *had);
+
+/* Puts it in line and starts it. */
+void deploy_begin(struct deploy_job *j);
+int deploy_name_refused(const char *name, struct why *why);
+/* arg: the deployer. A restore of what a row has. */
+int deploy_restore_row(void *arg, const struct registry_function *f);
 
 /* The only end of a job: tells who asked, or the log. Whoever calls it lets the next ones advance
  * afterwards, and touches j no more. */

@@ -51,8 +51,8 @@ static int check_upload(struct deploy_job *j, const struct deploy_env *env)
 }
 
 /* From the registry: sealed code, or else the module to compile again. */
-static int check_restore(struct deploy_job *j, const struct deploy_env *env,
-			 const struct seal_id *id)
+static int check_stored(struct deploy_job *j, const struct deploy_env *env,
+			const struct seal_id *id)
 {
 	const struct manifest_limits most = limits_most(env->config);
 	const struct span json = { (const uint8_t *)j->manifest_json, strlen(j->manifest_json) };
@@ -75,7 +75,7 @@ static int check_restore(struct deploy_job *j, const struct deploy_env *env,
 
 void deploy_check(struct deploy_job *j, const struct deploy_env *env, const struct seal_id *id)
 {
-	j->err = j->is_restore ? check_restore(j, env, id) : check_upload(j, env);
+	j->err = j->kind == DEPLOY_UPLOAD ? check_upload(j, env) : check_stored(j, env, id);
 	free(j->wasm);
 	j->wasm = NULL;
 }
@@ -83,7 +83,7 @@ void deploy_check(struct deploy_job *j, const struct deploy_env *env, const stru
 void deploy_keep(struct deploy_job *j, const struct deploy_env *env, const struct seal_id *id)
 {
 	struct span wasm;
-	if (!j->is_restore) {
+	if (j->kind == DEPLOY_UPLOAD) {
 		j->err = file_map(j->wasm_fd, env->config->module_bytes, &wasm, &j->why);
 		if (j->err == 0) {
 			j->err = store_put(env->store, j->hash, wasm, &j->why);

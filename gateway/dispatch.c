@@ -99,7 +99,7 @@ static struct flight *admit(struct dispatch *d, struct span name, const struct e
 	struct flight *f = NULL;
 	(void)pthread_mutex_lock(&d->lock);
 	const struct function *fn = function_find(&d->functions, name);
-	struct version *v = fn && !fn->removed ? fn->active : NULL;
+	struct version *v = fn && !fn->removed ? function_choose(fn, d->next_id) : NULL;
 	if (d->closed)
 		*ret_why = REFUSE_CLOSED;
 	else if (!v)

@@ -85,6 +85,8 @@ int dispatch_invoke(struct dispatch *d, const char *function, const struct event
 int dispatch_function_put(struct dispatch *d, const struct path_function *f, path_loaded *done,
 			  void *arg, struct why *why) MUST_USE;
 int dispatch_function_remove(struct dispatch *d, const char *name);
+int dispatch_candidate_remove(struct dispatch *d, const char *name);
+void dispatch_on_rollout_end(struct dispatch *d, path_rollout_end *ended, void *arg);
 
 void dispatch_status(struct dispatch *d, struct dispatch_status *ret);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Inside the dispatcher: dispatch.c (the way in), answers.c (the way out), recovery.c (load, death,
- * time). Not for others.
+ * time), candidates.c (versions on trial). Not for others.
  *
  * Locks, in this order: send_lock (the socket towards the sandbox, and with it the order of what it
  * is told), lock (functions, flights, counters that are not atomic), post_lock. Nothing blocks while
@@ -82,6 +82,8 @@ struct dispatch {
 	unsigned down_ticks;
 	uint64_t ticked_answers;
 	unsigned closing;
+	path_rollout_end *rollout_ended; /* or NULL */
+	void *rollout_arg;
 };
 
 uint64_t now_ns(void);
@@ -104,6 +106,15 @@ void *dispatch_results(void *d); /* the results thread */
 /* Ends a flight (ENDING) that got no result. reason: a constant, or copied before this returns. */
 void dispatch_fail(struct dispatch *d, struct flight *f, const char *reason);
 void dispatch_on_result_post(struct dispatch *d, struct post *p);
+
+/* candidates.c */
+REQUIRES(lock) void candidate_loaded(struct version *v);
+/* An event ended: counted when there is something to compare. */
+void candidate_count(struct version *v, bool failed, uint64_t deadline_ns);
+/* After a death: takes the candidates' flights out of the list of those in flight. */
+REQUIRES(lock) void candidates_blame(struct dispatch *d, struct flight **list);
+/* Ends those that do worse. Loop thread. */
+void candidates_judge(struct dispatch *d);
 
 /* recovery.c */
 void dispatch_on_posts(uv_async_t *async);

@@ -241,6 +241,11 @@ static int make_room(struct flight *f, const struct event *e, size_t packet_byte
 	return 0;
 }
 
+void flight_retarget(struct flight *f, uint32_t function)
+{
+	ipc_invoke_retarget(&f->packet, f->id, function);
+}
+
 int flight_encode(struct flight *f, uint32_t function, const struct event *e)
 {
 	uint8_t usual[2048];

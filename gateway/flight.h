@@ -75,6 +75,9 @@ struct flight *flight_unhash(struct flight_pool *p, uint64_t id);
  * -ENOMEM, or the errno of memfd_create. */
 int flight_encode(struct flight *f, uint32_t function, const struct event *e) MUST_USE;
 
+/* The same event for another version. */
+void flight_retarget(struct flight *f, uint32_t function);
+
 /* A queue of flights. */
 struct flight_queue {
 	struct flight *first, **last;

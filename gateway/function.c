@@ -102,6 +102,8 @@ int function_add_version(struct function_table *t, const struct path_function *f
 	v->revision = f->revision;
 	v->limits = f->limits;
 	v->is_reactor = f->is_reactor;
+	v->role = f->role;
+	v->percent = f->percent;
 	v->so_fd = fcntl(f->so_fd, F_DUPFD_CLOEXEC, 0);
 	int err = v->so_fd < 0 ? why_set(why, -errno, "the shared object's descriptor: %s",
 					 strerrordesc_np(errno))
@@ -148,6 +150,8 @@ void version_free(struct function_table *t, struct version *v)
 	*at = v->next;
 	if (fn->active == v)
 		fn->active = NULL;
+	if (fn->candidate == v)
+		fn->candidate = NULL;
 	(void)close(v->so_fd);
 	free(v->publish);
 	free(v);
@@ -169,6 +173,15 @@ void function_table_fini(struct function_table *t)
 			version_free(t, fn->versions);
 		} while (!last);
 	}
+}
+
+struct version *function_choose(const struct function *f, uint64_t event)
+{
+	struct version *c = f->candidate;
+	if (c && c->role == PATH_CANARY && c->state == VERSION_LOADED &&
+	    rollout_picks(event, c->percent))
+		return c;
+	return f->active;
 }
 
 bool version_may_publish(const struct version *v, struct span topic)

@@ -15,6 +15,7 @@
 #include "base/why.h"
 #include "gateway/flight.h"
 #include "gateway/path.h"
+#include "gateway/rollout.h"
 #include "triggers/limiter.h"
 
 enum { FUNCTION_BUCKETS = 64, REASON_BYTES = 256, FUNCTION_WINDOW = 128 };
@@ -38,6 +39,11 @@ struct version {
 	struct span *publish; /* granted filters; one allocation with their text */
 	size_t npublish;
 	bool is_reactor;
+	enum path_role role;
+	unsigned percent;             /* of the events, when it is a candidate */
+	struct rollout_tally tally;   /* while a candidate runs beside it, or it is one */
+	struct rollout_counts before; /* a candidate: the active version's, when it began */
+	atomic_uint deaths;           /* a candidate: of the sandbox, in a row, while it ran */
 	enum version_state {
 		VERSION_UNSENT,
 		VERSION_LOADING,
@@ -60,6 +66,7 @@ struct function {
 	struct function *next; /* in its bucket */
 	struct version *versions;
 	struct version *active; /* takes new events; may still be loading after a crash */
+	struct version *_Atomic candidate; /* takes some of them, or copies; loaded once, or NULL */
 	bool quarantined, removed;
 	bool told;                 /* its quarantine stands in the log */
 	char reason[REASON_BYTES]; /* why it is quarantined, or its active version failed */
@@ -91,6 +98,9 @@ int function_add_version(struct function_table *t, const struct path_function *f
 /* Frees it, and its function with the last one; only when nothing refers to it. */
 void version_free(struct function_table *t, struct version *v);
 void function_table_fini(struct function_table *t);
+
+/* Who runs the event with this number; NULL: nobody yet. */
+struct version *function_choose(const struct function *f, uint64_t event);
 
 /* Is a topic covered by what was granted? */
 bool version_may_publish(const struct version *v, struct span topic);

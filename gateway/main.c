@@ -171,6 +171,22 @@ static bool serves(void *arg, const char *name)
 	return active;
 }
 
+static int unload_candidate(void *arg, const char *name)
+{
+	struct gateway *g = arg;
+	return path_candidate_remove(g->path, name);
+}
+
+/* The dispatcher has logged it. */
+static void on_rollout_end(void *arg, const char *function, unsigned revision, const char *reason)
+{
+	struct gateway *g = arg;
+	struct why why = { 0 };
+	if (registry_rollout_end(g->registry, function, reason, wall_ms(), &why) < 0)
+		LOG(LOG_ERR, "the end of a candidate cannot be stored", F_STR("function", function),
+		    F_U64("revision", revision), F_STR("reason", why.text));
+}
+
 static int functions_restore(struct gateway *g, struct why *why)
 {
 	const struct deploy_env env = {
@@ -181,9 +197,11 @@ static int functions_restore(struct gateway *g, struct why *why)
 		.store = g->store,
 		.load = load,
 		.unload = unload,
+		.unload_candidate = unload_candidate,
 		.serves = serves,
 		.load_arg = g,
 	};
+	path_on_rollout_end(g->path, on_rollout_end, g);
 	int err = deployer_new(&env, &g->deployer, why);
 	return err < 0 ? err : deployer_restore(g->deployer, why);
 }

@@ -59,8 +59,8 @@ static void unbound(struct path_broker *b, const struct event *e)
 		    F_U64_SOME("not_logged", held_back));
 }
 
-static void on_event(void *arg, const struct event *e, const uint32_t *routes, unsigned nroutes,
-		     bool more_at_hand)
+static int on_event(void *arg, const struct event *e, const uint32_t *routes, unsigned nroutes,
+		    bool more_at_hand)
 {
 	struct path_broker *b = arg;
 	struct binding *room[MATCHES_USUAL];
@@ -75,6 +75,7 @@ static void on_event(void *arg, const struct event *e, const uint32_t *routes, u
 		dispatch_event(b->path->dispatch, e, found, n, &b->path->seat);
 	for (unsigned i = 0; i < n; i++)
 		binding_unref(found[i]);
+	return 0;
 }
 
 static int on_before_sleep(void *arg)
@@ -114,7 +115,9 @@ static int broker_open(struct path *p, struct path_broker *b, const struct confi
 		.outbox_messages = p->config->queue_events,
 		.outbox_bytes = p->config->queue_bytes,
 	};
-	const struct trigger_sink sink = { on_event, on_before_sleep, on_ready, b };
+	const struct trigger_sink sink = {
+		.event = on_event, .before_sleep = on_before_sleep, .ready = on_ready, .arg = b
+	};
 	b->path = p;
 	b->config = c;
 	b->table = binding_table_new();
@@ -227,6 +230,16 @@ int path_function_put(struct path *p, const struct path_function *f, path_loaded
 int path_function_remove(struct path *p, const char *name)
 {
 	return dispatch_function_remove(p->dispatch, name);
+}
+
+int path_candidate_remove(struct path *p, const char *name)
+{
+	return dispatch_candidate_remove(p->dispatch, name);
+}
+
+void path_on_rollout_end(struct path *p, path_rollout_end *ended, void *arg)
+{
+	dispatch_on_rollout_end(p->dispatch, ended, arg);
 }
 
 int path_invoke(struct path *p, const char *function, const struct event *e, path_result *done,

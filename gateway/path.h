@@ -27,6 +27,12 @@ int path_new(const struct config *config, uv_loop_t *loop, struct path **ret_pat
 /* Stops taking events, waits up to 2 s for those in flight, stops the sandbox. NULL is fine. */
 void path_free(struct path *p);
 
+enum path_role {
+	PATH_ACTIVE, /* gets the events */
+	PATH_CANARY, /* gets some of them instead of the active one */
+	PATH_SHADOW, /* gets copies of some, and what it does with them is compared and thrown away */
+};
+
 struct path_function {
 	const char *name; /* unique; a second put replaces the first without losing an event */
 	unsigned revision;
@@ -35,6 +41,8 @@ struct path_function {
 	const char *const *publish; /* granted topic filters */
 	size_t npublish;
 	bool is_reactor;
+	enum path_role role;
+	unsigned percent; /* CANARY, SHADOW: of the events, 1..100 */
 };
 
 /* err 0: the sandbox has loaded it and new events go to it. Called once, later, never inside the
@@ -44,6 +52,12 @@ int path_function_put(struct path *p, const struct path_function *f, path_loaded
 		      struct why *why) MUST_USE;
 /* -E_UNKNOWN. Events in flight end as they will. */
 int path_function_remove(struct path *p, const char *name);
+/* The same for its candidate (CANARY, SHADOW) alone. */
+int path_candidate_remove(struct path *p, const char *name);
+/* A candidate did worse than the active version and gets no more events. */
+typedef void path_rollout_end(void *arg, const char *function, unsigned revision,
+			      const char *reason);
+void path_on_rollout_end(struct path *p, path_rollout_end *ended, void *arg);
 
 struct path_binding {
 	uint64_t id;          /* the registry's */

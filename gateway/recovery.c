@@ -168,7 +168,7 @@ int dispatch_function_put(struct dispatch *d, const struct path_function *f, pat
 		v->done = done;
 		v->done_arg = arg;
 		v->function->removed = false;
-		if (!v->function->active)
+		if (!v->function->active && v->role == PATH_ACTIVE)
 			v->function->active = v; /* its events wait until it is loaded */
 	}
 	(void)pthread_mutex_unlock(&d->lock);
@@ -185,7 +185,7 @@ int dispatch_function_remove(struct dispatch *d, const char *name)
 	bool known = f && !f->removed;
 	if (known) {
 		f->removed = true;
-		f->active = NULL;
+		f->active = f->candidate = NULL;
 		for (struct version *v = f->versions; v; v = v->next)
 			v->retiring = true;
 	}
@@ -227,6 +227,10 @@ REQUIRES(lock) static void activate(struct version *v)
 	struct function *f = v->function;
 	v->state = VERSION_LOADED;
 	v->load_deaths = 0;
+	if (v->role != PATH_ACTIVE) {
+		candidate_loaded(v);
+		return;
+	}
 	if (f->removed || (f->active && f->active->handle > v->handle)) {
 		v->retiring = true;
 		return;
@@ -235,6 +239,8 @@ REQUIRES(lock) static void activate(struct version *v)
 	f->active = v;
 	for (struct version *old = f->versions; old; old = old->next)
 		old->retiring |= old->handle < v->handle;
+	if (f->candidate && f->candidate->retiring)
+		f->candidate = NULL;
 	if (fresh) { /* a deploy, not a restart: it starts with a clean slate */
 		f->quarantined = f->suspect = f->told = false;
 		f->reason[0] = '\0';
@@ -446,6 +452,7 @@ void dispatch_on_died(void *arg, const char *how)
 	gate_answered(&d->gate, d->owed);
 	d->owed = 0;
 	struct flight *list = take_sent(d);
+	candidates_blame(d, &list);
 	judge_functions(list, how);
 	struct flight *lost = retry(d, list);
 	struct version *killer = NULL;
@@ -472,6 +479,7 @@ void dispatch_on_died(void *arg, const char *how)
 				   : "the sandbox died while it ran, also when it was tried again");
 	}
 	clear_quarantined(d);
+	candidates_judge(d);
 }
 
 /* ---- time ---- */
@@ -526,6 +534,7 @@ void dispatch_on_tick(uv_timer_t *t)
 	d->down_ticks = up && gate_is_down(&d->gate) ? d->down_ticks + 1 : 0;
 	if (d->down_ticks > DOWN_TICKS_MAX)
 		sandbox_peer_kill(d->peer, "it closed its socket");
+	candidates_judge(d);
 	send_loads(d);
 	dispatch_pump(d);
 	uint64_t answers = atomic_load(&d->answers);

@@ -221,6 +221,16 @@ bool ipc_put_invoke(struct wr *w, const struct ipc_invoke *m)
 	PUT(INVOKE, m->payload_fd_bytes > 0 ? 1 : 0, invoke_fields, &copy);
 }
 
+void ipc_invoke_retarget(struct wr *w, uint64_t event, uint32_t function)
+{
+	/* invoke_fields: the event comes first, the function behind its deadline. */
+	enum { EVENT = 4, FUNCTION = EVENT + 8 + 8 };
+	struct wr at = wr_into(w->buf + EVENT, 8);
+	wr_u64(&at, event);
+	at = wr_into(w->buf + FUNCTION, 4);
+	wr_u32(&at, function);
+}
+
 bool ipc_put_result(struct wr *w, const struct ipc_result *m)
 {
 	struct ipc_result copy = *m;

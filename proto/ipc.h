@@ -111,6 +111,8 @@ bool ipc_put_hello(struct wr *w, const struct ipc_hello *m);
 bool ipc_put_load(struct wr *w, const struct ipc_load *m);
 bool ipc_put_loaded(struct wr *w, const struct ipc_loaded *m);
 bool ipc_put_unload(struct wr *w, uint32_t function);
+/* Another event number and function in an INVOKE that ipc_put_invoke wrote. */
+void ipc_invoke_retarget(struct wr *w, uint64_t event, uint32_t function);
 bool ipc_put_invoke(struct wr *w, const struct ipc_invoke *m);
 bool ipc_put_result(struct wr *w, const struct ipc_result *m);
 bool ipc_put_cancel(struct wr *w, uint64_t event);

@@ -22,6 +22,8 @@ struct bench {
 	int load_err;
 	bool load_never;
 	unsigned loads, unloads, loaded_revision;
+	enum path_role loaded_role;
+	unsigned loaded_percent;
 	uint64_t loaded_memory_bytes;
 	char loaded_code[64];
 	path_loaded *done;
@@ -56,6 +58,8 @@ static int fake_load(void *arg, const struct path_function *f, path_loaded *done
 	b->loaded_code[n] = '\0';
 	b->loads++;
 	b->loaded_revision = f->revision;
+	b->loaded_role = f->role;
+	b->loaded_percent = f->percent;
 	b->loaded_memory_bytes = f->limits.memory_bytes;
 	assert_null(b->done); /* one at a time is all that these tests need */
 	b->done = done;
@@ -89,6 +93,7 @@ static inline void bench_open(struct bench *b)
 					.store = b->store,
 					.load = fake_load,
 					.unload = fake_unload,
+					.unload_candidate = fake_unload,
 					.load_arg = b };
 	if (deployer_new(&env, &b->deployer, &why) != 0)
 		fail_msg("%s", why.text);
