@@ -6,9 +6,9 @@ kernels_cc = $(Q)$(CC) -O3 -std=gnu17 -I. -Wall -Wextra -MMD -MP
 kernels_wasm := scalar default simd
 kernels_flags_native :=
 kernels_flags_host := -march=native -ffp-contract=off
-kernels_flags_scalar := --target=wasm32-wasi -fno-unroll-loops
+kernels_flags_scalar := --target=wasm32-wasi -mllvm -unroll-runtime=0 -mllvm -unroll-allow-partial=0
 kernels_flags_default := --target=wasm32-wasi
-kernels_flags_simd := --target=wasm32-wasi -fno-unroll-loops -msimd128
+kernels_flags_simd := --target=wasm32-wasi -mllvm -unroll-runtime=0 -mllvm -unroll-allow-partial=0 -msimd128
 
 .PHONY: bench-kernels kernels-wasm
 bench-kernels: $(B)/penstock $(B)/penstock-aot $(B)/penstock-sandbox kernels-wasm $(kernels_dir)/host $(kernels_dir)/sealed ## thirty kernels beside native C and node (KERNELS_ROUNDS=3 KERNELS='gemm fft' BENCH_QUICK=1)

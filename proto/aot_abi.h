@@ -23,11 +23,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AOT_ABI_VERSION   1
+#define AOT_ABI_VERSION   2
 #define AOT_MODULE_SYMBOL "penstock_module"
 
 #define AOT_PAGE_BYTES 65536u
 #define AOT_PAGES_MAX  65536u
+/* A memory has AOT_PAGES_MAX only if that is its minimum: none grows beyond this. So the last 64 KiB
+ * that an i32 can name are out of bounds in all others (sandbox/compiler/rebase.c relies on it). */
+#define AOT_PAGES_GROWN_MAX 65535u
 /* Address space reserved for a memory: 4 GiB that an i32 can name + what a static offset below
  * AOT_GUARD_BYTES and an access of up to 16 bytes can add. A static offset at or beyond
  * AOT_GUARD_BYTES gets an explicit check (DESIGN.md, "Memory"). */

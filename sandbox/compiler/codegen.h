@@ -133,6 +133,9 @@ void widths_keep(struct gen *g);
 /* stack.c: after all passes. */
 void stack_checks(struct gen *g);
 
+/* rebase.c: between simplification and vectorisation. */
+void rebase_run(struct gen *g);
+
 /* passes.c */
 int passes_run(struct gen *g, struct why *why) MUST_USE;
 /* Marks functions that the optimiser would take too long for. */

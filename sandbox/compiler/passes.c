@@ -107,7 +107,10 @@ int passes_run(struct gen *g, struct why *why)
 	 * generator never ends on some operations on constant vectors, which it is not used to see. */
 	static const char early_0[] = "function(instsimplify)";
 	static const char early[] = "function(early-cse,sccp,simplifycfg,early-cse)";
-	static const char *const pipeline[] = { NULL, "default<O1>", "default<O2>", "default<O3>" };
+	/* LLVM's two halves of link-time optimisation: up to where loops are simple, and the rest. */
+	static const char *const simplify[] = { NULL, "thinlto-pre-link<O1>",
+						"thinlto-pre-link<O2>", "thinlto-pre-link<O3>" };
+	static const char *const pipeline[] = { NULL, "thinlto<O1>", "thinlto<O2>", "thinlto<O3>" };
 	int opt = g->opt;
 	ENSURE(opt >= 0 && opt < (int)ARRAY_LEN(pipeline));
 	int rc = 0;
@@ -117,6 +120,10 @@ int passes_run(struct gen *g, struct why *why)
 	if (rc == 0)
 		rc = run(g, opt > 0 ? early : early_0, why);
 	keep_traps(g);
+	if (rc == 0 && opt > 0)
+		rc = run(g, simplify[opt], why);
+	if (rc == 0 && opt > 0)
+		rebase_run(g);
 	if (rc == 0 && opt > 0)
 		rc = run(g, pipeline[opt], why);
 	if (rc < 0)

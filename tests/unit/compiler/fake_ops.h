@@ -61,7 +61,7 @@ static uint32_t op_memory_grow(struct aot_instance *self, uint32_t pages)
 {
 	struct aot_memory *m = self->memory;
 	uint64_t old = m->bytes / AOT_PAGE_BYTES;
-	if (old + pages > m->max_pages || old + pages > 256)
+	if (old + pages > m->max_pages || (old > 0 && old + pages > 256))
 		return UINT32_MAX;
 	m->bytes += (uint64_t)pages * AOT_PAGE_BYTES;
 	ENSURE(mprotect(m->base, m->bytes, PROT_READ | PROT_WRITE) == 0);
