@@ -92,7 +92,11 @@ static unsigned collect(const struct flight *f, const struct ipc_result *m, stru
 	unsigned n = 0;
 	uint8_t hops = (uint8_t)(f->hops + 1); /* below DISPATCH_HOPS_MAX, or it had been refused */
 	while (n < m->neffects && ipc_effect_next(&list, &e)) {
-		struct trigger_message msg = { e.topic, e.payload, e.qos, e.retain, hops };
+		struct trigger_message msg = { .topic = e.topic,
+					       .payload = e.payload,
+					       .qos = e.qos,
+					       .retain = e.retain,
+					       .hops = hops };
 		if (e.topic.len == 0) {
 			msg.topic = own;
 			msg.qos = e.qos > b->publish_qos ? e.qos : b->publish_qos;
@@ -101,8 +105,11 @@ static unsigned collect(const struct flight *f, const struct ipc_result *m, stru
 		ret[n++] = msg;
 	}
 	if (m->reply.len > 0 && b->publish.len > 0)
-		ret[n++] =
-			(struct trigger_message){ own, m->reply, b->publish_qos, b->retain, hops };
+		ret[n++] = (struct trigger_message){ .topic = own,
+						     .payload = m->reply,
+						     .qos = b->publish_qos,
+						     .retain = b->retain,
+						     .hops = hops };
 	return n;
 }
 

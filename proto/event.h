@@ -7,6 +7,12 @@
 
 #include "base/rd.h"
 
+enum event_inbound {
+	EVENT_INBOUND_NONE,
+	EVENT_INBOUND_KEEP, /* until PUBREL: a further PUBLISH with it is the same */
+	EVENT_INBOUND_DROP, /* PUBREL came: it is free */
+};
+
 struct event_attr { /* beyond the fields of struct event: MQTT 5 user properties, a caller's own */
 	struct span name, value;
 };
@@ -21,6 +27,8 @@ struct event {
 	struct span payload;
 	struct span content_type; /* may be empty */
 	uint8_t qos, retain, dup;
+	uint16_t packet; /* QoS 1, 2: MQTT packet identifier; 0 = none */
+	uint8_t inbound; /* QoS 2: enum event_inbound, what becomes of it with the event */
 	uint8_t hops; /* functions whose messages led to it, one after the other, as far as known */
 	uint32_t nattrs;
 	const struct event_attr *attrs;

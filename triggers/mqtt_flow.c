@@ -232,11 +232,11 @@ static struct mqtt_out *copy_of(const struct trigger_message *msg)
 
 static struct trigger_message message_of(const struct mqtt_out *out)
 {
-	return (struct trigger_message){ { (uint8_t *)out->topic, strlen(out->topic) },
-					 { out->payload, out->payload_len },
-					 out->qos,
-					 out->retain,
-					 out->hops };
+	return (struct trigger_message){ .topic = { (uint8_t *)out->topic, strlen(out->topic) },
+					 .payload = { out->payload, out->payload_len },
+					 .qos = out->qos,
+					 .retain = out->retain,
+					 .hops = out->hops };
 }
 
 static void free_copies(struct mqtt_out *list)

@@ -21,16 +21,31 @@ struct trigger;
 
 enum { TRIGGER_ROUTES_MAX = 64 }; /* that one delivery can name */
 
+struct trigger_mark { /* a point in the owner's journal (gateway/journal.h); the owner's */
+	uint64_t seq, power;
+};
+
 struct trigger_sink {
 	/* e and what it points to are borrowed for the call. nroutes 0: the trigger cannot tell by
 	 * which routes it came, so every route that matches e->topic is meant. more: the next event is
-	 * at hand already, so what this one starts may wait for it, or for before_sleep. */
-	void (*event)(void *arg, const struct event *e, const uint32_t *routes, unsigned nroutes,
-		      bool more);
+	 * at hand already, so what this one starts may wait for it, or for before_sleep. Not 0: it
+	 * could not be stored; its source is not to be told that we have it. */
+	int (*event)(void *arg, const struct event *e, const uint32_t *routes, unsigned nroutes,
+		     bool more);
 	/* For a receiving thread that can look after a further descriptor (struct nodelay_watch in
 	 * triggers/nodelay.h has the rules); may be NULL. arg as above. */
 	int (*before_sleep)(void *arg);
 	void (*ready)(void *arg);
+	/* Acknowledgements. mark: what has to be durable before all that the sink was given so far may
+	 * be acknowledged; settled: is it? Both NULL: at once. */
+	struct trigger_mark (*mark)(void *arg);
+	bool (*settled)(void *arg, struct trigger_mark mark);
+	/* Of messages sent with a token: the far side has it (refused NULL), or refuses it for good;
+	 * QoS 2: it has received it, and is told so when a mark taken after this is settled. */
+	void (*acknowledged)(void *arg, uint64_t token, const char *refused);
+	void (*received)(void *arg, uint64_t token);
+	void (*writable)(void *arg);     /* send may work again */
+	void (*session_lost)(void *arg); /* before writable: it knows nothing of what was sent */
 	void *arg;
 };
 
@@ -38,6 +53,11 @@ struct trigger_message { /* what goes out */
 	struct span topic, payload;
 	uint8_t qos, retain;
 	uint8_t hops; /* struct event's, of whoever receives it */
+	/* For send: */
+	uint64_t token;  /* not 0: acknowledged() names it */
+	uint16_t packet; /* QoS 2: from reserve, or of an earlier run */
+	const char *id,
+		*source; /* NUL-terminated; the effect's CloudEvents id and source, or NULL */
 };
 
 struct trigger_status {
@@ -60,6 +80,13 @@ struct trigger_ops {
 	/* Sends or queues copies of n messages, in this order: all, or none. -E_LIMIT: there is no
 	 * room for them (counted and logged here); -E_INVALID. */
 	int (*publish)(struct trigger *t, const struct trigger_message *m, unsigned n);
+	/* Sends m, whose token is not 0, or says -EAGAIN: not now, writable() will be called. Other
+	 * errors: never. m is borrowed for the call. May be NULL, as the next two. */
+	int (*send)(struct trigger *t, const struct trigger_message *m);
+	/* A packet identifier for a QoS 2 message that will be sent later, or 0. Given back by
+	 * unreserve, or by its acknowledgement. */
+	uint16_t (*reserve)(struct trigger *t);
+	void (*unreserve)(struct trigger *t, uint16_t packet);
 	void (*status)(struct trigger *t, struct trigger_status *ret);
 	void (*start)(struct trigger *t);
 	/* No call of the sink begins or runs after this has returned. */

@@ -84,14 +84,15 @@ static void finish(struct broker *b)
 	(void)close(b->listener);
 }
 
-static void on_event(void *arg, const struct event *e, const uint32_t *routes, unsigned nroutes,
-		     bool more)
+static int on_event(void *arg, const struct event *e, const uint32_t *routes, unsigned nroutes,
+		    bool more)
 {
 	(void)arg;
 	(void)e;
 	(void)routes;
 	(void)nroutes;
 	(void)more;
+	return 0;
 }
 
 static struct trigger *client(unsigned port, char url[64])
