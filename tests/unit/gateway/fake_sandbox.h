@@ -4,6 +4,7 @@
  * what the payload of an event says:
  *	reply TEXT | emit TOPIC TEXT | fail | trap | large | slow MS | silent
  *	die | die-once FILE (dies if FILE can be made) | junk | badfd | hello | log TEXT
+ *	only NAME@REVISION COMMAND (others reply the name of theirs)
  */
 #ifndef TESTS_FAKE_SANDBOX_H
 #define TESTS_FAKE_SANDBOX_H
@@ -56,6 +57,23 @@ static const char *fake_rest(const char *text, const char *command)
 static struct span fake_span(const char *s)
 {
 	return (struct span){ (const uint8_t *)s, strlen(s) };
+}
+
+/* By handle, as LOAD told them. */
+enum { FAKE_NAMES = 64 };
+static char fake_names[FAKE_NAMES][96];
+
+/* "only f@2 fail": what the function of this handle has to do. */
+static const char *fake_own(uint32_t handle, const char *text)
+{
+	static char reply[112];
+	const char *rest = fake_rest(text, "only"), *name = fake_names[handle % FAKE_NAMES];
+	if (!rest)
+		return text;
+	if (strncmp(rest, name, strlen(name)) == 0)
+		return rest + strlen(name) + 1;
+	(void)snprintf(reply, sizeof(reply), "reply %s", name);
+	return reply;
 }
 
 /* The commands that end this process or its manners. False: none of them. */
@@ -139,7 +157,7 @@ static void fake_invoke(struct ipc_invoke *m, int fd)
 	if (n)
 		memcpy(text, payload.at, n);
 	text[n] = '\0';
-	fake_answer(m, text);
+	fake_answer(m, fake_own(m->function, text));
 	if (map)
 		(void)munmap((void *)map, m->payload_fd_bytes);
 }
@@ -149,6 +167,8 @@ static void fake_loaded(const struct ipc_load *m)
 	uint8_t packet[512];
 	struct wr w = wr_into(packet, sizeof(packet));
 	struct ipc_loaded l = { .function = m->function };
+	(void)snprintf(fake_names[m->function % FAKE_NAMES], sizeof(fake_names[0]), "%.*s",
+		       (int)m->name.len, (const char *)m->name.at);
 	if (m->name.len >= 6 && memcmp(m->name.at, "killer", 6) == 0)
 		(void)raise(SIGKILL);
 	if (m->name.len >= 3 && memcmp(m->name.at, "bad", 3) == 0) {
