@@ -135,6 +135,11 @@ void stack_checks(struct gen *g);
 
 /* rebase.c: between simplification and vectorisation. */
 void rebase_run(struct gen *g);
+/* Whether no memory that the module can have takes all that an i32 can name. */
+bool rebase_memory_is_smaller(const struct wasm_module *m);
+
+/* reroll.c: loops that the producer unrolled; after keep_traps(), before the optimiser. */
+void reroll_run(struct gen *g);
 
 /* passes.c */
 int passes_run(struct gen *g, struct why *why) MUST_USE;

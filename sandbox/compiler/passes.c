@@ -121,6 +121,8 @@ int passes_run(struct gen *g, struct why *why)
 		rc = run(g, opt > 0 ? early : early_0, why);
 	keep_traps(g);
 	if (rc == 0 && opt > 0)
+		reroll_run(g);
+	if (rc == 0 && opt > 0)
 		rc = run(g, simplify[opt], why);
 	if (rc == 0 && opt > 0)
 		rebase_run(g);

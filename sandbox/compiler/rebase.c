@@ -259,8 +259,7 @@ static bool is_root(LLVMBasicBlockRef block)
 	return !edge || !is_only_way(edge, LLVMGetInstructionParent(LLVMGetUser(edge)));
 }
 
-/* Whether no memory that the module can have takes all that an i32 can name. */
-static bool memory_is_smaller(const struct wasm_module *m)
+bool rebase_memory_is_smaller(const struct wasm_module *m)
 {
 	uint32_t most = m->nimported_memories ? m->memory.max : m->memory.min;
 	return m->nmemories && most <= AOT_PAGES_GROWN_MAX;
@@ -268,7 +267,7 @@ static bool memory_is_smaller(const struct wasm_module *m)
 
 void rebase_run(struct gen *g)
 {
-	if (g->o->bounds_check || !memory_is_smaller(g->m))
+	if (g->o->bounds_check || !rebase_memory_is_smaller(g->m))
 		return;
 	struct rebase *r = gen_alloc(1, sizeof(*r));
 	r->g = g;
