@@ -134,9 +134,10 @@ function trap(e) {
 }
 
 function memorySum(memory) {
-	let sum = memory.buffer.byteLength
-	for (const word of new Int32Array(memory.buffer))
-		sum = Math.imul(sum ^ word, 0x01000193) ^ sum >>> 15
+	const words = new Int32Array(memory.buffer)
+	let sum = memory.buffer.byteLength | 0
+	for (let i = 0; i < words.length; i++)
+		sum = sum + Math.imul(words[i], i << 1 | 1) | 0
 	return hex(sum >>> 0, 8)
 }
 
@@ -178,7 +179,7 @@ function run(file) {
 		for (let i = 0; i < (f.params.length ? 3 : 1); i++)
 			call(f, adapt)
 	}
-	writeFileSync(file.replace(/wasm$/, 'want'), out.join('\n') + '\n')
+	writeFileSync(file.replace(/wasm$/, 'want'), out.map(line => line + '\n').join(''))
 }
 
 for (const file of process.argv.slice(2)) {

@@ -176,10 +176,10 @@ static const char *trap_word(enum aot_trap trap)
 static uint32_t memory_sum(const struct aot_memory *m)
 {
 	uint32_t sum = (uint32_t)m->bytes;
-	for (uint64_t i = 0; i < m->bytes; i += sizeof(uint32_t)) {
+	for (uint32_t i = 0; i < m->bytes / sizeof(uint32_t); i++) {
 		uint32_t word;
-		memcpy(&word, m->base + i, sizeof(word));
-		sum = ((sum ^ word) * UINT32_C(0x01000193)) ^ (sum >> 15);
+		memcpy(&word, m->base + i * sizeof(word), sizeof(word));
+		sum += word * (i << 1 | 1);
 	}
 	return sum;
 }

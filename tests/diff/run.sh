@@ -1,20 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Differential test: random valid modules, their exports called by node and by us, everything visible compared: results,
-# kinds of traps, log calls, the memory after each call. (make fuzz-diff calls it.)
+# Differential test: random programs, run by node and by us, everything visible compared. (make fuzz-diff calls it.)
 #   tests/diff/run.sh [N [SEED [FIRST]]]    modules FIRST..FIRST+N-1 of that seed; default 1000 1 1
-#   tests/diff/run.sh FILE.wasm...          these modules again
-#   B   build directory (default build)
-# Every module is run at --opt 2 with a guarded memory, every fifth also at --opt 0, the one after it also with checks.
-# An optimised load that turns out to be useless may lose its trap (sandbox/compiler/keep.c). That alone is no difference:
-# where node traps at memory and we go on, code with checks, which cannot lose them, has to agree with node in everything,
-# and the module is counted as skipped, and kept.
-# A difference leaves the module, node's .want and our .got in $B/diff/kept.
+#   tests/diff/run.sh FILE.wasm...          these modules again, in every mode
+#   B       build directory (default build)
+#   CSMITH  after how many modules comes a C program by csmith (default 250; 0: none; csmith.sh)
+# Every module is run at --opt 2 with a guarded memory; MODES says which ones again in another way. Compared are results,
+# kinds of traps, log calls, and the memory after each call. A run that was stopped goes on where it was, with the same
+# numbers and the same compiler. What differs is kept in $B/diff/kept: the module, node's .want and our .got.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 B=${B:-build}
-CHUNK=40 NODE_SECONDS=120
-passed=0 failed=0 skipped=0
+CHUNK=96 NODE_SECONDS=240
+# Modules whose number modulo the second is the third.
+MODES=('--opt 0|10|0' '--bounds check|10|1' '--opt 3|40|6' '--opt 1|40|26')
+passed=0 failed=0 skipped=0 begun=$SECONDS
 features=(--enable-simd --enable-bulk-memory --enable-sign-ext --enable-nontrapping-float-to-int --enable-multivalue
 	--enable-mutable-globals) # not reference types: binaryen 108 makes types that others reject
 
@@ -39,53 +39,27 @@ make_module() {
 	skip "$1" "cannot be made: $(tail -n 1 "$m.log")"
 }
 
-# keep FILE: its three files; sets `kept`
-keep() {
-	local f
-	kept=$dir/kept/${seed:+$seed-}$(basename "$1")
-	[ "$1" = "$kept" ] || for f in wasm want got; do cp "$1.$f" "$kept.$f"; done
-}
-
 # difference FILE.wasm [OPTION...]
 difference() {
-	local m=${1%.wasm}
-	keep "$m"
+	local m=${1%.wasm} f
+	kept=$dir/kept/${seed:+$seed-}$(basename "$m")
+	[ "$m" = "$kept" ] || for f in wasm want got; do cp "$m.$f" "$kept.$f"; done
 	echo "DIFFERENCE in module $(basename "$m")${seed:+ of seed $seed} (compiled with: ${*:2})"
 	diff --label node --label penstock -U 3 "$m.want" "$m.got" | head -n 30 | sed 's/^/    /'
-	echo "  the module: $kept.wasm; to repeat: B=$B tests/diff/run.sh $kept.wasm"
+	echo "  the module: $kept.wasm; to repeat: B=$B tests/diff/run.sh $kept.wasm; to make it smaller: B=$B tests/diff/reduce.sh $kept.wasm ${*:2}"
 }
 
-# lost_only FILE.wasm: in all calls that differ node traps at memory; then with checks nothing differs
-lost_only() {
-	local m=${1%.wasm} rc
-	awk 'FNR == 1 { file++ } /^call / { n[file]++ } { text[file, n[file]] = text[file, n[file]] "\n" $0 }
-		END {
-			for (i = 1; i <= n[1] || i <= n[2]; i++)
-				if (text[1, i] != text[2, i] && text[1, i] !~ /\ntrap memory$/)
-					exit 1
-		}' "$m.want" "$m.got" || return
-	cp "$m.got" "$m.guard"
-	"$B/diff-run" --bounds check "$1"
-	cmp -s "$m.want" "$m.got"
-	rc=$?
-	mv "$m.guard" "$m.got"
-	return $rc
-}
-
-# compare FILE.wasm [OPTION...]: after diff-run. 0 the same, 1 not, 2 cannot be told, 3 the trap of a useless load is lost
+# compare FILE.wasm [OPTION...]: after diff-run. 0 the same, 1 not, 2 cannot be told
 compare() {
 	local m=${1%.wasm}
 	cmp -s "$m.want" "$m.got" && return
 	grep -qE '^(trap time|error E_(TIME|LIMIT):)' "$m.got" && return 2
-	if [[ ${*:2} != *check* ]] && lost_only "$1"; then
-		keep "$m"
-		return 3
-	fi
 	difference "$@"
 	return 1
 }
 
-# run_with STATE-ARRAY-OF-FILES: the options are in the array `options`
+# run_with FILE.wasm...: the options are in the array `options`
+declare -A verdict
 run_with() {
 	local f rc
 	[ $# -gt 0 ] || return
@@ -97,27 +71,38 @@ run_with() {
 	done
 }
 
-# run_all FILE.wasm...: which get a second compile is decided by the number
-declare -A verdict
-run_all() {
-	local f n files=() zero=() check=()
-	timeout "$NODE_SECONDS" node tests/diff/oracle.mjs "$@" || echo "fuzz-diff: node did not end as it should"
+# in_mode MODULO REST FILE.wasm...: sets `chosen`; what has no number is in every mode
+in_mode() {
+	local modulo=$1 rest=$2 f n
+	shift 2
+	chosen=()
 	for f in "$@"; do
-		if [ ! -e "${f%.wasm}.want" ]; then skip "$f" "node has no result"; continue; fi
 		n=$(basename "$f" .wasm)
-		files+=("$f")
-		[[ ! $n =~ ^[0-9]+$ || $((n % 5)) = 0 ]] && zero+=("$f")
-		[[ ! $n =~ ^[0-9]+$ || $((n % 5)) = 1 ]] && check+=("$f")
+		[[ ! $n =~ ^[0-9]+$ || $((n % modulo)) = "$rest" ]] && chosen+=("$f")
+	done
+}
+
+run_all() { # FILE.wasm...
+	local f mode text modulo rest files=() chosen
+	# Node's first compiler alone: it is another one than the optimising one, and needs half the time.
+	timeout "$NODE_SECONDS" node --liftoff-only tests/diff/oracle.mjs "$@" || echo "fuzz-diff: node did not end as it should"
+	for f in "$@"; do
+		if [ -e "${f%.wasm}.want" ]; then files+=("$f"); else skip "$f" "node has no result"; fi
 	done
 	verdict=()
-	options=(--opt 2) && run_with "${files[@]}"
-	options=(--opt 0) && run_with "${zero[@]}"
-	options=(--bounds check) && run_with "${check[@]}"
+	options=(--opt 2)
+	[ -n "$seed" ] || options+=(--job) # a few can afford the way of an upload
+	run_with "${files[@]}"
+	for mode in "${MODES[@]}"; do
+		IFS='|' read -r text modulo rest <<<"$mode"
+		in_mode "$modulo" "$rest" "${files[@]}"
+		read -ra options <<<"$text"
+		run_with "${chosen[@]}"
+	done
 	for f in "${files[@]}"; do
 		case ${verdict[$f]} in
 		0) passed=$((passed + 1)) ;;
 		1) failed=$((failed + 1)) ;;
-		3) skip "$f" "a useless load lost its trap; with checks all is the same" ;;
 		*) skip "$f" "out of time or limits" ;;
 		esac
 	done
@@ -126,7 +111,7 @@ run_all() {
 # random_modules FIRST COUNT
 random_modules() {
 	local id files=()
-	find "$dir" -maxdepth 1 -type f -delete
+	find "$dir" -maxdepth 1 -type f ! -name state -delete
 	node tests/diff/bytes.mjs "$seed" "$1" "$2" "$dir" || exit 1
 	for ((id = $1; id < $1 + $2; id++)); do
 		make_module "$id" && [ -e "$dir/$id.wasm" ] && files+=("$dir/$id.wasm")
@@ -134,6 +119,47 @@ random_modules() {
 	[ ${#files[@]} = 0 ] || run_all "${files[@]}"
 }
 
+# c_programs FIRST COUNT: for each number that $csmith divides
+c_programs() {
+	local id rc
+	[ "$csmith" = 0 ] && return
+	for ((id = $1; id < $1 + $2; id++)); do
+		[ $((id % csmith)) = 0 ] || continue
+		B=$B tests/diff/csmith.sh "$seed" "$id"
+		rc=$?
+		case $rc in
+		0) programs=$((programs + 1)) passed=$((passed + 1)) ;;
+		1) failed=$((failed + 1)) ;;
+		*) skipped=$((skipped + 1)) ;;
+		esac
+	done
+}
+
+report() { # MODULES-DONE
+	local rate=$((($1 - resumed) * 10 / (SECONDS - begun > 0 ? SECONDS - begun : 1)))
+	echo "seed $seed, $1 of $total modules and $programs C programs ($((rate / 10)).$((rate % 10)) a second): $passed passed, $failed failed, $skipped skipped"
+}
+
+# The numbers of this run, and how far it has come.
+run_numbers() {
+	local key at=0 count
+	key="$seed $first $total $csmith $(cksum <"$B/diff-run")"
+	if [ "$(head -n 1 "$dir/state" 2>/dev/null)" = "$key" ]; then
+		read -r at passed failed skipped programs < <(tail -n 1 "$dir/state")
+		echo "fuzz-diff: going on after $at modules; to begin anew: rm $dir/state"
+	fi
+	resumed=$at
+	for (( ; at < total; at += count)); do
+		count=$((total - at < CHUNK ? total - at : CHUNK))
+		random_modules $((first + at)) $count
+		c_programs $((first + at)) $count
+		printf '%s\n' "$key" "$((at + count)) $passed $failed $skipped $programs" >"$dir/state"
+		report $((at + count))
+	done
+	rm -f "$dir/state"
+}
+
+programs=0
 if [ -e "${1:-}" ]; then
 	seed=
 	for f in "$@"; do
@@ -143,12 +169,9 @@ if [ -e "${1:-}" ]; then
 		run_all "$n"
 	done
 else
-	total=${1:-1000} seed=${2:-1} first=${3:-1}
-	[[ $total$seed$first =~ ^[0-9]+$ ]] || { echo "fuzz-diff: no such file, and not a number: $*" >&2; exit 64; }
-	for ((at = 0; at < total; at += CHUNK)); do
-		random_modules $((first + at)) $((total - at < CHUNK ? total - at : CHUNK))
-		echo "seed $seed, before module $((first + (at + CHUNK < total ? at + CHUNK : total))): $passed passed, $failed failed, $skipped skipped"
-	done
+	total=${1:-1000} seed=${2:-1} first=${3:-1} csmith=${CSMITH:-250}
+	[[ $total$seed$first$csmith =~ ^[0-9]+$ ]] || { echo "fuzz-diff: no such file, and not a number: $*" >&2; exit 64; }
+	run_numbers
 fi
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]
