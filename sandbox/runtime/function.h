@@ -7,20 +7,22 @@
 #ifndef RUNTIME_FUNCTION_H
 #define RUNTIME_FUNCTION_H
 
+#include <stdatomic.h>
+
 #include "proto/ipc.h"
 #include "sandbox/runtime/hostcall.h"
 #include "sandbox/runtime/image.h"
 #include "sandbox/runtime/instance.h"
 #include "sandbox/runtime/line.h"
 
-/* One function that sleeps in all its events must not hold every slot. */
-enum { FUNCTION_INSTANCES_MAX = 16 };
+/* Idle ones that a function keeps for its next events; those beyond were for a rush. */
+enum { FUNCTION_IDLE_MAX = 64 };
 
 struct function {
 	struct function *next; /* in the table of functions */
 	uint32_t handle;
 	bool is_reactor, ready, dying;
-	bool quick; /* its last event took no time to speak of */
+	atomic_bool quick; /* its last event took no time to speak of */
 	struct module *module;
 	struct image *image;
 	struct instance_limits limits;
@@ -31,7 +33,8 @@ struct function {
 	struct span env, args;
 	uint32_t entry;        /* function index of _start or on_event */
 	struct instance *idle; /* most recently used first: its memory is warm */
-	unsigned ninstances;   /* idle or with a job */
+	unsigned nidle;
+	unsigned ninstances; /* idle or with a job */
 	unsigned njobs;
 	struct line waiting; /* for an instance */
 };

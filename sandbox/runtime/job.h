@@ -6,6 +6,8 @@
 #ifndef RUNTIME_JOB_H
 #define RUNTIME_JOB_H
 
+#include <ck_stack.h>
+
 #include "proto/ipc.h"
 #include "sandbox/runtime/answers.h"
 #include "sandbox/runtime/function.h"
@@ -24,11 +26,14 @@ struct job {
 	struct task task;
 	struct host host;
 	enum job_kind kind;
-	enum job_state state;
+	_Atomic enum job_state state; /* SLEEPING and WAITING come and go under the serve lock */
 	struct function *function;
 	struct job *next;                   /* free, or waiting for an instance */
 	struct job *next_live, **prev_live; /* all that are in flight */
 	size_t heap_at;
+	ck_stack_entry_t inbox; /* sched.h */
+	uint64_t urgency;
+	unsigned home; /* whose queue it is in, or which worker runs it */
 	uint64_t event, seq;
 	uint64_t arrived_ns, started_ns, deadline_ns;
 	uint8_t *copy; /* of attributes and payload */

@@ -12,7 +12,7 @@
 #include "sandbox/runtime/stack.h"
 
 static const char usage_text[] =
-	"usage: penstock-sandbox serve [--socket-fd 3] [--workers N] [--spin-us N]\n"
+	"usage: penstock-sandbox serve [--socket-fd 3] [--workers N] [--spin-us N] [--fifo]\n"
 	"       penstock-sandbox run --so-fd N [--env NAME=VALUE]... [--cpu-ms N]\n"
 	"               [--memory BYTES] [--stack BYTES] [--invoke FUNCTION] -- NAME "
 	"[ARGUMENT]...\n"
@@ -22,6 +22,7 @@ enum {
 	OPT_SOCKET = 256,
 	OPT_WORKERS,
 	OPT_SPIN,
+	OPT_FIFO,
 	OPT_SO,
 	OPT_ENV,
 	OPT_CPU,
@@ -52,6 +53,7 @@ static int main_serve(int argc, char **argv)
 		{ "socket-fd", required_argument, NULL, OPT_SOCKET },
 		{ "workers", required_argument, NULL, OPT_WORKERS },
 		{ "spin-us", required_argument, NULL, OPT_SPIN },
+		{ "fifo", no_argument, NULL, OPT_FIFO },
 		{ 0 },
 	};
 	struct serve_options o = { .sock = 3, .workers = 1 };
@@ -59,6 +61,10 @@ static int main_serve(int argc, char **argv)
 	int c;
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		uint64_t v = 0;
+		if (c == OPT_FIFO) {
+			o.policy = POLICY_FIFO;
+			continue;
+		}
 		uint64_t most = c == OPT_WORKERS ? SERVE_WORKERS_MAX
 				: c == OPT_SPIN  ? SERVE_SPIN_US_MAX
 						 : 1024;

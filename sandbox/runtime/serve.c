@@ -1,374 +1,66 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The threads of penstock-sandbox, all alike, and one lock. At any time at most one of them is the
- * leader: it alone reads the socket. A thread without work becomes the leader if there is none;
- * else it waits on `more`. So one message costs at most one thread's waking, and none where the
- * leader is still looking.
+ * The threads of penstock-sandbox: workers, all alike, and the watch. At any time at most one of them
+ * is the leader: it alone reads the socket. A worker without work becomes the leader if there is
+ * none; else it waits on `more`. So one message costs at most one thread's waking, and none where the
+ * leader is still looking. The watch leads only when all workers have been in guests for longer than
+ * a slice: a worker that goes on with such a guest while nobody leads appoints a waiting worker or
+ * the watch, and the next worker without work takes over from it.
  *
- * 1. Every job in flight is in exactly one place: `ready`, `asleep`, or in the hands of one thread
- *    (RUNNING). Those that wait for an instance are in `asleep` until their deadline, and in a
- *    line besides. Whoever leaves a line without using an instance passes the word on.
- * 2. A thread goes to wait only with `ready` empty, under the lock, and until the earliest wake time
- *    of `asleep`. Who adds a sleeper has no work either or will look at `asleep` within a slice,
- *    so none is overslept.
- * 3. Who leaves work in `ready` when taking one wakes one more: a follower, else the leader by
- *    wake_fd. Each woken thread does the same, so no job waits while a thread sleeps.
+ * 1. Every job in flight is in exactly one place: a queue of sched.h, `asleep`, or in the hands of one
+ *    thread (RUNNING). Those that wait for an instance are in `asleep` until their deadline, and in
+ *    a line besides. Whoever leaves a line without using an instance passes the word on.
+ * 2. A worker goes to wait only after it added itself to `nidle` and then found no job queued. Who
+ *    queues a job looks at `nidle` after that (offer). So no job waits while a worker sleeps.
+ * 3. The leader waits until the earliest time in `asleep` at most; who adds an earlier one while it
+ *    waits wakes it. Sleepers are woken by whoever passes, a slice late at most.
  * 4. Who holds answers (answers.h) takes a quick job next, or sends them.
- * 5. A running guest comes back at the end of its slice at the latest, so with one thread, too, the
- *    socket is looked at once per slice.
  */
 #include "sandbox/runtime/serve.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/own.h"
 #include "sandbox/runtime/jail.h"
-#include "sandbox/runtime/serve_state.h"
-#include "sandbox/runtime/worker.h"
+#include "sandbox/runtime/park.h"
+#include "sandbox/runtime/serve_impl.h"
 
-enum {
-	EXIT_PROTOCOL = 70,
-	QUICK_NS = 50000,  /* an answer may wait this long for the next one, to go out with it */
-	NO_SPINS_MAX = 16, /* waits */
-	UNLOOKED_MAX = 8,  /* jobs */
-};
+enum { UNLOOKED_MAX = 8 /* jobs */ };
 
-static void lock(struct serve *s)
+/* Work is left: a worker without any gets to know, or else one whose guest is less urgent. */
+static void offer(struct serve *s, unsigned me)
 {
-	ENSURE(pthread_mutex_lock(&s->lock) == 0);
-}
-
-static void unlock(struct serve *s)
-{
-	ENSURE(pthread_mutex_unlock(&s->lock) == 0);
-}
-
-static void __attribute__((noreturn)) gateway_broke_protocol(const char *what)
-{
-	LOG(LOG_ERR, "the gateway sent what it must not; ending", F_STR("reason", what));
-	_exit(EXIT_PROTOCOL);
-}
-
-static void send_or_die(int err)
-{
-	if (err == 0)
-		return;
-	if (err == -EPIPE || err == -ECONNRESET)
-		_exit(0); /* the gateway is gone; nobody waits for results */
-	LOG(LOG_ERR, "a message to the gateway could not be sent; ending", F_ERR(err));
-	_exit(EXIT_PROTOCOL);
-}
-
-/* ---- messages ---- */
-
-static void on_load(struct serve *s, const struct ipc_load *m, int fd)
-{
-	struct why why = { 0 };
-	struct function *f = NULL;
-	struct instance *first = NULL;
-	lock(s);
-	bool taken = serve_function(s, m->function) != NULL;
-	unlock(s);
-	if (taken)
-		gateway_broke_protocol("LOAD of a handle that is in use");
-	int err = function_open(&s->loader, m, fd, &f, &first, &why);
-	if (err < 0) {
-		(void)close(fd);
-		send_or_die(serve_send_loaded(s, m->function, err, why_text(&why, err), false));
+	if (atomic_load(&s->nidle) > 0) {
+		serve_lock(s);
+		serve_rouse_worker(s);
+		serve_unlock(s);
 		return;
 	}
-	lock(s);
-	struct job *j = serve_new_job(s, JOB_INIT);
-	if (j) {
-		serve_add_function(s, f);
-		job_set_init(j, f, task_now_ns());
-		f->njobs++;
-		job_start(j, first, task_now_ns());
-		serve_make_ready(s, j);
-	}
-	unlock(s);
-	if (!j) {
-		function_put_idle(f, first);
-		function_close(f);
-		send_or_die(serve_send_loaded(s, m->function, -E_LIMIT,
-					      "too many functions are being loaded", false));
-	}
+	struct worker *w = sched_victim(&s->sched, me);
+	if (w)
+		worker_kick(w);
 }
 
-static void on_invoke(struct serve *s, const struct ipc_invoke *m, int fd, struct answers *out)
+bool serve_wake(struct serve *s, uint64_t ticket, struct span answer)
 {
-	const char *refused = NULL;
-	lock(s);
-	struct function *f = serve_function(s, m->function);
-	struct job *j = f && f->ready ? serve_new_job(s, JOB_EVENT) : NULL;
-	if (!f || !f->ready)
-		refused = "no such function is loaded";
-	else if (!j)
-		refused = "the sandbox's queue is full";
-	unlock(s);
-	if (j) { /* only this thread knows of it yet; the leader alone unloads */
-		int err = job_set_event(j, f, m, fd, task_now_ns());
-		if (err == -E_PROTO)
-			gateway_broke_protocol("a payload that is not in a sealed memfd");
-		lock(s);
-		if (err < 0) {
-			refused = "no memory for the payload";
-			serve_free_job(s, j);
-		} else {
-			f->njobs++;
-			serve_make_ready(s, j);
-		}
-		unlock(s);
-	}
-	if (refused)
-		send_or_die(answers_refuse(out, m->event, refused));
+	bool woken = serve_wake_parked(s, ticket, answer);
+	if (woken)
+		offer(s, SCHED_NOBODY);
+	return woken;
 }
 
-static void free_all(struct instance *idle)
-{
-	while (idle) {
-		struct instance *next = idle->next_idle;
-		instance_free(idle);
-		idle = next;
-	}
-}
-
-static void on_unload(struct serve *s, uint32_t handle)
-{
-	lock(s);
-	struct function *f = serve_function(s, handle);
-	struct instance *idle = f ? serve_remove_function(s, f) : NULL;
-	bool unused = f && f->njobs == 0;
-	unlock(s);
-	free_all(idle);
-	if (unused)
-		function_close(f);
-}
-
-static void on_cancel(struct serve *s, uint64_t event)
-{
-	lock(s);
-	serve_cancel(s, event);
-	unlock(s);
-}
-
-static void on_packet(struct serve *s, const struct ipc_packet *p, struct answers *out)
-{
-	struct ipc_msg m;
-	struct why why = { 0 };
-	int err = ipc_parse(IPC_GATEWAY, p->bytes, p->len, &m, &why);
-	if (p->err < 0)
-		gateway_broke_protocol("a packet that is too long, or with several descriptors");
-	if (err < 0)
-		gateway_broke_protocol(why_text(&why, err));
-	if (m.nfds != (p->fd >= 0))
-		gateway_broke_protocol("a message without the descriptor that it names");
-	switch (m.type) {
-	case IPC_LOAD:
-		on_load(s, &m.load, p->fd); /* takes the descriptor over */
-		return;
-	case IPC_INVOKE:
-		on_invoke(s, &m.invoke, p->fd, out);
-		break;
-	case IPC_UNLOAD:
-		on_unload(s, m.unload);
-		break;
-	case IPC_CANCEL:
-		on_cancel(s, m.cancel);
-		break;
-	default: /* QUIT; a gateway's message cannot be another */
-		_exit(0);
-	}
-	if (p->fd >= 0)
-		(void)close(p->fd);
-}
-
-/* Reads what is there, without waiting. Only the leader. Returns how many messages. */
-static int intake(struct serve *s, struct answers *out)
-{
-	struct ipc_packet p[IPC_BATCH];
-	int n = ipc_inbox_recv(s->inbox, s->sock, p);
-	if (n == -EAGAIN)
-		return 0;
-	if (n <= 0)
-		_exit(0); /* the gateway is gone */
-	for (int i = 0; i < n; i++)
-		on_packet(s, &p[i], out);
-	uint64_t now = task_now_ns();
-	s->gap_ns = now - s->last_message_ns;
-	s->last_message_ns = now;
-	if (n > 1)
-		s->no_spins = NO_SPINS_MAX;
-	return n;
-}
-
-/* ---- the end of a job ---- */
-
-static void end_init(struct serve *s, struct job *j)
-{
-	struct why why = { 0 };
-	struct function *f = j->function;
-	const struct task *t = &j->task;
-	int err = 0;
-	if (t->outcome == TASK_TRAPPED) {
-		uint8_t text[400];
-		struct wr w = wr_into(text, sizeof(text));
-		task_trap_text(t, &w);
-		err = why_set(&why, -E_TRAP, "trap while it was initialised: %.*s", (int)w.len,
-			      (const char *)text);
-	} else if (t->outcome == TASK_EXITED) {
-		err = why_set(&why, -E_INVALID, "it exited with code %d while it was initialised",
-			      t->exit_code);
-	}
-	if (err == 0)
-		err = image_take(t->instance, &f->image, &why);
-	/* Before the gateway hears of it: its next message may use the function, or the handle. */
-	lock(s);
-	f->ready = err == 0;
-	struct instance *idle = err < 0 && !f->dying ? serve_remove_function(s, f) : NULL;
-	unlock(s);
-	ENSURE(!idle); /* its only instance is in use */
-	send_or_die(serve_send_loaded(s, f->handle, err, err < 0 ? why_text(&why, err) : "",
-				      f->is_reactor));
-}
-
-/* The instance goes back to its function, fresh, or to the next job that waits for one. */
-static void release_instance(struct serve *s, struct function *f, struct instance *in,
-			     uint64_t run_ns)
-{
-	bool fresh = f->image && image_reset(f->image, in, run_ns) == 0;
-	lock(s);
-	fresh = fresh && !f->dying;
-	if (fresh)
-		function_put_idle(f, in);
-	else
-		serve_drop_instance(s, f);
-	serve_instance_came_free(s, f);
-	unlock(s);
-	if (!fresh)
-		instance_free(in);
-}
-
-static void forget_job(struct serve *s, struct job *j)
-{
-	struct function *f = j->function;
-	if (j->task.ticket_round > 0) { /* it may have ended without waiting for an answer */
-		lock(s);
-		serve_close_ticket(j);
-		unlock(s);
-	}
-	job_reset(j);
-	lock(s);
-	serve_free_job(s, j);
-	bool unused = --f->njobs == 0 && f->dying;
-	unlock(s);
-	if (unused)
-		function_close(f);
-}
-
-/* The answer goes out before the instance is cleaned, unless more are about to go with it. */
-static void answer(struct serve *s, struct job *j, struct answers *out)
-{
-	bool quick = j->task.run_ns < QUICK_NS;
-	if (!j->cancelled)
-		send_or_die(job_answer(j, out));
-	lock(s);
-	j->function->quick = quick;
-	bool hold = quick && serve_next_is_quick(s);
-	unlock(s);
-	if (!hold)
-		send_or_die(answers_flush(out));
-}
-
-static void end_job(struct serve *s, struct job *j, struct answers *out)
-{
-	struct function *f = j->function;
-	struct instance *in = j->task.instance;
-	if (j->kind == JOB_INIT)
-		end_init(s, j);
-	else
-		answer(s, j, out);
-	if (j->task.run_ns >= QUICK_NS) /* who was quick has not touched much of it */
-		stack_trim(&in->stack);
-	release_instance(s, f, in, j->task.run_ns);
-	forget_job(s, j);
-}
-
-/* A job that never got an instance. */
-static void refuse_job(struct serve *s, struct job *j, const char *why, struct answers *out)
-{
-	if (!j->cancelled)
-		send_or_die(answers_refuse(out, j->event, why));
-	lock(s);
-	serve_instance_came_free(s, j->function); /* whatever this one was let go on for */
-	unlock(s);
-	forget_job(s, j);
-}
-
-/* ---- one thread ---- */
-
-/* An instance for a job that has none yet; false when it has to wait, or was refused. */
-static bool begin_job(struct serve *s, struct job *j, struct answers *out)
-{
-	struct function *f = j->function;
-	struct instance *in = NULL, *victim = NULL;
-	struct why why = { 0 };
-	if (j->cancelled || (j->deadline_ns > 0 && task_now_ns() >= j->deadline_ns)) {
-		refuse_job(s, j, "its deadline was over before it could start", out);
-		return false;
-	}
-	lock(s);
-	enum slot slot = serve_take_slot(s, j, &in, &victim);
-	unlock(s);
-	instance_free(victim);
-	if (slot == SLOT_WAIT)
-		return false;
-	if (slot == SLOT_NEW && function_instance(&s->loader, f, &in, &why) < 0) {
-		lock(s);
-		serve_slot_failed(s, f);
-		unlock(s);
-		refuse_job(s, j, why_text(&why, -ENOMEM), out);
-		return false;
-	}
-	job_start(j, in, task_now_ns());
-	return true;
-}
-
-static void run_job(struct serve *s, struct worker *w, struct job *j, struct answers *out)
-{
-	if (!j->task.instance && !begin_job(s, j, out))
-		return;
-	enum task_outcome outcome = j->task.ncalls > 0 ? worker_run(w, &j->task) : TASK_DONE;
-	if (outcome > TASK_SLEEPING) {
-		end_job(s, j, out);
-		return;
-	}
-	if (outcome == TASK_SLEEPING && j->task.ask.len > 0) {
-		const struct wr ask = { .buf = (uint8_t *)(uintptr_t)j->task.ask.at,
-					.len = j->task.ask.len,
-					.cap = j->task.ask.len };
-		send_or_die(ipc_send(s->sock, &ask, NULL, 0, true));
-	}
-	lock(s);
-	if (outcome == TASK_YIELDED)
-		serve_make_ready(s, j);
-	else
-		serve_put_asleep(s, j);
-	unlock(s);
-}
+/* ---- the leader ---- */
 
 /* Polls for the next message; true when one came. That pays when events come one at a time, each
  * soon after the answer to the last. It does not when many are on their way (they come in batches
  * while this thread sleeps), nor when somebody else needs the processor to send the next one. */
-static bool spin(struct serve *s, uint64_t until_ns, struct answers *out)
+static bool spin(struct thread *th, uint64_t until_ns)
 {
+	struct serve *s = th->s;
 	uint64_t now = task_now_ns(), end = now + s->spin_ns;
 	if (s->no_spins > 0) {
 		s->no_spins--;
@@ -377,24 +69,22 @@ static bool spin(struct serve *s, uint64_t until_ns, struct answers *out)
 	if (s->gap_ns >= s->spin_ns) /* the best guess at the next gap is the last one */
 		return false;
 	for (; now < end && now < until_ns; now = task_now_ns())
-		if (intake(s, out) > 0) {
+		if (serve_intake(th) > 0) {
 			s->spins_failed = 0;
 			return true;
 		}
 	s->no_spins = s->spins_failed = s->spins_failed * 2 + 1;
-	if (s->spins_failed > NO_SPINS_MAX)
-		s->spins_failed = NO_SPINS_MAX;
+	if (s->spins_failed > SERVE_NO_SPINS_MAX)
+		s->spins_failed = SERVE_NO_SPINS_MAX;
 	return false;
 }
 
-/* Waits for a message, a wake-up, or the next sleeper. Only the leader, without the lock. */
-static void wait_for_message(struct serve *s, uint64_t until_ns, struct answers *out)
+/* Waits for a message, a wake-up, or until then. */
+static void wait_for_message(struct serve *s, int wake_fd, bool leading, uint64_t until_ns)
 {
-	if (spin(s, until_ns, out))
-		return;
-	uint64_t now = task_now_ns();
-	struct pollfd fds[] = { { .fd = s->sock, .events = POLLIN },
-				{ .fd = s->wake_fd, .events = POLLIN } };
+	uint64_t now = task_now_ns(), count;
+	struct pollfd fds[] = { { .fd = leading ? s->sock : -1, .events = POLLIN },
+				{ .fd = wake_fd, .events = POLLIN } };
 	struct timespec ts = { 0 };
 	if (until_ns != UINT64_MAX) {
 		uint64_t wait = until_ns > now ? until_ns - now : 0;
@@ -402,87 +92,174 @@ static void wait_for_message(struct serve *s, uint64_t until_ns, struct answers 
 		ts.tv_nsec = (long)(wait % 1000000000u);
 	}
 	if (ppoll(fds, ARRAY_LEN(fds), until_ns == UINT64_MAX ? NULL : &ts, NULL) > 0 &&
-	    fds[1].revents) {
-		uint64_t count;
-		(void)!read(s->wake_fd, &count, sizeof(count));
-	}
+	    fds[1].revents)
+		(void)!read(wake_fd, &count, sizeof(count));
 }
 
-static void wait_as_follower(struct serve *s, uint64_t until_ns)
+/* A look at the socket, if nobody else has the lead. */
+static void look(struct thread *th, bool just_ran)
 {
-	struct timespec ts = { .tv_sec = (time_t)(until_ns / 1000000000u),
-			       .tv_nsec = (long)(until_ns % 1000000000u) };
-	s->nfollowers++;
-	if (until_ns == UINT64_MAX)
+	struct serve *s = th->s;
+	int none = LEADER_NONE;
+	if (!atomic_compare_exchange_strong(&s->leader, &none, (int)th->me))
+		return;
+	th->unlooked = 0;
+	if (serve_intake(th) > 0 && just_ran)
+		s->no_spins = SERVE_NO_SPINS_MAX; /* it lay there already */
+	atomic_store(&s->leader, LEADER_NONE);
+}
+
+/* Nothing to do: leads, or follows. */
+static void idle(struct thread *th)
+{
+	struct serve *s = th->s;
+	serve_lock(s);
+	atomic_fetch_add(&s->nidle, 1);
+	bool leads = serve_take_lead(s, (int)th->me);
+	uint64_t until_ns = serve_next_wake_ns(s);
+	if (atomic_load(&s->sched.queued) > 0) {
+		leads = leads && (atomic_store(&s->leader, LEADER_NONE), false);
+	} else if (!leads) {
+		s->nfollowers++;
 		(void)pthread_cond_wait(&s->more, &s->lock);
-	else
-		(void)pthread_cond_timedwait(&s->more, &s->lock, &ts);
-	s->nfollowers--;
+		s->nfollowers--;
+	} else {
+		s->leader_waits = true;
+		s->leader_until_ns = until_ns;
+	}
+	if (leads) {
+		serve_unlock(s);
+		if (!spin(th, until_ns))
+			wait_for_message(s, s->wake_fd, true, until_ns);
+		serve_lock(s);
+		s->leader_waits = false;
+		atomic_store(&s->leader, LEADER_NONE);
+	}
+	atomic_fetch_sub(&s->nidle, 1);
+	serve_unlock(s);
 }
 
-/* The leader's part of next_job(): with the lock, which it drops meanwhile. */
-static void lead(struct serve *s, bool just_ran, struct answers *out)
+/* ---- a worker ---- */
+
+static bool is_quick(const struct job *j)
 {
-	s->has_leader = true;
-	s->unlooked = 0;
-	unlock(s);
-	if (intake(s, out) > 0 && just_ran)
-		s->no_spins = NO_SPINS_MAX; /* it lay there already */
-	lock(s);
-	s->has_leader = false;
+	return j->kind == JOB_EVENT && j->task.ticks == 0 && j->function->quick;
+}
+
+/* Before j is run; false: there is something more urgent, j is queued again. */
+static bool settle(struct thread *th, struct job *j, bool more)
+{
+	struct serve *s = th->s;
+	bool quick = is_quick(j);
+	j->state = JOB_RUNNING;
+	j->home = th->me;
+	th->more_quick = more && quick;
+	if (more)
+		offer(s, th->me);
+	if (th->out.n > 0 && !quick)
+		serve_send_or_die(answers_flush(&th->out));
+	if (j->task.ticks > 0 && atomic_load(&s->leader) == LEADER_NONE) {
+		serve_lock(s);
+		serve_appoint(s);
+		serve_unlock(s);
+	}
+	if (sched_enter(&s->sched, th->me, j))
+		return true;
+	sched_left(&s->sched, th->me);
+	serve_make_ready(s, j, th->me);
+	return false;
 }
 
 /* The next job to run; waits for one. */
-static struct job *next_job(struct serve *s, struct answers *out)
+static struct job *next_job(struct thread *th)
 {
-	lock(s);
+	struct serve *s = th->s;
 	for (bool just_ran = true;; just_ran = false) {
+		bool more;
 		/* A look at the socket costs as much as a quick job: not before each of them. */
-		if (!s->has_leader && (!serve_next_is_quick(s) || ++s->unlooked >= UNLOOKED_MAX))
-			lead(s, just_ran, out);
-		uint64_t next_wake_ns = serve_wake_sleepers(s, task_now_ns());
-		if (out->n > 0 && !serve_next_is_quick(s)) {
-			unlock(s);
-			send_or_die(answers_flush(out));
-			lock(s);
-			continue;
-		}
-		struct job *j = serve_take_ready(s);
-		if (j) {
-			serve_wake_another(s);
-			unlock(s);
+		if (!th->more_quick || ++th->unlooked >= UNLOOKED_MAX)
+			look(th, just_ran);
+		serve_wake_sleepers(s, task_now_ns());
+		struct job *j = sched_take(&s->sched, th->me, &more);
+		if (j && settle(th, j, more))
 			return j;
-		}
-		if (s->has_leader) {
-			wait_as_follower(s, next_wake_ns);
+		if (j)
 			continue;
-		}
-		s->has_leader = s->leader_waits = true;
-		unlock(s);
-		wait_for_message(s, next_wake_ns, out);
-		lock(s);
-		s->has_leader = s->leader_waits = false;
+		th->more_quick = false;
+		if (th->out.n > 0)
+			serve_send_or_die(answers_flush(&th->out));
+		else
+			idle(th);
 	}
 }
 
-static void *thread_main(void *arg)
+/* At a tick, in the signal handler. */
+static enum worker_wish wish(void *arg, struct task *t)
 {
-	struct serve *s = arg;
-	struct worker w;
-	struct answers out = { .sock = s->sock };
-	struct why why = { 0 };
-	int err = worker_init(&w, &why);
+	struct thread *th = arg;
+	struct serve *s = th->s;
+	if (atomic_load(&s->leader) == LEADER_NONE)
+		return WORKER_YIELD; /* somebody must look at the socket */
+	return sched_wish(&s->sched, th->me, CONTAINER_OF(t, struct job, task));
+}
+
+static void confine(struct serve *s, int err, struct why *why)
+{
 	if (err == 0)
-		err = jail_thread(&why);
+		err = jail_thread(why);
 	if (err < 0) {
-		LOG(LOG_ERR, "a worker cannot start; ending", F_STR("reason", why_text(&why, err)));
+		LOG(LOG_ERR, "a worker cannot start; ending", F_STR("reason", why_text(why, err)));
 		_exit(1);
 	}
 	/* Nobody touches a message before everybody is confined. */
 	if (pthread_barrier_wait(&s->confined) == PTHREAD_BARRIER_SERIAL_THREAD)
-		send_or_die(serve_send_hello(s));
+		serve_send_or_die(serve_send_hello(s));
+}
+
+static void *worker_main(void *arg)
+{
+	struct serve *s = arg;
+	struct thread th = { .s = s, .me = atomic_fetch_add(&s->nthreads, 1), .out.sock = s->sock };
+	struct why why = { 0 };
+	int err = worker_init(&th.worker, &why);
+	th.worker.wish = wish;
+	th.worker.wish_arg = &th;
+	s->sched.queues[th.me].worker = &th.worker;
+	confine(s, err, &why);
 	for (;;)
-		run_job(s, &w, next_job(s, &out), &out);
+		serve_run_job(&th, next_job(&th));
+	return NULL;
+}
+
+/* ---- the watch ---- */
+
+static void *watch_main(void *arg)
+{
+	struct serve *s = arg;
+	struct thread th = { .s = s, .me = SCHED_NOBODY, .out.sock = s->sock };
+	struct why why = { 0 };
+	confine(s, 0, &why);
+	for (;;) {
+		uint64_t until_ns = UINT64_MAX;
+		serve_lock(s);
+		bool leads = atomic_load(&s->leader) == LEADER_WATCH;
+		if (leads)
+			s->leader_until_ns = until_ns = serve_next_wake_ns(s);
+		serve_unlock(s);
+		wait_for_message(s, s->watch_fd, leads, until_ns);
+		int watch = LEADER_WATCH;
+		if (!atomic_compare_exchange_strong(&s->leader, &watch, LEADER_WATCH_READS))
+			continue;
+		(void)serve_intake(&th);
+		serve_send_or_die(answers_flush(&th.out));
+		serve_wake_sleepers(s, task_now_ns());
+		serve_lock(s);
+		/* A worker that has found no work meanwhile leads from here. */
+		atomic_store(&s->leader, s->nfollowers > 0 ? LEADER_NONE : LEADER_WATCH);
+		serve_rouse_worker(s);
+		serve_unlock(s);
+		offer(s, SCHED_NOBODY);
+	}
 	return NULL;
 }
 
@@ -492,17 +269,17 @@ int serve(const struct serve_options *o, struct why *why)
 	int err = serve_state_new(o, &s, why);
 	if (err < 0)
 		return err;
-	const int keep[] = { o->sock, s->wake_fd };
+	const int keep[] = { o->sock, s->wake_fd, s->watch_fd };
 	err = jail_process(keep, ARRAY_LEN(keep), why);
 	if (err == 0)
 		err = worker_signals(why);
-	for (unsigned i = 1; err == 0 && i < o->workers; i++) {
+	for (unsigned i = 0; err == 0 && i < o->workers; i++) {
 		pthread_t thread;
-		err = pthread_create(&thread, NULL, thread_main, s);
+		err = pthread_create(&thread, NULL, i == 0 ? watch_main : worker_main, s);
 		if (err > 0)
 			err = why_set(why, -err, "worker threads");
 	}
 	if (err == 0)
-		(void)thread_main(s);
+		(void)worker_main(s);
 	return err;
 }

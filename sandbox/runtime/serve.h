@@ -7,12 +7,14 @@
 
 #include "base/util.h"
 #include "base/why.h"
+#include "sandbox/runtime/sched.h"
 
 enum { SERVE_WORKERS_MAX = 64, SERVE_SPIN_US_MAX = 1000 };
 
 struct serve_options {
 	int sock;
 	unsigned workers;
+	enum sched_policy policy;
 	unsigned
 		spin_us; /* how long to look for the next message before sleeping, if any is likely */
 };

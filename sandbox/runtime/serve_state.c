@@ -9,32 +9,17 @@
 #include <unistd.h>
 
 #include "sandbox/runtime/park.h"
-
-/* Who has used the fewest slices goes first: a guest that loops cannot delay one that answers.
- * Among equals the earliest deadline, then the order of arrival. */
-static bool more_urgent(const struct job *a, const struct job *b)
-{
-	if (a->task.slices != b->task.slices)
-		return a->task.slices < b->task.slices;
-	uint64_t da = a->deadline_ns ? a->deadline_ns : UINT64_MAX;
-	uint64_t db = b->deadline_ns ? b->deadline_ns : UINT64_MAX;
-	return da != db ? da < db : a->seq < b->seq;
-}
+#include "sandbox/runtime/slots.h"
 
 static bool wakes_earlier(const struct job *a, const struct job *b)
 {
 	return a->task.wake_ns < b->task.wake_ns;
 }
 
-/* With 39-bit addresses there is room for some hundred slots (facts/toolchain.md). */
-static unsigned slots_that_fit(void)
+/* One function that sleeps in all its events must not hold every slot. */
+static unsigned function_share(const struct serve *s)
 {
-	size_t all = (size_t)(AOT_RESERVE_BYTES * SERVE_SLOTS);
-	void *p = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p == MAP_FAILED)
-		return SERVE_SLOTS_SMALL;
-	(void)munmap(p, all);
-	return SERVE_SLOTS;
+	return s->slots_max - s->slots_max / 8;
 }
 
 static void init_locks(struct serve *s)
@@ -45,7 +30,7 @@ static void init_locks(struct serve *s)
 	(void)pthread_cond_init(&s->more, &attr);
 	(void)pthread_condattr_destroy(&attr);
 	(void)pthread_mutex_init(&s->lock, NULL);
-	(void)pthread_barrier_init(&s->confined, NULL, s->nworkers);
+	(void)pthread_barrier_init(&s->confined, NULL, s->nworkers + 1); /* the watch */
 }
 
 int serve_state_new(const struct serve_options *o, struct serve **ret, struct why *why)
@@ -60,13 +45,16 @@ int serve_state_new(const struct serve_options *o, struct serve **ret, struct wh
 	s->slots_max = slots_that_fit();
 	line_init(&s->starved);
 	init_locks(s);
+	s->leader = LEADER_NONE;
+	s->next_wake_ns = UINT64_MAX;
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	s->watch_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	s->loader.types = types_new();
 	s->loader.hostcalls = s->loader.types ? hostcalls_new(s->loader.types) : NULL;
 	s->inbox = ipc_inbox_new();
 	s->jobs = calloc(SERVE_JOBS_MAX, sizeof(struct job *));
-	if (s->wake_fd < 0 || !s->inbox || !s->jobs || !s->loader.hostcalls ||
-	    heap_init(&s->ready, SERVE_JOBS_MAX, more_urgent) < 0 ||
+	if (s->wake_fd < 0 || s->watch_fd < 0 || !s->inbox || !s->jobs || !s->loader.hostcalls ||
+	    sched_init(&s->sched, o->policy, o->workers, SERVE_JOBS_MAX) < 0 ||
 	    heap_init(&s->asleep, SERVE_JOBS_MAX, wakes_earlier) < 0) {
 		serve_state_free(s);
 		return why_set(why, -ENOMEM, "no memory at start");
@@ -85,11 +73,13 @@ void serve_state_free(struct serve *s)
 		free(j);
 	}
 	free(s->jobs);
-	heap_fini(&s->ready);
+	sched_fini(&s->sched);
 	heap_fini(&s->asleep);
 	ipc_inbox_free(s->inbox);
 	hostcalls_free(s->loader.hostcalls);
 	types_free(s->loader.types);
+	if (s->watch_fd >= 0)
+		(void)close(s->watch_fd);
 	if (s->wake_fd >= 0)
 		(void)close(s->wake_fd);
 	free(s);
@@ -127,6 +117,7 @@ struct instance *serve_remove_function(struct serve *s, struct function *f)
 	f->dying = true;
 	struct instance *idle = f->idle;
 	f->idle = NULL;
+	f->nidle = 0;
 	for (struct instance *in = idle; in; in = in->next_idle)
 		serve_drop_instance(s, f);
 	return idle;
@@ -153,7 +144,8 @@ struct job *serve_new_job(struct serve *s, enum job_kind kind)
 	j->kind = kind;
 	j->event = 0;
 	j->task.instance = NULL;
-	j->task.slices = 0;
+	j->task.ticks = 0;
+	j->task.cpu_ns = 0;
 	j->seq = s->seq++;
 	j->next_live = s->live_jobs;
 	j->prev_live = &s->live_jobs;
@@ -179,14 +171,34 @@ void serve_close_ticket(struct job *j)
 	atomic_store(&j->task.ticket, 0);
 }
 
+static void asleep_changed(struct serve *s)
+{
+	const struct job *first = heap_first(&s->asleep);
+	atomic_store_explicit(&s->next_wake_ns, first ? first->task.wake_ns : UINT64_MAX,
+			      memory_order_relaxed);
+}
+
+static void add_sleeper(struct serve *s, struct job *j)
+{
+	const uint64_t one = 1;
+	heap_put(&s->asleep, j);
+	asleep_changed(s);
+	int leader = atomic_load(&s->leader);
+	if ((!s->leader_waits && leader != LEADER_WATCH) || j->task.wake_ns >= s->leader_until_ns)
+		return;
+	s->leader_until_ns = j->task.wake_ns;
+	(void)!write(s->leader_waits ? s->wake_fd : s->watch_fd, &one, sizeof(one));
+}
+
 /* Out of `asleep`, and out of its line if it waits for an instance. */
 static void rouse(struct serve *s, struct job *j)
 {
 	heap_remove(&s->asleep, j);
+	asleep_changed(s);
 	serve_close_ticket(j);
 	if (j->state == JOB_WAITING)
 		ENSURE(line_remove(&j->function->waiting, j) || line_remove(&s->starved, j));
-	serve_make_ready(s, j);
+	serve_make_ready(s, j, j->home);
 }
 
 void serve_cancel(struct serve *s, uint64_t event)
@@ -199,9 +211,11 @@ void serve_cancel(struct serve *s, uint64_t event)
 	j->cancelled = true; /* a running one sees it at its next tick */
 	if (j->state == JOB_SLEEPING || j->state == JOB_WAITING)
 		rouse(s, j);
+	else
+		worker_kick(s->sched.queues[j->home].worker); /* it may be running there */
 }
 
-bool serve_wake(struct serve *s, uint64_t ticket, struct span answer)
+bool serve_wake_parked(struct serve *s, uint64_t ticket, struct span answer)
 {
 	uint32_t slot = (uint32_t)ticket;
 	uint8_t *copy = malloc(answer.len + 1);
@@ -216,7 +230,6 @@ bool serve_wake(struct serve *s, uint64_t ticket, struct span answer)
 		j->task.answer = (struct span){ copy, copy ? answer.len : 0 };
 		if (j->state == JOB_SLEEPING) /* else it is about to */
 			rouse(s, j);
-		serve_wake_another(s);
 	}
 	ENSURE(pthread_mutex_unlock(&s->lock) == 0);
 	if (!waits)
@@ -224,55 +237,67 @@ bool serve_wake(struct serve *s, uint64_t ticket, struct span answer)
 	return waits;
 }
 
-void serve_make_ready(struct serve *s, struct job *j)
+void serve_make_ready(struct serve *s, struct job *j, unsigned at)
 {
 	j->state = JOB_READY;
-	heap_put(&s->ready, j);
+	j->home = at;
+	sched_put(&s->sched, at, j);
 }
 
 void serve_put_asleep(struct serve *s, struct job *j)
 {
-	j->state = JOB_SLEEPING;
 	if (j->cancelled || j->task.woken) {
 		serve_close_ticket(j);
-		serve_make_ready(s, j);
+		serve_make_ready(s, j, j->home);
 		return;
 	}
-	heap_put(&s->asleep, j);
+	j->state = JOB_SLEEPING;
+	add_sleeper(s, j);
 }
 
-struct job *serve_take_ready(struct serve *s)
+uint64_t serve_next_wake_ns(const struct serve *s)
 {
-	struct job *j = heap_first(&s->ready);
-	if (j) {
-		heap_remove(&s->ready, j);
-		j->state = JOB_RUNNING;
-	}
-	return j;
+	return atomic_load_explicit(&s->next_wake_ns, memory_order_relaxed);
 }
 
-bool serve_next_is_quick(const struct serve *s)
-{
-	const struct job *j = heap_first(&s->ready);
-	return j && j->kind == JOB_EVENT && j->task.slices == 0 && j->function->quick;
-}
-
-uint64_t serve_wake_sleepers(struct serve *s, uint64_t now_ns)
+void serve_wake_sleepers(struct serve *s, uint64_t now_ns)
 {
 	struct job *j;
-	while ((j = heap_first(&s->asleep)) != NULL) {
-		if (j->task.wake_ns > now_ns)
-			return j->task.wake_ns;
+	if (serve_next_wake_ns(s) > now_ns)
+		return;
+	ENSURE(pthread_mutex_lock(&s->lock) == 0);
+	while ((j = heap_first(&s->asleep)) != NULL && j->task.wake_ns <= now_ns)
 		rouse(s, j);
-	}
-	return UINT64_MAX;
+	ENSURE(pthread_mutex_unlock(&s->lock) == 0);
 }
 
-void serve_wake_another(struct serve *s)
+/* ---- who reads the socket, and who waits ---- */
+
+bool serve_take_lead(struct serve *s, int worker)
 {
 	const uint64_t one = 1;
-	if (s->ready.n == 0)
-		return;
+	int none = LEADER_NONE, watch = LEADER_WATCH;
+	if (atomic_compare_exchange_strong(&s->leader, &none, worker))
+		return true;
+	if (!atomic_compare_exchange_strong(&s->leader, &watch, worker))
+		return false;
+	(void)!write(s->watch_fd, &one, sizeof(one)); /* it need not wake for messages any more */
+	return true;
+}
+
+void serve_appoint(struct serve *s)
+{
+	const uint64_t one = 1;
+	int none = LEADER_NONE;
+	if (s->nfollowers > 0)
+		(void)pthread_cond_signal(&s->more);
+	else if (atomic_compare_exchange_strong(&s->leader, &none, LEADER_WATCH))
+		(void)!write(s->watch_fd, &one, sizeof(one));
+}
+
+void serve_rouse_worker(struct serve *s)
+{
+	const uint64_t one = 1;
 	if (s->nfollowers > 0)
 		(void)pthread_cond_signal(&s->more);
 	else if (s->leader_waits)
@@ -300,7 +325,7 @@ static enum slot wait_in(struct serve *s, struct line *l, struct job *j)
 	j->state = JOB_WAITING;
 	j->task.wake_ns = j->deadline_ns ? j->deadline_ns : UINT64_MAX;
 	line_put(l, j);
-	heap_put(&s->asleep, j);
+	add_sleeper(s, j);
 	return SLOT_WAIT;
 }
 
@@ -317,7 +342,7 @@ enum slot serve_take_slot(struct serve *s, struct job *j, struct instance **ret,
 	*ret = function_take_idle(f);
 	if (*ret)
 		return SLOT_HAVE;
-	if (f->ninstances >= FUNCTION_INSTANCES_MAX)
+	if (f->ninstances >= function_share(s))
 		return wait_in(s, &f->waiting, j);
 	if (s->nslots == s->slots_max && !(*ret_victim = steal_idle(s)))
 		return wait_in(s, &s->starved, j);

@@ -11,18 +11,20 @@
 #include "sandbox/runtime/function.h"
 #include "sandbox/runtime/heap.h"
 #include "sandbox/runtime/job.h"
+#include "sandbox/runtime/sched.h"
 #include "sandbox/runtime/serve.h"
 
 enum {
-	SERVE_JOBS_MAX = 4096,        /* in flight, waiting ones included */
+	SERVE_JOBS_MAX = 16384,       /* in flight, waiting ones included */
 	SERVE_INITS_MAX = 64,         /* of these, kept for loading functions */
 	SERVE_FUNCTION_BUCKETS = 256, /* by handle */
-	SERVE_SLOTS = 512,            /* instances in all, each 4 GiB of address space */
-	SERVE_SLOTS_SMALL = 64,       /* where addresses have 39 bits */
 };
 
+enum leader { LEADER_NONE = -1, LEADER_WATCH = -2, LEADER_WATCH_READS = -3 };
+
 struct serve {
-	int sock, wake_fd;
+	int sock;
+	int wake_fd, watch_fd; /* eventfds: of a leader that waits, of the watch */
 	unsigned nworkers;
 	uint64_t spin_ns;
 	struct loader loader;
@@ -30,12 +32,17 @@ struct serve {
 
 	pthread_mutex_t lock;
 	pthread_cond_t more; /* CLOCK_MONOTONIC */
-	bool has_leader, leader_waits;
-	unsigned unlooked;   /* jobs taken since somebody looked at the socket */
+	atomic_int
+		leader; /* a worker, or one of enum leader; taken with the lock by who will wait */
+	atomic_uint nidle, nthreads;
+	bool leader_waits; /* a worker that leads */
+	uint64_t leader_until_ns;
 	unsigned nfollowers; /* that wait on `more` */
+	struct sched sched;
 	struct function *functions[SERVE_FUNCTION_BUCKETS];
 	unsigned nslots, slots_max;
-	struct heap ready, asleep;
+	struct heap asleep;
+	_Atomic uint64_t next_wake_ns; /* of the first in asleep; UINT64_MAX */
 	struct job *free_jobs, *live_jobs;
 	struct job **jobs; /* by ticket_slot - 1; malloc'd as they are needed, njobs_made of them */
 	unsigned njobs, njobs_made;
@@ -63,14 +70,21 @@ void serve_free_job(struct serve *s, struct job *j);
 void serve_close_ticket(struct job *j);
 void serve_cancel(struct serve *s, uint64_t event);
 
-void serve_make_ready(struct serve *s, struct job *j);
+/* Into the queue of a worker. No lock needed. */
+void serve_make_ready(struct serve *s, struct job *j, unsigned at);
 void serve_put_asleep(struct serve *s, struct job *j);
-struct job *serve_take_ready(struct serve *s);
-/* The next one to take will hardly be noticed; false as well when there is none. */
-bool serve_next_is_quick(const struct serve *s);
-/* Readies those whose time has come; returns when the next one's will, UINT64_MAX = none. */
-uint64_t serve_wake_sleepers(struct serve *s, uint64_t now_ns);
-void serve_wake_another(struct serve *s);
+uint64_t serve_next_wake_ns(const struct serve *s); /* UINT64_MAX = none */
+/* Readies those whose time has come. Takes the lock itself, if there are any. */
+void serve_wake_sleepers(struct serve *s, uint64_t now_ns);
+/* See park.h; takes the lock itself. Who calls it lets a worker know. */
+bool serve_wake_parked(struct serve *s, uint64_t ticket, struct span answer);
+
+/* The lead for a worker that is about to wait: there is none, or the watch has it and only waits. */
+bool serve_take_lead(struct serve *s, int worker);
+/* Nobody leads: a follower shall, or the watch. */
+void serve_appoint(struct serve *s);
+/* A worker that waits shall look at the queues, if there is one. */
+void serve_rouse_worker(struct serve *s);
 
 enum slot { SLOT_HAVE, SLOT_NEW, SLOT_WAIT };
 /* An instance for a job: an idle one; or leave to make a new one (perhaps in the place of *victim,

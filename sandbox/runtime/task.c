@@ -59,13 +59,10 @@ void task_add_call(struct task *t, uint32_t func, union aot_value *values)
 
 void task_trap_text(const struct task *t, struct wr *w)
 {
-	uintptr_t offset = 0;
-	const struct instance *in = instance_at(t->instance, t->trap_pc);
 	wr_str(w, trap_texts[t->trap]);
-	if (in) {
-		const char *name = module_func_at(in->module, t->trap_pc, &offset);
-		size_t len = strnlen(name, 200); /* a name is the guest's and may be long */
-		wr_fmt(w, " at %.*s+0x%zx", (int)len, name, (size_t)offset);
+	if (instance_at(t->instance, t->trap_pc)) {
+		wr_str(w, " at ");
+		backtrace_place(t->instance, t->trap_pc, w);
 	}
 	if (t->trap_note)
 		wr_fmt(w, ": %s", t->trap_note);
@@ -102,15 +99,15 @@ void task_trap(struct task *t, enum aot_trap kind, uintptr_t pc, const char *not
 	t->trap = kind;
 	t->trap_pc = pc;
 	t->trap_note = note;
+	t->trap_fp = (uintptr_t)__builtin_frame_address(0);
 	leave_as(t, TASK_TRAPPED);
 }
 
 static const char *over_budget(const struct task *t)
 {
-	uint64_t used = t->cpu_ns + worker_cpu_since_entry_ns(t->worker, t);
 	if (t->cancelled && atomic_load_explicit(t->cancelled, memory_order_relaxed))
 		return "cancelled";
-	if (t->cpu_budget_ns > 0 && used >= t->cpu_budget_ns)
+	if (t->cpu_budget_ns > 0 && t->cpu_ns >= t->cpu_budget_ns)
 		return "the CPU budget is used up";
 	if (t->deadline_ns > 0 && task_now_ns() >= t->deadline_ns)
 		return "the deadline is over";
@@ -119,11 +116,14 @@ static const char *over_budget(const struct task *t)
 
 void task_tick(struct task *t, uintptr_t pc)
 {
-	const char *over = over_budget(t);
 	t->tick_pending = 0;
+	t->ticks++;
+	worker_book(t->worker, t);
+	const char *over = over_budget(t);
 	if (over)
 		task_trap(t, AOT_TRAP_TIME, pc, over);
-	pause_as(t, TASK_YIELDED);
+	if (worker_shall_yield(t->worker, t))
+		pause_as(t, TASK_YIELDED);
 }
 
 void task_checkpoint(struct task *t)

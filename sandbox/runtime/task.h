@@ -15,6 +15,7 @@
 
 #include "base/rd.h"
 #include "base/wr.h"
+#include "sandbox/runtime/backtrace.h"
 #include "sandbox/runtime/context.h"
 #include "sandbox/runtime/instance.h"
 
@@ -22,7 +23,7 @@ struct host;
 struct worker;
 
 enum task_outcome {
-	TASK_YIELDED,  /* had its slice; run it again */
+	TASK_YIELDED,  /* others have more right to the worker; run it again */
 	TASK_SLEEPING, /* until wake_ns, or until its ticket is woken (park.h); then run it again */
 	TASK_DONE,     /* all calls returned; results are in values */
 	TASK_EXITED,   /* proc_exit(exit_code) */
@@ -50,16 +51,16 @@ struct task {
 	_Atomic uint64_t ticket; /* the open one, or 0 */
 	bool woken;              /* by its ticket */
 	struct span ask, answer; /* answer: malloc'd, freed by task_fini() */
-	uint32_t slices;         /* how often it was made to yield */
+	uint32_t ticks;          /* how often it was interrupted */
 	int32_t exit_code;
 	enum aot_trap trap;
-	uintptr_t trap_pc;
-	const char *trap_note; /* static text or NULL */
+	uintptr_t trap_pc, trap_fp; /* frame pointer: backtrace.h */
+	struct backtrace trace;     /* after TASK_TRAPPED */
+	const char *trap_note;      /* static text or NULL */
 	enum task_outcome outcome;
 	uintptr_t host_pc; /* where the guest called the host */
 	void *fiber;       /* fiber.h */
 	bool started;
-	bool unsliced;                      /* no ticks: nobody else waits, and no budget */
 	bool blocked;                       /* in a system call that may wait: no ticks meanwhile */
 	volatile sig_atomic_t tick_pending; /* a tick came while the host worked for it */
 	const atomic_bool *cancelled;       /* NULL, or set by any thread: ends at the next tick */
@@ -71,8 +72,8 @@ void task_init(struct task *t, struct instance *in, struct host *host);
 void task_fini(struct task *t);
 /* Appends a call. values (may be NULL) must hold the larger of parameters and results. */
 void task_add_call(struct task *t, uint32_t func, union aot_value *values);
-/* "memory at check_limit+0x1a" and where there is one, ": note". After TASK_TRAPPED, before the
- * instance is freed. */
+/* "memory at overheat.c:41 check_limit" (backtrace_place()) and where there is one, ": note". After
+ * TASK_TRAPPED, before the instance is freed. */
 void task_trap_text(const struct task *t, struct wr *w);
 
 uint64_t task_now_ns(void);        /* CLOCK_MONOTONIC */
@@ -86,10 +87,11 @@ struct task *task_current(void);
 void task_exit(struct task *t, int32_t code) __attribute__((noreturn));
 void task_trap(struct task *t, enum aot_trap kind, uintptr_t pc, const char *note)
 	__attribute__((noreturn));
-/* If a tick is due: ends the task when its budget is used up, else lets others run. Called by every
+/* If a tick is due: ends the task when its budget is used up, else lets others run that have more
+ * right to. Called by every
  * host call before it returns, and inside long ones. */
 void task_checkpoint(struct task *t);
-/* Ends it if it may not go on, else gives the worker up. pc is for the trap. */
+/* Ends it if it may not go on, else gives the worker up where others wait. pc is for the trap. */
 void task_tick(struct task *t, uintptr_t pc);
 
 #endif

@@ -98,7 +98,7 @@ uint32_t wasi_clock_time_get(struct aot_instance *self, uint32_t id, uint64_t pr
 		return guest_return(t, WASI_EINVAL);
 	uint64_t ns = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 	if (id == WASI_PROCESS_CPU || id == WASI_THREAD_CPU)
-		ns = t->cpu_ns + worker_cpu_since_entry_ns(t->worker, t); /* its own only */
+		ns = t->cpu_ns + worker_cpu_since_ns(t->worker); /* its own only */
 	return guest_return(t, guest_put_u64(self, ret, ns) ? WASI_OK : WASI_EFAULT);
 }
 
@@ -122,7 +122,8 @@ uint32_t wasi_random_get(struct aot_instance *self, uint32_t at, uint32_t len)
 		if (n < 0 && n != -EINTR)
 			return guest_return(t, WASI_EIO);
 		n = n < 0 ? 0 : n;
-		memcpy(to, some, (size_t)n); /* no system call writes to a guest's memory: memory.h */
+		memcpy(to, some,
+		       (size_t)n); /* no system call writes to a guest's memory: memory.h */
 		to += n;
 		len -= (uint32_t)n;
 		task_checkpoint(t);

@@ -22,22 +22,76 @@ __attribute__((noinline)) struct worker *worker_current(void)
 	return self;
 }
 
-/* Begins a slice, unless one is under way. Safe in signal handlers. */
-static void arm(struct worker *w)
+/* Safe in signal handlers. */
+static void arm(struct worker *w, uint64_t now_ns, uint64_t after_ns)
 {
-	if (w->armed || !w->has_timer || FIBER_NO_TICKS)
+	if (!w->has_timer || FIBER_NO_TICKS)
 		return;
-	w->armed = 1;
-	const struct itimerspec one = { .it_value = { .tv_nsec = WORKER_SLICE_NS } };
+	after_ns = after_ns > 0 ? after_ns : 1;
+	w->armed_ns = now_ns + after_ns;
+	const struct itimerspec one = { .it_value = { .tv_sec = (time_t)(after_ns / 1000000000u),
+						      .tv_nsec = (long)(after_ns % 1000000000u) } };
 	(void)timer_settime(w->timer, 0, &one, NULL);
 }
 
-uint64_t worker_cpu_since_entry_ns(const struct worker *w, const struct task *t)
+/* Begins a slice, unless one is under way. */
+static void arm_slice(struct worker *w, uint64_t now_ns)
 {
-	if (t->slices > 0 || t->unsliced)
-		return task_thread_cpu_ns() - w->cpu_at_entry_ns;
+	if (w->armed_ns == 0 || w->armed_ns > now_ns + WORKER_SLICE_NS)
+		arm(w, now_ns, WORKER_SLICE_NS);
+}
+
+void worker_kick(struct worker *w)
+{
+	/* The thread may be arming it, too; then it looks again after that (worker_shall_yield). */
+	const struct itimerspec now = { .it_value = { .tv_nsec = 1 } };
+	if (w->has_timer && !FIBER_NO_TICKS)
+		(void)timer_settime(w->timer, 0, &now, NULL);
+}
+
+static uint64_t first_charge_ns(const struct worker *w)
+{
 	uint64_t wall_ns = task_now_ns() - w->entered_ns;
 	return wall_ns < TASK_FIRST_CHARGE_NS ? wall_ns : TASK_FIRST_CHARGE_NS;
+}
+
+uint64_t worker_cpu_since_ns(const struct worker *w)
+{
+	if (w->cpu_known)
+		return task_thread_cpu_ns() - w->cpu_since_ns;
+	return first_charge_ns(w);
+}
+
+void worker_book(struct worker *w, struct task *t)
+{
+	uint64_t wall_ns = first_charge_ns(w);
+	bool known = atomic_exchange_explicit(&w->cpu_known, true, memory_order_relaxed);
+	uint64_t cpu_ns = task_thread_cpu_ns(); /* after that: a signal here finds it known */
+	t->cpu_ns += known ? cpu_ns - w->cpu_since_ns : wall_ns;
+	w->cpu_since_ns = cpu_ns;
+}
+
+/* How long it may go on before its budget or its deadline is over; UINT64_MAX = for ever. */
+static uint64_t may_use_ns(const struct task *t, uint64_t now_ns)
+{
+	uint64_t left = UINT64_MAX;
+	if (t->cpu_budget_ns > 0)
+		left = t->cpu_budget_ns - t->cpu_ns;
+	if (t->deadline_ns > 0 && t->deadline_ns - now_ns < left)
+		left = t->deadline_ns - now_ns;
+	return left;
+}
+
+bool worker_shall_yield(struct worker *w, struct task *t)
+{
+	uint64_t now_ns = task_now_ns(), left = may_use_ns(t, now_ns);
+	if (left != UINT64_MAX)
+		arm(w, now_ns, left);
+	/* Asked after arming: who kicks has first made known why. */
+	enum worker_wish wish = w->wish ? w->wish(w->wish_arg, t) : WORKER_GO_ON;
+	if (wish == WORKER_TICK && left > WORKER_SLICE_NS)
+		arm(w, now_ns, WORKER_SLICE_NS);
+	return wish == WORKER_YIELD;
 }
 
 /* From here to the end of the handler the thread may change: t->worker says which one it is. */
@@ -56,7 +110,7 @@ static void on_tick(int sig, siginfo_t *info, void *context)
 	struct task *t = w ? w->running : NULL;
 	if (!w)
 		return;
-	w->armed = 0;
+	w->armed_ns = 0;
 	if (!t)
 		return;
 	if (instance_at(t->instance, ucontext_pc(uc))) {
@@ -65,8 +119,10 @@ static void on_tick(int sig, siginfo_t *info, void *context)
 	}
 	int saved = errno;
 	t->tick_pending = 1;
-	if (!t->blocked && !t->unsliced)
-		arm(w);
+	if (!w->cpu_known)
+		worker_book(w, t); /* a long host call costs what it costs */
+	if (!t->blocked)
+		arm(w, task_now_ns(), WORKER_SLICE_NS);
 	errno = saved;
 }
 
@@ -112,6 +168,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	}
 	t->trap = kind;
 	t->trap_pc = pc;
+	t->trap_fp = ucontext_fp(uc);
 	t->trap_note = NULL;
 	t->outcome = TASK_TRAPPED;
 	fiber_leaving(w->stack_low, w->stack_bytes);
@@ -206,11 +263,11 @@ enum task_outcome worker_run(struct worker *w, struct task *t)
 		start(t);
 	t->worker = w;
 	w->entered_ns = task_now_ns();
-	if (t->slices > 0 || t->unsliced)
-		w->cpu_at_entry_ns = task_thread_cpu_ns();
+	w->cpu_known = t->ticks > 0;
+	if (w->cpu_known)
+		w->cpu_since_ns = task_thread_cpu_ns();
 	w->running = t;
-	if (!t->unsliced)
-		arm(w);
+	arm_slice(w, w->entered_ns);
 	fiber_leaving(t->instance->stack.low, t->instance->stack.bytes);
 	fiber_switch(t->fiber);
 	context_switch(&w->ctx, &t->ctx); /* from here the thread is preemptible */
@@ -218,9 +275,10 @@ enum task_outcome worker_run(struct worker *w, struct task *t)
 	fiber_switch(w->fiber); /* a fault handler could not */
 	w->running = NULL;
 	t->run_ns += task_now_ns() - w->entered_ns;
-	t->cpu_ns += worker_cpu_since_entry_ns(w, t);
-	t->slices += t->outcome == TASK_YIELDED;
+	t->cpu_ns += worker_cpu_since_ns(w);
 	if (t->outcome > TASK_SLEEPING) {
+		if (t->outcome == TASK_TRAPPED)
+			backtrace_take(&t->trace, t->instance, t->trap_pc, t->trap_fp);
 		stack_forget(&t->instance->stack);
 		fiber_free(t->fiber);
 		t->fiber = NULL;

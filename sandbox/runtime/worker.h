@@ -7,9 +7,9 @@
  *   state | pc and stack                          | a fault is       | a tick
  *   ------+---------------------------------------+------------------+---------------------------
  *   IDLE  | running == NULL, the thread's stack   | ours: die        | ignored
- *   GUEST | guest code, guest stack               | the guest's, if  | kill or switch away, inside
- *         |                                       | the address is   | the handler, on the guest's
- *         |                                       | its memory or    | stack
+ *   GUEST | guest code, guest stack               | the guest's, if  | kill, switch away or go on,
+ *         |                                       | the address is   | inside the handler, on the
+ *         |                                       | its memory or    | guest's stack
  *         |                                       | stack guard      |
  *   HOST  | running != NULL, pc elsewhere: host   | ours: die        | noted in tick_pending, seen
  *         | call, helper, context switch, handler |                  | by the next task_checkpoint
@@ -32,10 +32,12 @@
  * at by the scheduler's tick (4 ms on Debian's kernels), and budgets are compared with the CPU
  * clock anyway. One shot of a slice's length, armed when a guest is entered and none is under way;
  * nobody stops it: that would cost two timer programmings per event (8 us in a virtual machine), and
- * the shot that finds the worker asleep wakes it for nothing once per slice at most.
+ * the shot that finds the worker asleep wakes it for nothing once per slice at most. At that tick the
+ * worker's owner says how it goes on (worker_wish): a guest that nobody waits for is not interrupted
+ * again before its budget or its deadline is over, unless somebody sets the timer off (worker_kick).
  *
- * The CPU clock costs a system call to read. A task in its first slice is charged by wall time
- * instead, up to TASK_FIRST_CHARGE_NS, from its second on by the CPU clock.
+ * The CPU clock costs a system call to read. Until its first tick a stay in the guest is charged by
+ * wall time instead, up to TASK_FIRST_CHARGE_NS, and from then on by the CPU clock.
  */
 #ifndef RUNTIME_WORKER_H
 #define RUNTIME_WORKER_H
@@ -47,13 +49,26 @@
 
 enum { WORKER_SLICE_NS = 1000000, TASK_FIRST_CHARGE_NS = 2 * WORKER_SLICE_NS };
 
+enum worker_wish {
+	WORKER_GO_ON, /* until the budget or the deadline is over, or a kick */
+	WORKER_TICK,  /* for another slice */
+	WORKER_YIELD
+};
+
 struct worker {
 	struct context ctx; /* of the thread, while a guest runs */
 	struct task *volatile running;
-	uint64_t entered_ns, cpu_at_entry_ns; /* the latter only from the second slice on */
+	/* Asked at a tick, on the guest's stack and mostly in the signal handler, with what the task
+	 * has used booked: atomics only. NULL: WORKER_GO_ON. */
+	enum worker_wish (*wish)(void *arg, struct task *t);
+	void *wish_arg;
+	/* This stay in the guest, or since it was last booked. */
+	uint64_t entered_ns, cpu_since_ns;
+	atomic_bool cpu_known; /* cpu_since_ns is */
 	timer_t timer;
 	bool has_timer;
-	volatile sig_atomic_t armed;
+	volatile uint64_t
+		armed_ns; /* when the timer goes off, as far as this thread knows; 0 = never */
 	stack_t signal_stack;
 	const void *stack_low; /* for sanitizers */
 	size_t stack_bytes;
@@ -69,7 +84,13 @@ void worker_fini(struct worker *w);
 /* Runs a task, new or continued. */
 enum task_outcome worker_run(struct worker *w, struct task *t) MUST_USE;
 /* What the running task has used since it was entered. Safe in signal handlers. */
-uint64_t worker_cpu_since_entry_ns(const struct worker *w, const struct task *t);
+uint64_t worker_cpu_since_ns(const struct worker *w);
+/* Adds it to the task, and begins anew by the CPU clock. */
+void worker_book(struct worker *w, struct task *t);
+/* At a tick, after the task was found to have the right to go on: true = it shall not. Arms the timer. */
+bool worker_shall_yield(struct worker *w, struct task *t);
+/* From any thread: its guest comes to a tick at once. */
+void worker_kick(struct worker *w);
 struct worker *worker_current(void);
 
 #endif

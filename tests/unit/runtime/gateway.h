@@ -92,7 +92,9 @@ static inline void gateway_start(struct gateway *g, unsigned workers, unsigned s
 	g->pid = fork();
 	if (g->pid == 0) {
 		struct why why = { 0 };
-		const struct serve_options o = { pair[1], workers, spin_us };
+		const struct serve_options o = { .sock = pair[1],
+						 .workers = workers,
+						 .spin_us = spin_us };
 		int err = serve(&o, &why);
 		(void)fprintf(stderr, "serve: %s\n", why_text(&why, err));
 		_exit(99);
