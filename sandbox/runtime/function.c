@@ -133,8 +133,10 @@ int function_instance(const struct loader *ld, const struct function *f, struct 
 struct instance *function_take_idle(struct function *f)
 {
 	struct instance *in = f->idle;
-	if (in)
+	if (in) {
 		f->idle = in->next_idle;
+		f->nidle--;
+	}
 	return in;
 }
 
@@ -142,4 +144,5 @@ void function_put_idle(struct function *f, struct instance *in)
 {
 	in->next_idle = f->idle;
 	f->idle = in;
+	f->nidle++;
 }

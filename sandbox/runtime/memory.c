@@ -2,9 +2,20 @@
 #include "sandbox/runtime/memory.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+/* The process's, like the mappings that it counts. */
+static atomic_uint ranges;
+
+static void close_all(struct memory *m)
+{
+	atomic_fetch_sub_explicit(&ranges, m->nopen, memory_order_relaxed);
+	m->nopen = 0;
+	m->watched_bytes = 0;
+}
 
 int memory_init(struct memory *m, struct aot_limits limits, bool guarded, struct why *why)
 {
@@ -39,6 +50,7 @@ int memory_init(struct memory *m, struct aot_limits limits, bool guarded, struct
 
 void memory_fini(struct memory *m)
 {
+	close_all(m);
 	if (m->reserved_bytes > 0)
 		(void)munmap(m->aot.base, m->reserved_bytes);
 	*m = (struct memory){ 0 };
@@ -78,13 +90,19 @@ int memory_view(struct memory *m, int fd, uint64_t bytes, bool watched)
 {
 	int access = watched ? PROT_READ : PROT_READ | PROT_WRITE;
 	ENSURE(m->aot.bytes <= bytes && bytes < m->reserved_bytes);
-	m->watched_bytes = m->nopen = 0;
+	close_all(m);
 	if (bytes > 0 && mmap(m->aot.base, bytes, access, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
 			      fd, 0) == MAP_FAILED)
 		return -errno;
 	m->aot.bytes = bytes;
 	m->watched_bytes = watched ? bytes : 0;
 	return 0;
+}
+
+static bool no_more_ranges(const struct memory *m)
+{
+	return m->nopen == MEMORY_RANGES_MAX ||
+	       atomic_load_explicit(&ranges, memory_order_relaxed) >= MEMORY_RANGES_ALL;
 }
 
 /* r and what lies between it and the range that is nearest to it. */
@@ -127,7 +145,9 @@ static void note_open(struct memory *m, struct memory_range r)
 	ENSURE(to > from || m->nopen < MEMORY_RANGES_MAX);
 	memmove(&m->open[from + 1], &m->open[to], (m->nopen - to) * sizeof(m->open[0]));
 	m->open[from] = r;
-	m->nopen = m->nopen - (to - from) + 1;
+	m->nopen -= to - from;
+	m->nopen++;
+	atomic_fetch_add_explicit(&ranges, 1 - (to - from), memory_order_relaxed);
 }
 
 static bool make_writable(const struct memory *m, struct memory_range r)
@@ -143,7 +163,7 @@ bool memory_open(struct memory *m, struct memory_range r)
 	r.end = r.end < all.end ? r.end : all.end;
 	if (r.first >= r.end)
 		return true;
-	if (m->nopen == MEMORY_RANGES_MAX && !touches_one(m, r))
+	if (m->nopen > 0 && no_more_ranges(m) && !touches_one(m, r))
 		r = reach_nearest(m, r);
 	if (!make_writable(m, r)) {
 		r = all; /* the process has too many mappings: this makes several into one */
@@ -161,10 +181,13 @@ bool memory_write_fault(struct memory *m, uintptr_t address)
 	uint64_t offset = address - (uintptr_t)m->aot.base;
 	if (offset >= m->watched_bytes)
 		return false;
-	uint32_t page = (uint32_t)(offset / m->page_bytes);
-	for (uint32_t i = 0; i < m->nopen; i++)
+	uint32_t page = (uint32_t)(offset / m->page_bytes), n = 1;
+	for (uint32_t i = 0; i < m->nopen; i++) {
 		if (page >= m->open[i].first && page < m->open[i].end)
 			return false; /* it was something else */
-	uint32_t n = 1 + m->nfaults++ / PAGES_MORE_AFTER;
+		if (page == m->open[i].end)
+			n += m->nfaults / PAGES_MORE_AFTER;
+	}
+	m->nfaults++;
 	return memory_open(m, (struct memory_range){ page, page + n });
 }

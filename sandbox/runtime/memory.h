@@ -22,8 +22,12 @@
 #include "base/why.h"
 #include "proto/aot_abi.h"
 
-/* Each range splits a mapping in three, and a process may have some 65,000 of them. */
-enum { MEMORY_RANGES_MAX = 4 };
+enum {
+	MEMORY_RANGES_MAX = 64, /* of one memory */
+	/* Of all memories of the process. Each splits a mapping in three, and the kernel allows a
+	 * process some 65,000 mappings. Beyond, ranges grow together. */
+	MEMORY_RANGES_ALL = 8192,
+};
 
 /* Pages of the system, [first, end). */
 struct memory_range {
