@@ -34,6 +34,7 @@ struct compile_options {
 struct compile_result {
 	LLVMMemoryBufferRef object; /* ELF relocatable; see compile_result_fini() */
 	uint64_t code_bytes;        /* of the guest's functions */
+	unsigned rolled_loops;      /* see reroll.c */
 	size_t nnotes;
 	char notes[COMPILE_NOTES_MAX][160]; /* what the author or operator should know */
 };

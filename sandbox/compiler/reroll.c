@@ -289,6 +289,7 @@ static void try_block(struct loop *l, LLVMBasicBlockRef head)
 	for (unsigned copies = REROLL_COPIES; copies > 1; copies--) {
 		if (reroll_match(l, copies) && reroll_exit_alike(l) && outside_is_served(l)) {
 			roll_up(l);
+			l->g->result->rolled_loops++;
 			return;
 		}
 	}
