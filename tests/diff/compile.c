@@ -15,7 +15,7 @@
 #include "base/own.h"
 #include "proto/aot_job.h"
 
-enum { SYMBOL_LEN = sizeof(AOT_MODULE_SYMBOL) - 1, FD_PATH = 32, ARENA_BYTES = 256 << 20 };
+enum { FD_PATH = 32, ARENA_BYTES = 256 << 20 };
 
 /* What the compiling process tells, in memory that both see. */
 struct verdict {
@@ -24,12 +24,28 @@ struct verdict {
 	struct why why;
 };
 
-/* Each object calls its descriptor the same; in one file they need names of their own. */
-static void symbol_of(size_t i, char ret[SYMBOL_LEN + 1])
+/* What each object defines under the same name. In one file they need names of their own, of the same
+ * length: a letter and the module's number behind the prefix. */
+static const char *const symbols[] = { AOT_MODULE_SYMBOL, "penstock_lines" };
+static const char prefix[] = "penstock_";
+enum { PREFIX_LEN = sizeof(prefix) - 1, SYMBOL_MAX = 32 };
+
+static void symbol_of(const char *symbol, size_t i, char ret[SYMBOL_MAX])
 {
-	(void)snprintf(ret, SYMBOL_LEN + 1, "penstock_%06zu", i);
+	(void)snprintf(ret, SYMBOL_MAX, "%s%c%0*zu", prefix, symbol[PREFIX_LEN],
+		       (int)strlen(symbol) - PREFIX_LEN - 1, i);
 }
-_Static_assert(SYMBOL_LEN == sizeof("penstock_000000") - 1, "renamed in place");
+
+static void rename_symbols(char *object, size_t size, size_t index)
+{
+	char to[SYMBOL_MAX], *name;
+	for (size_t i = 0; i < ARRAY_LEN(symbols); i++) {
+		size_t len = strlen(symbols[i]);
+		symbol_of(symbols[i], index, to);
+		while ((name = memmem(object, size, symbols[i], len + 1)))
+			memcpy(name, to, len);
+	}
+}
 
 /* Each module has the time of a compile. */
 static void limit_time(void)
@@ -80,12 +96,7 @@ static int compile_one(const struct target *t, const struct compile_options *o, 
 		return -ENOMEM;
 	memcpy(object, LLVMGetBufferStart(r.object), size);
 	compile_result_fini(&r);
-	char *name = memmem(object, size, AOT_MODULE_SYMBOL, SYMBOL_LEN + 1);
-	if (!name)
-		return why_set(why, -EIO, "the object has no descriptor");
-	char symbol[SYMBOL_LEN + 1];
-	symbol_of(index, symbol);
-	memcpy(name, symbol, SYMBOL_LEN);
+	rename_symbols(object, size, index);
 	return write(fd, object, size) == (ssize_t)size ? 0 : why_set(why, -EIO, "short write");
 }
 
@@ -153,7 +164,7 @@ static int link_all(const int *fds, const struct verdict *v, size_t n, bool is_x
 	static const char *const flags[] = {
 		"ld.lld", "-shared", "-z", "max-page-size=65536", "-z", "defs", "-z", "now", "-z",
 		"relro", "-z", "noexecstack", "--hash-style=gnu", "--build-id=none", "--eh-frame-hdr",
-		"--threads=1",
+		"--threads=1", "--strip-debug", "--whole-archive",
 	};
 	const char *argv[ARRAY_LEN(flags) + 5 + BATCH_MAX];
 	char paths[BATCH_MAX][FD_PATH];
@@ -184,14 +195,16 @@ static int link_all(const int *fds, const struct verdict *v, size_t n, bool is_x
 
 static int load_all(int so_fd, struct compiled *list, size_t n, struct why *why)
 {
-	char path[FD_PATH], symbol[SYMBOL_LEN + 1];
+	char path[FD_PATH], symbol[SYMBOL_MAX];
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", so_fd);
 	void *dl = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!dl)
 		return why_set(why, -EIO, "the batch cannot be loaded: %s", dlerror());
 	for (size_t i = 0; i < n; i++) {
-		symbol_of(i, symbol);
+		symbol_of(AOT_MODULE_SYMBOL, i, symbol);
 		list[i].aot = list[i].err == 0 ? dlsym(dl, symbol) : NULL;
+		if (list[i].err == 0 && !list[i].aot)
+			return why_set(why, -EIO, "%s: no descriptor in its code", list[i].path);
 	}
 	return 0;
 }

@@ -63,7 +63,7 @@ declare -A verdict
 run_with() {
 	local f rc
 	[ $# -gt 0 ] || return
-	"$B/diff-run" "${options[@]}" "$@"
+	"$B/diff-run" "${options[@]}" "$@" || { echo "fuzz-diff: diff-run ${options[*]} failed"; exit 1; }
 	for f in "$@"; do
 		compare "$f" "${options[@]}"
 		rc=$?
