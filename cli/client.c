@@ -202,6 +202,7 @@ static const struct meaning {
 	{ "E_SIGNATURE", true, NULL },
 	{ "E_TRUST", true, "if you know whose key it is, trust it: penstock trust NAME.pub" },
 	{ "E_BOUND", false, "penstock remove NAME --bindings removes them too" },
+	{ "E_OLDER", false, "if that is what you want: penstock deploy FILE.wasm --older" },
 	{ "E_GRANT", false, "penstock deploy FILE.wasm --grant" },
 };
 

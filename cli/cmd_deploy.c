@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* deploy: upload, show what it asks for, let the operator grant it */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,18 +23,39 @@ static const struct option_row deploy_rows[] = {
 	{ "yes", 'y', OPT_FLAG, NULL, "the same as --grant", 0, 0 },
 	{ "name", 0, OPT_TEXT, "NAME", "deploy it under this name (default: its manifest's)", 0,
 	  0 },
+	{ "canary", 0, OPT_NUMBER, "PERCENT",
+	  "give it this part of the events, beside the active version", 1, 100 },
+	{ "shadow", 0, OPT_NUMBER, "PERCENT",
+	  "run it on copies of this part, and only compare what it would do", 1, 100 },
+	{ "older", 0, OPT_FLAG, NULL, "also when a newer version was active before", 0, 0 },
 	{ "bind", 0, OPT_FLAG, NULL, "make the bindings that its manifest suggests", 0, 0 },
 };
 
-static int upload(struct client *k, const char *name, bool granted, struct span module,
+/* The name comes last: a parameter that is not there cannot be empty. */
+static char *upload_path(const struct args *a, bool granted)
+{
+	const char *grant = granted ? "1" : "0", *older = args_flag(a, "older") ? "1" : "0";
+	const char *name = args_text(a, "name");
+	unsigned canary = (unsigned)args_number(a, "canary", 0);
+	unsigned shadow = (unsigned)args_number(a, "shadow", 0);
+	char role[32] = "";
+	if (canary || shadow)
+		(void)snprintf(role, sizeof(role), "&%s=%u", canary ? "canary" : "shadow",
+			       canary ? canary : shadow);
+	OWN_FREE char *head = client_path("/functions?granted=%s&older=%s", grant, older);
+	OWN_FREE char *tail = name ? client_path("&name=%s", name) : strdup("");
+	char *path = NULL;
+	if (!head || !tail || asprintf(&path, "%s%s%s", head, role, tail) < 0)
+		return NULL;
+	return path;
+}
+
+static int upload(struct cli *c, struct client *k, bool granted, struct span module,
 		  json_t **ret_json, struct why *why)
 {
-	OWN_FREE char *path = NULL;
-	const char *grant = granted ? "1" : "0";
-	if (name)
-		path = client_path("/functions?granted=%s&name=%s", grant, name);
-	else
-		path = client_path("/functions?granted=%s", grant);
+	OWN_FREE char *path = upload_path(&c->args, granted);
+	if (!path)
+		return why_set(why, -ENOMEM, "out of memory");
 	const struct client_request q = { .method = CLIENT_POST,
 					  .path = path,
 					  .content_type = "application/wasm",
@@ -88,8 +110,8 @@ static void done_print(struct cli *c, const json_t *answer)
 	if (json_is_true(json_object_get(answer, "unchanged")))
 		(void)fprintf(out, "\nunchanged, active as ");
 	else
-		(void)fprintf(out, "\ncompiled  in %.0f ms\nactive    ",
-			      json_num(answer, "compile_ms"));
+		(void)fprintf(out, "\ncompiled  in %.0f ms\n%-10s", json_num(answer, "compile_ms"),
+			      json_text(answer, "state"));
 	text_put(out, json_text(answer, "name"));
 	(void)fprintf(out, "@%.0f (", json_num(answer, "revision"));
 	text_put(out, json_text(answer, "version"));
@@ -155,17 +177,20 @@ static int deploy_done(struct cli *c, struct client *k, const json_t *answer)
 
 static int deploy_run(struct cli *c)
 {
-	const char *path = cli_arg(c, 0), *name = args_text(&c->args, "name");
+	const char *path = cli_arg(c, 0);
 	struct why why = { 0 };
 	OWN_BYTES module = { 0 };
 	OWN_JSON *answer = NULL;
+	if (args_number(&c->args, "canary", 0) && args_number(&c->args, "shadow", 0))
+		return cli_fail(c, CODE_USAGE, NULL,
+				"a candidate is a canary or a shadow, not both");
 	if (file_read(path, FILE_MODULE_MAX, &module, &why) < 0)
 		return cli_fail(c, CODE_NOFILE, NULL, "%s", why.text);
 	OWN_CLIENT *k = client_new(c);
 	if (!k)
 		return CODE_FAILED;
 	/* Ungranted first: the gateway verifies, and says what there is to grant. */
-	int status = upload(k, name, false, bytes_span(&module), &answer, &why);
+	int status = upload(c, k, false, bytes_span(&module), &answer, &why);
 	bool asks = asks_for_grant(status, answer);
 	if (asks || (status >= 200 && status <= 299))
 		sheet_show(c, answer);
@@ -174,7 +199,7 @@ static int deploy_run(struct cli *c)
 		if (code != CODE_OK)
 			return code;
 		json_decref(answer);
-		status = upload(k, name, true, bytes_span(&module), &answer, &why);
+		status = upload(c, k, true, bytes_span(&module), &answer, &why);
 	}
 	if (status < 200 || status > 299)
 		return client_refused(k, status, answer, &why);
@@ -185,13 +210,21 @@ const struct command command_deploy = {
 	.name = "deploy",
 	.group = GROUP,
 	.summary = "Upload a signed module, grant it, make it active",
-	.usage = "FILE.wasm [--grant] [--name NAME] [--bind]",
+	.usage = "FILE.wasm [--grant] [--name NAME] [--bind] [--canary PERCENT | --shadow PERCENT]",
 	.more = "Shows what the function asks for and what changes, and asks you to grant what "
 		"the\n"
 		"active version has not been granted. The gateway verifies the signature, "
 		"compiles,\n"
 		"and replaces the version before without losing an event. Where no terminal is,\n"
-		"--grant has to be given. --bind can be repeated: a binding that is there stays.",
+		"--grant has to be given. --bind can be repeated: a binding that is there stays.\n"
+		"\n"
+		"With --canary or --shadow the active version stays, and the new one is its "
+		"candidate:\n"
+		"`penstock functions NAME` compares them, `penstock promote NAME` makes it the "
+		"active\n"
+		"one, `penstock rollback NAME` withdraws it. One that does worse (failures, "
+		"missed\n"
+		"deadlines, other effects) is withdrawn by the gateway.",
 	.options = deploy_rows,
 	.noptions = ARRAY_LEN(deploy_rows),
 	.needs = "FILE.wasm",

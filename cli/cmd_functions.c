@@ -6,6 +6,7 @@
 #include "cli/client.h"
 #include "cli/sheet.h"
 #include "cli/text.h"
+#include "cli/versions.h"
 
 #define GROUP "Functions"
 
@@ -97,6 +98,7 @@ static int functions_run(struct cli *c)
 		return CODE_OK;
 	}
 	one_print(c, answer);
+	rollout_print(c->out, answer);
 	OWN_JSON *items = json_pack("[O]", answer);
 	list_print(c, items);
 	return CODE_OK;

@@ -96,7 +96,8 @@ struct deploy_outcome {
 	json_t *report;   /* borrowed; with 0 */
 	const char *version, *hash, *key_id; /* with 0 */
 	unsigned revision;
-	bool unchanged; /* it was the active version already; nothing was done */
+	const char *state; /* with 0: "active", "canary", "shadow" */
+	bool unchanged;    /* it was the active version already; nothing was done */
 	uint64_t compile_ms;
 };
 typedef void deploy_done(void *arg, const struct deploy_outcome *o);

@@ -95,6 +95,7 @@ static void tell(struct deploy_job *j)
 		.hash = j->hash,
 		.key_id = j->key_id,
 		.revision = j->revision,
+		.state = j->role == PATH_ACTIVE ? "active" : deploy_mode_text(j->role),
 		.unchanged = j->is_unchanged,
 		.compile_ms = j->compile_ms,
 	};

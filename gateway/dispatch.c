@@ -434,6 +434,12 @@ int dispatch_function_status(struct dispatch *d, const char *name, struct dispat
 		ret->counts[i] = atomic_load(&f->counts[i]);
 	uint64_t n = atomic_load(&f->cpu_events);
 	ret->cpu_us_mean = n ? (double)atomic_load(&f->cpu_ns) / 1e3 / (double)n : 0;
+	const struct version *c = f->candidate;
+	if (c && f->active) {
+		ret->candidate_revision = c->revision;
+		ret->candidate = rollout_counts(&c->tally);
+		ret->active = rollout_since(&f->active->tally, &c->before);
+	}
 	(void)pthread_mutex_unlock(&d->lock);
 	return 0;
 }

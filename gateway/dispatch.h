@@ -97,6 +97,8 @@ struct dispatch_function {
 	double cpu_us_mean;
 	uint64_t last_error_wall_ms; /* 0: none */
 	char last_error[REASON_BYTES];
+	unsigned candidate_revision;             /* 0: none runs beside it */
+	struct rollout_counts candidate, active; /* since it began */
 };
 int dispatch_function_status(struct dispatch *d, const char *name, struct dispatch_function *ret);
 

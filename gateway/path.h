@@ -79,7 +79,7 @@ int path_invoke(struct path *p, const char *function, const struct event *e, pat
 
 /* The parts of GET /status and of the counts in GET /functions, /bindings that the path knows
  * (doc/API.md): new references. path_function_counts: {state, reason, counts, cpu_us_mean,
- * last_error}, NULL when unknown. */
+ * last_error, trial}, NULL when unknown; trial is there while a candidate is. */
 json_t *path_status(struct path *p);
 json_t *path_function_counts(struct path *p, const char *name);
 json_t *path_binding_counts(struct path *p, uint64_t id);

@@ -72,6 +72,13 @@ static json_t *counts_json(const uint64_t *counts)
 			 (json_int_t)counts[3], "refused", (json_int_t)counts[4]);
 }
 
+static json_t *tally_json(const struct rollout_counts *c)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "ended", (json_int_t)c->ended, "failed",
+			 (json_int_t)c->failed, "late", (json_int_t)c->late, "compared",
+			 (json_int_t)c->compared, "differing", (json_int_t)c->differing);
+}
+
 json_t *path_function_counts(struct path *p, const char *name)
 {
 	struct dispatch_function f;
@@ -84,10 +91,15 @@ json_t *path_function_counts(struct path *p, const char *name)
 		last = json_pack("{s:s, s:o}", "at", at, "reason",
 				 text_of(f.last_error, sizeof(f.last_error)));
 	}
-	return json_pack("{s:s, s:o, s:o, s:f, s:o}", "state", f.state, "reason",
+	json_t *trial = NULL;
+	if (f.candidate_revision)
+		trial = json_pack("{s:i, s:o, s:o}", "revision", (int)f.candidate_revision,
+				  "candidate", tally_json(&f.candidate), "active",
+				  tally_json(&f.active));
+	return json_pack("{s:s, s:o, s:o, s:f, s:o, s:o*}", "state", f.state, "reason",
 			 text_of(f.reason, sizeof(f.reason)), "counts", counts_json(f.counts),
 			 "cpu_us_mean", (double)(int64_t)(f.cpu_us_mean * 10 + 0.5) / 10,
-			 "last_error", last);
+			 "last_error", last, "trial", trial);
 }
 
 json_t *path_binding_counts(struct path *p, uint64_t id)

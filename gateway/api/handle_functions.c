@@ -82,6 +82,7 @@ void api_functions_get(struct api_request *q)
 	if (err == 0) {
 		json_t *item = json_incref(json_array_get(l.items, 0));
 		(void)json_object_set(item, "versions", versions);
+		(void)json_object_set_new(item, "rollout", api_rollout_json(q->g, q->arg));
 		request_reply(q, 200, item);
 	} else {
 		request_fail(q, err, &why);
@@ -92,7 +93,7 @@ void api_functions_get(struct api_request *q)
 
 /* ---- deploying ---- */
 
-static void on_deployed(void *arg, const struct deploy_outcome *o)
+void api_on_deployed(void *arg, const struct deploy_outcome *o)
 {
 	struct api_request *q = arg;
 	if (o->err == -EPERM) {
@@ -109,10 +110,25 @@ static void on_deployed(void *arg, const struct deploy_outcome *o)
 			json_pack("{s:s, s:s?, s:i, s:s, s:s, s:s, s:O?, s:O?, s:I, s:O?, s:b}",
 				  "name", o->name, "version", o->version, "revision",
 				  (int)o->revision, "hash", o->hash, "key_id", o->key_id, "state",
-				  "active", "manifest", o->manifest, "report", o->report,
+				  o->state, "manifest", o->manifest, "report", o->report,
 				  "compile_ms", (json_int_t)o->compile_ms, "previous", o->previous,
 				  "unchanged", (int)o->unchanged));
 	}
+}
+
+/* canary=PERCENT or shadow=PERCENT: a candidate beside the active version. */
+static int role_take(const struct query *q, struct deploy_request *r, struct why *why)
+{
+	const char *canary = query_get(q, "canary"), *shadow = query_get(q, "shadow");
+	if (!canary && !shadow)
+		return 0;
+	if (canary && shadow)
+		return why_set(why, -EINVAL, "a candidate is a canary or a shadow, not both");
+	uint64_t percent = 0;
+	int err = query_u64(q, canary ? "canary" : "shadow", 1, 100, &percent, why);
+	r->role = canary ? PATH_CANARY : PATH_SHADOW;
+	r->percent = (unsigned)percent;
+	return err;
 }
 
 void api_functions_add(struct api_request *q)
@@ -123,11 +139,15 @@ void api_functions_add(struct api_request *q)
 		.name = query_get(&q->query, "name"),
 	};
 	int err = query_bool(&q->query, "granted", &r.granted, &why);
+	if (err == 0)
+		err = query_bool(&q->query, "older", &r.older, &why);
+	if (err == 0)
+		err = role_take(&q->query, &r, &why);
 	if (err == 0 && r.len == 0)
 		err = why_set(&why, -EINVAL, "the body is empty, a Wasm module is expected");
 	if (err == 0) {
 		r.wasm = request_body_steal(q);
-		err = deploy_start(q->g->deployer, &r, on_deployed, q, &why);
+		err = deploy_start(q->g->deployer, &r, api_on_deployed, q, &why);
 	}
 	if (err == -E_LIMIT)
 		err = -EAGAIN;

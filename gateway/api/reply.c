@@ -31,6 +31,8 @@ static const struct api_error errors[] = {
 	{ -E_GONE, 503, "E_GONE", "try again in a moment" },
 	{ -EPERM, 409, "E_GRANT",
 	  "look at `manifest`; then deploy it with granted=1 (penstock deploy --grant)" },
+	{ -ESTALE, 409, "E_OLDER",
+	  "if that is what you want, deploy it with older=1 (penstock deploy --older)" },
 	{ -EBUSY, 409, "E_BOUND",
 	  "remove them with penstock unbind, or remove it with bindings=1" },
 	{ -ENOSPC, 507, "ENOSPC", "the disk of the state directory is full" },

@@ -69,6 +69,11 @@ int body_json(struct span body, json_t **ret, struct why *why, const char *forma
 int api_binding_read(struct span body, json_t **ret_body, struct registry_binding *ret,
 		     struct why *why) MUST_USE;
 
+/* Answers with what a deploy or a switch of versions came to; arg: the request. */
+void api_on_deployed(void *arg, const struct deploy_outcome *o);
+/* What became of a function's last candidate; NULL: it never had one. A new reference. */
+json_t *api_rollout_json(struct gateway *g, const char *name);
+
 /* Handlers that wait for log lines: cap on their number, and who is called when lines came. */
 bool request_wait(struct api_request *q, void (*on_line)(struct api_request *q));
 

@@ -34,6 +34,11 @@ static int unload(void *arg, const char *name)
 	return path_function_remove(arg, name);
 }
 
+static int unload_candidate(void *arg, const char *name)
+{
+	return path_candidate_remove(arg, name);
+}
+
 static bool serves(void *arg, const char *name)
 {
 	(void)arg;
@@ -89,6 +94,7 @@ static int server_start(void **state)
 					.store = g->store,
 					.load = load,
 					.unload = unload,
+					.unload_candidate = unload_candidate,
 					.serves = serves,
 					.load_arg = g->path };
 	MUST(deployer_new(&env, &g->deployer, &why));

@@ -100,6 +100,13 @@ int path_function_remove(struct path *p, const char *name)
 	return 0;
 }
 
+int path_candidate_remove(struct path *p, const char *name)
+{
+	(void)p;
+	(void)name;
+	return 0;
+}
+
 int path_binding_put(struct path *p, const struct path_binding *b, struct why *why)
 {
 	if (strcmp(b->broker, "default") != 0)

@@ -141,6 +141,38 @@ static void deploy(const struct server *s, const char *line, const char *manifes
 	"{\"name\":\"f\",\"version\":\"1.1.0\",\"abi\":1,\"capabilities\":{\"publish\":[\"a/"      \
 	"#\"]}}"
 
+static void versions_go_back_and_forth(void **state)
+{
+	static const char v1[] = "{\"name\":\"v\",\"version\":\"1.0.0\",\"abi\":1}";
+	static const char v2[] = "{\"name\":\"v\",\"version\":\"1.1.0\",\"abi\":1}";
+	static const char v3[] = "{\"name\":\"v\",\"version\":\"1.2.0\",\"abi\":1}";
+	const struct server *s = *state;
+	trust(s);
+	deploy(s, "POST /api/v1/functions?granted=1&canary=10", v1, 404, "none");
+	deploy(s, "POST /api/v1/functions?granted=1", v1, 201, "\"state\":\"active\"");
+	expect(s, "GET /api/v1/functions/v", "", 200, "\"rollout\":null");
+	expect(s, "POST /api/v1/functions/v/rollback", "", 404, "no older version");
+	deploy(s, "POST /api/v1/functions?granted=1", v2, 201, "\"revision\":2");
+	expect(s, "POST /api/v1/functions/v/rollback", "", 201, "\"version\":\"1.0.0\"");
+	expect(s, "GET /api/v1/functions/v", "", 200, "\"version\":\"1.0.0\"");
+	expect(s, "POST /api/v1/functions/v/rollback?revision=2", "", 201, "\"revision\":2");
+	expect(s, "POST /api/v1/functions/v/rollback?revision=0", "", 400, "revision=0");
+	expect(s, "POST /api/v1/functions/v/rollback?revision=7", "", 404, "no revision 7");
+	deploy(s, "POST /api/v1/functions?granted=1", v1, 409, "E_OLDER");
+	deploy(s, "POST /api/v1/functions?granted=1&older=1", v1, 201, "\"revision\":3");
+	expect(s, "POST /api/v1/functions/v/promote", "", 404, "no candidate");
+	expect(s, "DELETE /api/v1/functions/v/candidate", "", 404, "no candidate");
+	deploy(s, "POST /api/v1/functions?canary=10&shadow=5", v3, 400, "not both");
+	deploy(s, "POST /api/v1/functions?canary=101", v3, 400, "from 1 to 100");
+	deploy(s, "POST /api/v1/functions?canary=10", v3, 201, "\"state\":\"canary\"");
+	expect(s, "GET /api/v1/functions/v", "", 200, "\"percent\":10,\"state\":\"running\"");
+	expect(s, "DELETE /api/v1/functions/v/candidate", "", 200, "\"withdrawn\":4");
+	expect(s, "GET /api/v1/functions/v", "", 200, "\"reason\":\"withdrawn\"");
+	deploy(s, "POST /api/v1/functions?shadow=100", v3, 201, "\"state\":\"shadow\"");
+	expect(s, "POST /api/v1/functions/v/promote", "", 201, "\"revision\":5");
+	expect(s, "GET /api/v1/functions/v", "", 200, "\"state\":\"promoted\"");
+}
+
 static void what_is_wrong_with_a_request_is_said(void **state)
 {
 	static const struct {
@@ -343,7 +375,7 @@ static void a_function_goes_through_its_whole_life(void **state)
 	deploy(s, "POST /api/v1/functions", WANTS, 409, "E_GRANT");
 	deploy(s, "POST /api/v1/functions", WANTS, 409, "\"publish\":[\"a/#\"]");
 	deploy(s, "POST /api/v1/functions?granted=1", WANTS, 201, "\"revision\":1");
-	deploy(s, "POST /api/v1/functions", NAMED_F, 201, "\"previous\":{\"revision\":1");
+	deploy(s, "POST /api/v1/functions?older=1", NAMED_F, 201, "\"previous\":{\"revision\":1");
 	expect(s, "GET /api/v1/functions", "", 200, "\"counts\":{\"invoked\":3}");
 	expect(s, "GET /api/v1/functions/f", "", 200, "\"active\":false");
 	expect(s, "GET /api/v1/functions/f", "", 200, "\"limits\":{\"memory_bytes\"");
@@ -501,6 +533,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, server_start, server_stop)
 	const struct CMUnitTest tests[] = {
+		TEST(versions_go_back_and_forth),
 		TEST(what_is_wrong_with_a_request_is_said),
 		TEST(a_body_over_its_limit_is_413_also_while_it_is_being_sent),
 		TEST(garbage_costs_its_connection_and_nothing_else),
