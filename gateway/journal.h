@@ -58,7 +58,9 @@ struct journal_options {
 	uint64_t quota_bytes,
 		quota_rows;          /* of open events and effects; new events are refused above */
 	uint64_t keep_bytes, keep_s; /* of those that are over; 0: they go at once */
-	bool quick_check;            /* at the start: PRAGMA quick_check */
+	/* PRAGMA quick_check at the start: always, never, or when the machine was not shut down
+	 * cleanly since (a crash of software damages nothing) */
+	enum journal_check { CHECK_BOOT, CHECK_ALWAYS, CHECK_NEVER } check;
 };
 
 /* Opens or creates it. A damaged database is set aside as journal.db.damaged-TIME with its log, named in
@@ -77,9 +79,10 @@ struct journal_op {
 		     struct journal_op *op);          /* journal_write.c's, or the caller's */
 	void (*done)(struct journal_op *op, int err); /* 0: durable as asked. May be NULL */
 	uint64_t seq;
-	uint32_t bytes; /* that it adds, for the quota and the size of a transaction */
-	bool power;     /* done when synced */
-	bool lazy;      /* nothing waits for it: no commit for its sake, for up to a tick */
+	int64_t bytes;           /* that it adds to what is open, or takes from it */
+	int open, dead, effects; /* and rows */
+	bool power;              /* done when synced */
+	bool lazy; /* nothing waits for it: no commit for its sake, for up to a tick */
 	int err;
 };
 
@@ -95,8 +98,8 @@ struct journal_ticket {
 };
 struct journal_ticket journal_ticket(struct journal *j);
 bool journal_durable(struct journal *j, struct journal_ticket t);
-/* Called after each sync by the journal's thread, so that who waits for a ticket can look again. */
-void journal_on_sync(struct journal *j, void (*fn)(void *arg), void *arg);
+/* Called when more has become durable and journal_durable was asked in vain before. */
+void journal_on_durable(struct journal *j, void (*fn)(void *arg), void *arg);
 
 /* May an event of this size come? 0, or -E_LIMIT (quota), -ENOSPC, -EIO with a reason. Counts refusals. */
 int journal_admit(struct journal *j, uint64_t bytes, struct why *why) MUST_USE;
@@ -135,6 +138,7 @@ struct journal_extra {
 struct journal_finish {
 	struct journal_op op;
 	uint64_t id;
+	uint64_t event_bytes; /* of topic, attrs and payload; for the quota */
 	bool stored; /* there is a row of it; else effects and extras only (QoS 0 with state) */
 	enum journal_state state; /* OPEN: another attempt at due_wall_ms */
 	uint64_t due_wall_ms, finished_wall_ms;
@@ -151,6 +155,7 @@ void journal_finish_put(struct journal *j, struct journal_finish *f);
 struct journal_progress {
 	struct journal_op op;
 	uint64_t effect;
+	uint64_t effect_bytes; /* of topic and payload */
 	enum effect_state state;
 	uint16_t packet;
 	const char *reason; /* a constant */
@@ -192,8 +197,11 @@ struct journal_query {
 int journal_events(struct journal *j, const struct journal_query *q, journal_row_fn *each,
 		   void *arg, struct why *why) MUST_USE;
 /* Open ones that are due by now and come after (due, id), oldest first: for the feeder. */
-int journal_due(struct journal *j, uint64_t now_wall_ms, uint64_t after_id, unsigned limit,
-		journal_row_fn *each, void *arg, struct why *why) MUST_USE;
+int journal_due(struct journal *j, uint64_t now_wall_ms, uint64_t after_due_ms, uint64_t after_id,
+		unsigned limit, journal_row_fn *each, void *arg, struct why *why) MUST_USE;
+/* The newest of a source that had a packet identifier, newest first, without their bytes. */
+int journal_recent(struct journal *j, const char *source, unsigned limit, journal_row_fn *each,
+		   void *arg, struct why *why) MUST_USE;
 typedef int journal_effect_fn(void *arg, const struct journal_effect *e, const char *reason);
 /* Of one event; or what is open for one way out, behind an id. */
 int journal_effects_of(struct journal *j, uint64_t first, unsigned n, journal_effect_fn *each,

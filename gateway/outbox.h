@@ -64,9 +64,10 @@ void outbox_committed(struct outbox *o, struct outbox_batch *b, int err);
 void outbox_acknowledged(struct outbox *o, uint64_t effect, const char *refused);
 /* QoS 2: PUBREC came; PUBREL waits for the next ticket of the journal. */
 void outbox_received(struct outbox *o, uint64_t effect);
-/* The trigger can take messages (again); session_kept: what it was sent, it knows. */
+/* The far side lost it: it is sent anew. */
+void outbox_again(struct outbox *o, uint64_t effect);
+/* The trigger can take messages (again). */
 void outbox_writable(struct outbox *o, struct trigger *way);
-void outbox_session_lost(struct outbox *o, struct trigger *way);
 
 void outbox_tick(struct outbox *o); /* age, quota; loop thread */
 

@@ -44,8 +44,12 @@ struct trigger_sink {
 	 * QoS 2: it has received it, and is told so when a mark taken after this is settled. */
 	void (*acknowledged)(void *arg, uint64_t token, const char *refused);
 	void (*received)(void *arg, uint64_t token);
-	void (*writable)(void *arg);     /* send may work again */
-	void (*session_lost)(void *arg); /* before writable: it knows nothing of what was sent */
+	void (*again)(void *arg, uint64_t token); /* the far side lost it: to be sent anew */
+	void (*writable)(void *arg);              /* send may work again */
+	/* QoS 2 with MQTT 3.1.1, where the event comes with PUBREL: what to remember until then; and
+	 * a packet identifier that is free again. */
+	void (*keep)(void *arg, uint16_t packet, struct span bytes);
+	void (*drop)(void *arg, uint16_t packet);
 	void *arg;
 };
 
@@ -58,6 +62,17 @@ struct trigger_message { /* what goes out */
 	uint16_t packet; /* QoS 2: from reserve, or of an earlier run */
 	const char *id,
 		*source; /* NUL-terminated; the effect's CloudEvents id and source, or NULL */
+};
+
+struct trigger_resume {
+	enum trigger_resume_kind {
+		RESUME_SENT,     /* m went out with m.packet */
+		RESUME_RELEASED, /* and PUBREC came */
+		RESUME_INBOUND, /* a QoS 2 message came with this packet identifier, its PUBREL did not */
+	} kind;
+	struct trigger_message m;
+	uint16_t packet;   /* INBOUND */
+	struct span bytes; /* INBOUND: what keep() was given, or empty */
 };
 
 struct trigger_status {
@@ -80,13 +95,16 @@ struct trigger_ops {
 	/* Sends or queues copies of n messages, in this order: all, or none. -E_LIMIT: there is no
 	 * room for them (counted and logged here); -E_INVALID. */
 	int (*publish)(struct trigger *t, const struct trigger_message *m, unsigned n);
-	/* Sends m, whose token is not 0, or says -EAGAIN: not now, writable() will be called. Other
-	 * errors: never. m is borrowed for the call. May be NULL, as the next two. */
+	/* Sends m, whose token is not 0: 1 if that is all (QoS 0), 0 if acknowledged() will be called,
+	 * -EAGAIN: not now, writable() will be called. Other errors: never. m is borrowed for the
+	 * call. May be NULL, as the next three. */
 	int (*send)(struct trigger *t, const struct trigger_message *m);
 	/* A packet identifier for a QoS 2 message that will be sent later, or 0. Given back by
 	 * unreserve, or by its acknowledgement. */
 	uint16_t (*reserve)(struct trigger *t);
 	void (*unreserve)(struct trigger *t, uint16_t packet);
+	/* Before start: what an earlier run had begun with the far side. */
+	int (*resume)(struct trigger *t, const struct trigger_resume *r);
 	void (*status)(struct trigger *t, struct trigger_status *ret);
 	void (*start)(struct trigger *t);
 	/* No call of the sink begins or runs after this has returned. */

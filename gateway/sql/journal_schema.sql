@@ -67,8 +67,8 @@ CREATE TABLE effects (
 ) STRICT;
 CREATE INDEX effects_open ON effects (out, id) WHERE state < 3;
 
--- QoS 2 messages that came and whose PUBREL did not: the packet identifier is taken. packet_bytes: what Paho wants back (3.1.1: the
--- whole PUBLISH, because it delivers at PUBREL).
+-- QoS 2 messages that came and whose PUBREL did not: the packet identifier is taken. bytes: what Paho
+-- wants back (3.1.1: the whole PUBLISH, because it delivers at PUBREL).
 CREATE TABLE inbound (
 	source TEXT NOT NULL,
 	packet INTEGER NOT NULL,
@@ -85,5 +85,10 @@ CREATE TABLE state (
 	version INTEGER NOT NULL,
 	expires INTEGER NOT NULL,
 	PRIMARY KEY (bucket, key)
+) STRICT, WITHOUT ROWID;
+-- boot: boot_id of the machine that last had the journal open; "" after a clean close.
+CREATE TABLE meta (
+	name  TEXT PRIMARY KEY,
+	value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX state_expires ON state (expires) WHERE expires > 0;

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The queue of operations, the group commit, and the thread that syncs and checkpoints. */
+#include "gateway/journal_impl.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+enum {
+	CHECKPOINT_PAGES = 1000, /* 4 MB of log: the thread copies it into the database */
+	FORGET_ROWS = 256,       /* per tick */
+};
+
+/* ---- the queue ---- */
+
+void journal_put(struct journal *j, struct journal_op *op)
+{
+	op->next = NULL;
+	op->err = 0;
+	(void)pthread_mutex_lock(&j->lock);
+	op->seq = ++j->seq;
+	if (op->power)
+		j->power_seq = op->seq;
+	j->eager += !op->lazy;
+	*j->last = op;
+	j->last = &op->next;
+	(void)pthread_mutex_unlock(&j->lock);
+}
+
+struct journal_ticket journal_ticket(struct journal *j)
+{
+	(void)pthread_mutex_lock(&j->lock);
+	struct journal_ticket t = { j->seq, j->power_seq };
+	(void)pthread_mutex_unlock(&j->lock);
+	return t;
+}
+
+static bool reached(struct journal *j, struct journal_ticket t)
+{
+	return atomic_load(&j->committed) >= t.seq && atomic_load(&j->synced) >= t.power;
+}
+
+bool journal_durable(struct journal *j, struct journal_ticket t)
+{
+	if (reached(j, t))
+		return true;
+	atomic_store(&j->awaited, true); /* and look again: it may have come to pass in between */
+	return reached(j, t);
+}
+
+void journal_on_durable(struct journal *j, void (*fn)(void *arg), void *arg)
+{
+	j->on_durable = fn;
+	j->on_durable_arg = arg;
+}
+
+static void tell_waiters(struct journal *j)
+{
+	if (atomic_load(&j->awaited) && atomic_exchange(&j->awaited, false) && j->on_durable)
+		j->on_durable(j->on_durable_arg);
+}
+
+/* ---- one transaction ---- */
+
+static int run(struct journal *j, enum journal_sql which)
+{
+	JSTMT s = j->write[which];
+	return journal_step(s);
+}
+
+/* The statement's own fault, upon which SQLite undoes the statement and the transaction goes on. */
+static bool its_own_fault(int code)
+{
+	code &= 0xff;
+	return code == SQLITE_TOOBIG || code == SQLITE_CONSTRAINT || code == SQLITE_MISMATCH ||
+	       code == SQLITE_RANGE;
+}
+
+/* What is to be forgotten goes with what comes, so that neither piles up nor stalls. */
+static int write_all(struct journal *j, struct journal_op *list)
+{
+	int code = run(j, W_begin);
+	unsigned n = 0;
+	for (struct journal_op *op = list; op && code == SQLITE_OK; op = op->next, n++) {
+		int mine = op->write(j, op);
+		if (its_own_fault(mine))
+			op->err = -E_INVALID;
+		else
+			code = mine;
+	}
+	if (code == SQLITE_OK && atomic_load(&j->forget_below) > 0)
+		code = journal_forget(j, n);
+	if (code == SQLITE_OK)
+		code = run(j, W_commit);
+	return code;
+}
+
+static void failed(struct journal *j)
+{
+	struct why why = { 0 };
+	int err = journal_fail(j, j->db, "commit", &why);
+	if (!sqlite3_get_autocommit(j->db))
+		(void)run(j, W_rollback);
+	(void)pthread_mutex_lock(&j->lock);
+	bool first = !j->failing;
+	j->failing = true;
+	(void)snprintf(j->reason, sizeof(j->reason), "%s", why_text(&why, err));
+	(void)pthread_mutex_unlock(&j->lock);
+	if (first)
+		LOG(LOG_ERR, "the journal cannot be written; nothing is acknowledged until it can",
+		    F_STR("reason", why_text(&why, err)), F_ERR(err));
+}
+
+static void done_all(struct journal_op *list)
+{
+	for (struct journal_op *op = list, *next; op; op = next) {
+		next = op->next; /* it may be gone after done */
+		if (op->done)
+			op->done(op, op->err);
+	}
+}
+
+/* Those that want a sync go to the thread; the others are done. */
+static struct journal_op *hand_to_sync(struct journal *j, struct journal_op *list, uint64_t seq)
+{
+	struct journal_op *rest = NULL, **last = &rest;
+	bool any = false;
+	(void)pthread_mutex_lock(&j->sync_lock);
+	while (list) {
+		struct journal_op *op = list;
+		list = op->next;
+		op->next = NULL;
+		struct journal_op ***to = op->power ? &j->sync_last : &last;
+		**to = op;
+		*to = &op->next;
+		any |= op->power;
+	}
+	if (any)
+		j->sync_wanted = seq;
+	j->checkpoint |= j->wal_pages > CHECKPOINT_PAGES;
+	if (any || j->checkpoint)
+		(void)pthread_cond_signal(&j->sync_wake);
+	(void)pthread_mutex_unlock(&j->sync_lock);
+	return rest;
+}
+
+static uint64_t last_of(const struct journal_op *list)
+{
+	while (list->next)
+		list = list->next;
+	return list->seq;
+}
+
+static void add(_Atomic uint64_t *to, int64_t n)
+{
+	if (n != 0)
+		atomic_fetch_add(to, (uint64_t)n);
+}
+
+static void count_all(struct journal *j, const struct journal_op *list)
+{
+	uint64_t n = 0;
+	for (; list; list = list->next, n++) {
+		if (list->err < 0)
+			continue;
+		add(&j->bytes, list->bytes);
+		add(&j->open, list->open);
+		add(&j->dead, list->dead);
+		add(&j->effects, list->effects);
+	}
+	atomic_fetch_add(&j->commits, 1);
+	atomic_fetch_add(&j->operations, n);
+}
+
+/* Leader: false = it failed, and the list is in the queue again. */
+static bool commit_list(struct journal *j, struct journal_op *list, struct journal_op **last)
+{
+	uint64_t seq = last_of(list);
+	if (write_all(j, list) != SQLITE_OK) {
+		failed(j);
+		(void)pthread_mutex_lock(&j->lock);
+		*last = j->first;
+		if (!j->first)
+			j->last = last;
+		j->first = list;
+		j->eager++; /* at least: so that the tick finds it */
+		(void)pthread_mutex_unlock(&j->lock);
+		return false;
+	}
+	count_all(j, list);
+	list = hand_to_sync(j, list, seq);
+	atomic_store(&j->committed, seq);
+	done_all(list);
+	tell_waiters(j);
+	return true;
+}
+
+/* lock held; forced: also what is lazy */
+static void lead(struct journal *j, bool forced)
+{
+	j->leading = true;
+	while (j->first && (j->eager > 0 || forced)) {
+		struct journal_op *list = j->first, **last = j->last;
+		j->first = NULL;
+		j->last = &j->first;
+		j->eager = 0;
+		(void)pthread_mutex_unlock(&j->lock);
+		bool ok = commit_list(j, list, last);
+		(void)pthread_mutex_lock(&j->lock);
+		if (ok && j->failing)
+			LOG(LOG_NOTE, "the journal can be written again");
+		j->failing = !ok;
+		if (!ok)
+			break;
+	}
+	j->leading = false;
+}
+
+void journal_commit(struct journal *j)
+{
+	(void)pthread_mutex_lock(&j->lock);
+	if (!j->leading && !j->failing && j->eager > 0)
+		lead(j, false);
+	(void)pthread_mutex_unlock(&j->lock);
+}
+
+/* ---- time ---- */
+
+static int write_forget(struct journal *j, struct journal_op *op)
+{
+	(void)op;
+	return journal_forget(j, FORGET_ROWS);
+}
+
+static void forgotten(struct journal_op *op, int err)
+{
+	struct journal *j = CONTAINER_OF(op, struct journal, forget);
+	(void)err;
+	atomic_store(&j->forgetting, false);
+}
+
+void journal_tick(struct journal *j)
+{
+	atomic_store(&j->forget_below, journal_forget_bound(j));
+	if (!atomic_exchange(&j->forgetting, true)) {
+		j->forget = (struct journal_op){ .write = write_forget,
+						 .done = forgotten,
+						 .lazy = true };
+		journal_put(j, &j->forget);
+	}
+	(void)pthread_mutex_lock(&j->lock);
+	if (!j->leading)
+		lead(j, true);
+	(void)pthread_mutex_unlock(&j->lock);
+}
+
+/* ---- the thread ---- */
+
+static void sync_once(struct journal *j, struct journal_op *list, uint64_t wanted)
+{
+	if (fdatasync(j->wal_fd) < 0) {
+		/* What the kernel could not write it has marked clean: the only honest answer is to stop,
+		 * and to start from what the disk has. */
+		LOG(LOG_ERR,
+		    "cannot sync the journal; ending, so that nothing is acknowledged that "
+		    "is not on the disk",
+		    F_STR("file", j->path), F_STR("reason", strerrordesc_np(errno)));
+		abort();
+	}
+	atomic_fetch_add(&j->syncs, 1);
+	atomic_store(&j->synced, wanted);
+	done_all(list);
+	tell_waiters(j);
+}
+
+static void *sync_thread(void *arg)
+{
+	struct journal *j = arg;
+	(void)pthread_mutex_lock(&j->sync_lock);
+	for (;;) {
+		while (!j->sync_stop && !j->checkpoint && !j->sync_first)
+			(void)pthread_cond_wait(&j->sync_wake, &j->sync_lock);
+		struct journal_op *list = j->sync_first;
+		uint64_t wanted = j->sync_wanted;
+		bool checkpoint = j->checkpoint;
+		bool stop = j->sync_stop;
+		j->sync_first = NULL;
+		j->sync_last = &j->sync_first;
+		j->checkpoint = false;
+		(void)pthread_mutex_unlock(&j->sync_lock);
+		if (list)
+			sync_once(j, list, wanted);
+		if (checkpoint)
+			journal_checkpoint(j);
+		if (stop && !list)
+			return NULL;
+		(void)pthread_mutex_lock(&j->sync_lock);
+	}
+}
+
+static void stop_thread(struct journal *j)
+{
+	if (!j->has_thread)
+		return;
+	(void)pthread_mutex_lock(&j->sync_lock);
+	j->sync_stop = true;
+	(void)pthread_cond_signal(&j->sync_wake);
+	(void)pthread_mutex_unlock(&j->sync_lock);
+	(void)pthread_join(j->thread, NULL);
+}
+
+/* ---- admission and status ---- */
+
+int journal_admit(struct journal *j, uint64_t bytes, struct why *why)
+{
+	uint64_t rows = atomic_load(&j->open) + atomic_load(&j->effects);
+	uint64_t all = atomic_load(&j->bytes) + rows * JOURNAL_ROW_BYTES + bytes;
+	int err = 0;
+	(void)pthread_mutex_lock(&j->lock);
+	if (j->failing)
+		err = why_set(why, -EIO, "%s", j->reason);
+	(void)pthread_mutex_unlock(&j->lock);
+	if (err == 0 && (rows >= j->o.quota_rows || all > j->o.quota_bytes))
+		err = why_set(
+			why, -E_LIMIT,
+			"the journal is full (journal.quota_bytes, quota_rows): %llu events and "
+			"messages wait in it",
+			(unsigned long long)rows);
+	if (err < 0)
+		atomic_fetch_add(&j->refused, 1);
+	return err;
+}
+
+void journal_status(struct journal *j, struct journal_status *ret)
+{
+	*ret = (struct journal_status){ .state = "ok" };
+	(void)pthread_mutex_lock(&j->lock);
+	if (j->failing) {
+		ret->state = "failing";
+		(void)snprintf(ret->reason, sizeof(ret->reason), "%s", j->reason);
+	}
+	(void)pthread_mutex_unlock(&j->lock);
+	ret->open = atomic_load(&j->open);
+	ret->dead = atomic_load(&j->dead);
+	ret->effects = atomic_load(&j->effects);
+	ret->open_bytes = atomic_load(&j->bytes);
+	ret->file_bytes = journal_file_bytes(j);
+	ret->commits = atomic_load(&j->commits);
+	ret->operations = atomic_load(&j->operations);
+	ret->syncs = atomic_load(&j->syncs);
+	ret->refused = atomic_load(&j->refused);
+	ret->duplicates = atomic_load(&j->duplicates);
+}
+
+uint64_t journal_last_id(struct journal *j)
+{
+	return j->last_id;
+}
+
+struct sqlite3 *journal_reader(struct journal *j)
+{
+	return j->reader;
+}
+
+/* ---- begin and end ---- */
+
+int journal_open(const struct journal_options *o, struct journal **ret, bool *ret_damaged,
+		 struct why *why)
+{
+	struct journal *j = calloc(1, sizeof(*j));
+	if (!j || asprintf(&j->path, "%s/journal.db", o->state_dir) < 0) {
+		free(j);
+		return why_set(why, -ENOMEM, "out of memory");
+	}
+	j->o = *o;
+	j->wal_fd = -1;
+	j->last = &j->first;
+	j->sync_last = &j->sync_first;
+	(void)pthread_mutex_init(&j->lock, NULL);
+	(void)pthread_mutex_init(&j->sync_lock, NULL);
+	(void)pthread_cond_init(&j->sync_wake, NULL);
+	int err = journal_db_open(j, ret_damaged, why);
+	if (err == 0) {
+		err = -pthread_create(&j->thread, NULL, sync_thread, j);
+		j->has_thread = err == 0;
+	}
+	if (err < 0) {
+		journal_close(j);
+		return why_set(why, err, "the journal: %s", strerrordesc_np(-err));
+	}
+	(void)pthread_setname_np(j->thread, "journal");
+	*ret = j;
+	return 0;
+}
+
+void journal_close(struct journal *j)
+{
+	if (!j)
+		return;
+	if (j->has_thread) {
+		(void)pthread_mutex_lock(&j->lock);
+		lead(j, true);
+		(void)pthread_mutex_unlock(&j->lock);
+	}
+	stop_thread(j);
+	for (struct journal_op *op = j->first; op; op = op->next)
+		op->err = -E_GONE;
+	done_all(j->first);
+	journal_db_close(j);
+	(void)pthread_cond_destroy(&j->sync_wake);
+	(void)pthread_mutex_destroy(&j->sync_lock);
+	(void)pthread_mutex_destroy(&j->lock);
+	free(j->path);
+	free(j);
+}
