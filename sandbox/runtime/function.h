@@ -33,7 +33,7 @@ struct function {
 	struct span env, args;
 	uint32_t entry;        /* function index of _start or on_event */
 	struct instance *idle; /* most recently used first: its memory is warm */
-	unsigned nidle;
+	atomic_uint nidle;     /* also read without the lock */
 	unsigned ninstances; /* idle or with a job */
 	unsigned njobs;
 	struct line waiting; /* for an instance */

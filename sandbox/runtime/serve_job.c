@@ -38,9 +38,10 @@ static void end_init(struct serve *s, struct job *j)
 static void release_instance(struct serve *s, struct function *f, struct instance *in,
 			     uint64_t run_ns)
 {
-	bool fresh = f->image && image_reset(f->image, in, run_ns) == 0;
+	bool fresh = f->image && atomic_load(&f->nidle) < FUNCTION_IDLE_MAX &&
+		     image_reset(f->image, in, run_ns) == 0;
 	serve_lock(s);
-	fresh = fresh && !f->dying && f->nidle < FUNCTION_IDLE_MAX;
+	fresh = fresh && !f->dying;
 	if (fresh)
 		function_put_idle(f, in);
 	else
