@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "proto/aot_abi.h"
+#include "proto/ipc_impl.h"
 
 static const struct kind {
 	const char *name;
@@ -13,13 +13,6 @@ static const struct kind {
 #define MSG(id, name, from, least, most) [id] = { #name, IPC_##from, (least), (most) },
 #include "proto/messages.def"
 #undef MSG
-};
-
-enum {
-	WHY_BYTES = 1024,                   /* longest reason inside a message */
-	LOG_SLACK_BYTES = 64,               /* for the line that says that the log was cut */
-	ATTR_LEAST_BYTES = 2 + 1 + 4,       /* of one encoded attribute */
-	EFFECT_LEAST_BYTES = 1 + 1 + 2 + 4, /* of one encoded effect */
 };
 
 /* ---- fields ----
@@ -166,6 +159,37 @@ static void result_fields(const struct codec *c, struct ipc_result *m)
 	f_span(c, &m->log);
 	f_span(c, &m->reply);
 	f_span(c, &m->effects);
+	f_u32(c, &m->nstate);
+	f_span(c, &m->state);
+}
+
+static void state_fields(const struct codec *c, struct ipc_state_op *o)
+{
+	f_u8(c, &o->what);
+	f_u64(c, &o->version);
+	f_u64(c, &o->ttl_ms);
+	f_span16(c, &o->bucket);
+	f_span16(c, &o->key);
+	f_span(c, &o->value);
+}
+
+static void ask_fields(const struct codec *c, struct ipc_state_ask *m)
+{
+	f_u64(c, &m->event);
+	f_u64(c, &m->ticket);
+	f_u8(c, &m->list);
+	f_u32(c, &m->most);
+	f_span16(c, &m->bucket);
+	f_span16(c, &m->key);
+	f_span16(c, &m->after);
+}
+
+static void tell_fields(const struct codec *c, struct ipc_state_tell *m)
+{
+	f_u64(c, &m->ticket);
+	f_i32(c, &m->err);
+	f_u64(c, &m->version);
+	f_span(c, &m->value);
 }
 
 /* ---- writing ---- */
@@ -249,6 +273,24 @@ bool ipc_put_quit(struct wr *w)
 	return finish(w, start, IPC_QUIT);
 }
 
+bool ipc_put_state_ask(struct wr *w, const struct ipc_state_ask *m)
+{
+	struct ipc_state_ask copy = *m;
+	PUT(STATE_ASK, 0, ask_fields, &copy);
+}
+
+bool ipc_put_state_tell(struct wr *w, const struct ipc_state_tell *m)
+{
+	struct ipc_state_tell copy = *m;
+	PUT(STATE_TELL, 0, tell_fields, &copy);
+}
+
+void ipc_state_put(struct wr *w, const struct ipc_state_op *o)
+{
+	struct ipc_state_op copy = *o;
+	state_fields(&(struct codec){ .w = w }, &copy);
+}
+
 void ipc_attr_put(struct wr *w, const struct ipc_attr *a)
 {
 	struct ipc_attr copy = *a;
@@ -279,91 +321,12 @@ bool ipc_effect_next(struct rd *list, struct ipc_effect *ret)
 	return rd_ok(list);
 }
 
-static int attrs_check(struct span list, uint32_t count, struct why *why)
+bool ipc_state_next(struct rd *list, struct ipc_state_op *ret)
 {
-	if (count > IPC_ATTRS_MAX || count > list.len / ATTR_LEAST_BYTES)
-		return why_set(why, -E_PROTO, "INVOKE says %u attributes in %zu bytes", count,
-			       list.len);
-	struct rd r = rd_from(list.at, list.len);
-	struct ipc_attr a;
-	for (uint32_t i = 0; i < count; i++) {
-		if (!ipc_attr_next(&r, &a))
-			return why_set(why, -E_PROTO, "INVOKE: attribute %u is cut short", i);
-		if (a.name.len == 0)
-			return why_set(why, -E_PROTO, "INVOKE: attribute %u has no name", i);
-	}
-	if (!rd_done(&r))
-		return why_set(why, -E_PROTO, "INVOKE: %zu bytes after the attributes", r.left);
-	return 0;
-}
-
-static int effects_check(struct span list, uint32_t count, struct why *why)
-{
-	if (count > IPC_EFFECTS_MAX || count > list.len / EFFECT_LEAST_BYTES)
-		return why_set(why, -E_PROTO, "RESULT says %u effects in %zu bytes", count,
-			       list.len);
-	struct rd r = rd_from(list.at, list.len);
-	struct ipc_effect e;
-	for (uint32_t i = 0; i < count; i++) {
-		if (!ipc_effect_next(&r, &e))
-			return why_set(why, -E_PROTO, "RESULT: effect %u is cut short", i);
-		if (e.qos > 2 || e.retain > 1)
-			return why_set(why, -E_PROTO, "RESULT: effect %u has QoS %u, retain %u", i,
-				       e.qos, e.retain);
-	}
-	if (!rd_done(&r))
-		return why_set(why, -E_PROTO, "RESULT: %zu bytes after the effects", r.left);
-	return 0;
-}
-
-static int load_check(const struct ipc_load *m, struct why *why)
-{
-	if (m->memory_pages > AOT_PAGES_MAX)
-		return why_set(why, -E_PROTO, "LOAD: %u pages of memory, at most %u are possible",
-			       m->memory_pages, AOT_PAGES_MAX);
-	if (m->pad.len != 0)
-		return why_set(why, -E_PROTO, "LOAD: the reserved field is not empty");
-	return 0;
-}
-
-static int loaded_check(const struct ipc_loaded *m, struct why *why)
-{
-	if (m->err > 0 || m->is_reactor > 1)
-		return why_set(why, -E_PROTO, "LOADED: error %d, reactor %u", m->err,
-			       m->is_reactor);
-	return 0;
-}
-
-static int invoke_check(const struct ipc_invoke *m, struct why *why)
-{
-	if (m->payload_fd_bytes > IPC_PAYLOAD_BYTES)
-		return why_set(why, -E_PROTO, "INVOKE: a payload of %u bytes, at most %d",
-			       m->payload_fd_bytes, IPC_PAYLOAD_BYTES);
-	if (m->payload_fd_bytes > 0 && m->payload.len > 0)
-		return why_set(why, -E_PROTO, "INVOKE: the payload is here and in a memfd");
-	return attrs_check(m->attrs, m->nattrs, why);
-}
-
-static int result_check(const struct ipc_result *m, struct why *why)
-{
-	bool trapped = m->trap != AOT_TRAP_NONE;
-	if (m->status >= IPC_STATUS_COUNT || m->trap >= AOT_TRAP_COUNT ||
-	    (m->status == IPC_TRAPPED && !trapped) || (m->status == IPC_OK && trapped))
-		return why_set(why, -E_PROTO, "RESULT: status %u with trap %u", m->status, m->trap);
-	if (m->why.len > WHY_BYTES || m->log.len > IPC_LOG_BYTES + LOG_SLACK_BYTES)
-		return why_set(why, -E_PROTO, "RESULT: %zu bytes of reason, %zu of log", m->why.len,
-			       m->log.len);
-	if (m->fd_bytes == 0)
-		return effects_check(m->effects, m->neffects, why);
-	if (m->fd_bytes > IPC_PAYLOAD_BYTES)
-		return why_set(why, -E_PROTO, "RESULT: %u bytes by memfd, at most %d", m->fd_bytes,
-			       IPC_PAYLOAD_BYTES);
-	if (m->reply.len > 0 || m->effects.len > 0)
-		return why_set(why, -E_PROTO, "RESULT: reply and effects are here and in a memfd");
-	if (m->neffects > IPC_EFFECTS_MAX)
-		return why_set(why, -E_PROTO, "RESULT: %u effects, at most %d", m->neffects,
-			       IPC_EFFECTS_MAX);
-	return 0;
+	if (!rd_ok(list) || list->left == 0)
+		return false;
+	state_fields(&(struct codec){ .r = list }, ret);
+	return rd_ok(list);
 }
 
 static void body_read(const struct codec *c, struct ipc_msg *m)
@@ -390,36 +353,16 @@ static void body_read(const struct codec *c, struct ipc_msg *m)
 	case IPC_CANCEL:
 		f_u64(c, &m->cancel);
 		break;
+	case IPC_STATE_ASK:
+		ask_fields(c, &m->ask);
+		break;
+	case IPC_STATE_TELL:
+		tell_fields(c, &m->tell);
+		break;
 	case IPC_QUIT:
 	case IPC_AFTER_LAST:
 		break;
 	}
-}
-
-/* How many descriptors a message of this content must bring. */
-static unsigned fds_wanted(const struct ipc_msg *m)
-{
-	if (m->type == IPC_INVOKE)
-		return m->invoke.payload_fd_bytes > 0;
-	if (m->type == IPC_RESULT)
-		return m->result.fd_bytes > 0;
-	return m->type == IPC_LOAD;
-}
-
-static int body_check(const struct ipc_msg *m, struct why *why)
-{
-	if (m->nfds != fds_wanted(m))
-		return why_set(why, -E_PROTO, "%s announces %u descriptors, %u belong to it",
-			       ipc_name(m->type), m->nfds, fds_wanted(m));
-	if (m->type == IPC_LOAD)
-		return load_check(&m->load, why);
-	if (m->type == IPC_LOADED)
-		return loaded_check(&m->loaded, why);
-	if (m->type == IPC_INVOKE)
-		return invoke_check(&m->invoke, why);
-	if (m->type == IPC_RESULT)
-		return result_check(&m->result, why);
-	return 0;
 }
 
 int ipc_parse(enum ipc_side from, const void *packet, size_t len, struct ipc_msg *ret_msg,
@@ -444,7 +387,7 @@ int ipc_parse(enum ipc_side from, const void *packet, size_t len, struct ipc_msg
 	if (!rd_ok(&r) || (r.left > 0 && m.type != IPC_HELLO))
 		return why_set(why, -E_PROTO, "the fields of %s do not fit its %zu bytes", k->name,
 			       len);
-	int err = body_check(&m, why);
+	int err = ipc_check(&m, why);
 	if (err < 0)
 		return err;
 	*ret_msg = m;
@@ -459,7 +402,7 @@ int ipc_result_unpack(struct ipc_result *m, const void *bytes, size_t len, struc
 		return why_set(why, -E_PROTO, "RESULT: the memfd's %zu bytes do not hold the reply",
 			       len);
 	struct span effects = rd_span(&r, r.left);
-	int err = effects_check(effects, m->neffects, why);
+	int err = ipc_effects_check(effects, m->neffects, why);
 	if (err < 0)
 		return err;
 	m->reply = reply;

@@ -32,8 +32,13 @@ enum {
 	IPC_EFFECTS_MAX = 4096,       /* per result */
 	IPC_ATTRS_MAX = 64,           /* per event */
 	IPC_TOPIC_BYTES = 65535,
-	IPC_BATCH = 16,        /* packets per system call, see ipc_inbox_recv() */
-	IPC_LOG_BYTES = 16384, /* of a guest's stderr and log calls, per event; then "..." */
+	IPC_BATCH = 16,           /* packets per system call, see ipc_inbox_recv() */
+	IPC_LOG_BYTES = 16384,    /* of a guest's stderr and log calls, per event; then "..." */
+	IPC_STATE_OPS_MAX = 1024, /* per event: what it read and what it changes */
+	IPC_STATE_BYTES = 36864,  /* of the list of them in a RESULT */
+	IPC_STATE_VALUE_MAX = 32768,
+	IPC_STATE_KEY_MAX = 512,
+	IPC_STATE_BUCKET_MAX = 64,
 };
 
 struct ipc_hello {
@@ -90,6 +95,40 @@ struct ipc_effect {
 	struct span payload;
 };
 
+/* State: values under names in buckets; "" is the function's own bucket. What an event changes is in its
+ * RESULT and is committed with it, if what it read has still the version that it saw; else it runs again. */
+enum ipc_state_what {
+	IPC_STATE_READ,   /* a key and its version: 0 = it was not there */
+	IPC_STATE_PUT,    /* version: as READ, or IPC_STATE_ANY when it was not read before */
+	IPC_STATE_DELETE, /* the same */
+	IPC_STATE_LISTED, /* names were read: key is empty, version is the bucket's */
+	IPC_STATE_WHATS
+};
+#define IPC_STATE_ANY UINT64_MAX
+
+struct ipc_state_op {
+	uint8_t what;
+	uint64_t version;
+	uint64_t ttl_ms; /* PUT: 0 = for ever */
+	struct span bucket, key, value;
+};
+
+/* Answered by STATE_TELL with this ticket. */
+struct ipc_state_ask {
+	uint64_t event, ticket;
+	uint8_t list; /* 0: the value of key; 1: names that begin with key and come after `after` */
+	uint32_t most; /* bytes of names */
+	struct span bucket, key, after;
+};
+
+struct ipc_state_tell {
+	uint64_t ticket;
+	int32_t err; /* 0; -E_UNKNOWN: no such key; -E_TRUST: not granted; -EIO */
+	uint64_t
+		version; /* of the key, also of one that is not there (0); of the bucket for names */
+	struct span value; /* or names: u16 length and bytes each, in order */
+};
+
 struct ipc_result {
 	uint64_t event;
 	uint32_t status; /* enum ipc_status */
@@ -102,7 +141,9 @@ struct ipc_result {
 	struct span log;     /* lines: level byte '3'..'7', text, '\n' */
 	struct span reply;   /* stdout of a command */
 	struct span effects; /* encoded list; walk it with ipc_effect_next() */
-	uint32_t fd_bytes;   /* 0; else reply and effects are empty here and lie in the memfd, as
+	uint32_t nstate;
+	struct span state; /* encoded list; walk it with ipc_state_next() */
+	uint32_t fd_bytes; /* 0; else reply and effects are empty here and lie in the memfd, as
 				 * u32 reply_len, reply, effects */
 };
 
@@ -117,12 +158,16 @@ bool ipc_put_invoke(struct wr *w, const struct ipc_invoke *m);
 bool ipc_put_result(struct wr *w, const struct ipc_result *m);
 bool ipc_put_cancel(struct wr *w, uint64_t event);
 bool ipc_put_quit(struct wr *w);
+bool ipc_put_state_ask(struct wr *w, const struct ipc_state_ask *m);
+bool ipc_put_state_tell(struct wr *w, const struct ipc_state_tell *m);
 
 /* Lists inside messages. */
 void ipc_attr_put(struct wr *w, const struct ipc_attr *a);
 bool ipc_attr_next(struct rd *list, struct ipc_attr *ret);
 void ipc_effect_put(struct wr *w, const struct ipc_effect *e);
 bool ipc_effect_next(struct rd *list, struct ipc_effect *ret);
+void ipc_state_put(struct wr *w, const struct ipc_state_op *o);
+bool ipc_state_next(struct rd *list, struct ipc_state_op *ret);
 
 struct ipc_msg {
 	enum ipc_type type;
@@ -135,6 +180,8 @@ struct ipc_msg {
 		struct ipc_result result;
 		uint32_t unload;
 		uint64_t cancel;
+		struct ipc_state_ask ask;
+		struct ipc_state_tell tell;
 	};
 };
 

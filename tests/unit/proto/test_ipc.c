@@ -95,8 +95,27 @@ static bool make_result(struct wr *w)
 		.log = text("6hello\n"),
 		.reply = text("ok"),
 		.effects = { list.buf, list.len },
+		.nstate = 2,
 	};
-	return ipc_put_result(w, &m);
+	struct ipc_result with = m;
+	struct wr state = wr_into(list_bytes + list.len, sizeof(list_bytes) - list.len);
+	ipc_state_put(&state, &(struct ipc_state_op){ IPC_STATE_READ, 7, 0, text(""), text("k"),
+						      text("") });
+	ipc_state_put(&state, &(struct ipc_state_op){ IPC_STATE_PUT, IPC_STATE_ANY, 60000,
+						      text("shared"), text("n"), text("41") });
+	with.state = (struct span){ state.buf, state.len };
+	return ipc_put_result(w, &with);
+}
+
+static bool make_ask(struct wr *w)
+{
+	return ipc_put_state_ask(w, &(struct ipc_state_ask){ 17, 3, 1, 1000, text("shared"),
+							     text("pumps/"), text("pumps/2") });
+}
+
+static bool make_tell(struct wr *w)
+{
+	return ipc_put_state_tell(w, &(struct ipc_state_tell){ 3, 0, 9, text("value") });
 }
 
 static bool make_cancel(struct wr *w)
@@ -118,6 +137,7 @@ static const struct {
 	{ IPC_LOADED, IPC_SANDBOX, make_loaded }, { IPC_UNLOAD, IPC_GATEWAY, make_unload },
 	{ IPC_INVOKE, IPC_GATEWAY, make_invoke }, { IPC_RESULT, IPC_SANDBOX, make_result },
 	{ IPC_CANCEL, IPC_GATEWAY, make_cancel }, { IPC_QUIT, IPC_GATEWAY, make_quit },
+	{ IPC_STATE_ASK, IPC_SANDBOX, make_ask }, { IPC_STATE_TELL, IPC_GATEWAY, make_tell },
 };
 
 static size_t packet(size_t row, uint8_t *buf, size_t cap)
