@@ -80,6 +80,8 @@ $(foreach p,$(parts),$(eval $(call lib_rule,$(p))))
 
 $(B)/sandbox/compiler/%.c.o $(B)/tests/unit/compiler/%.c.o $(B)/tests/fuzz/compiler/%.c.o $(B)/tests/diff/%.c.o: \
 	CPPFLAGS += $(shell $(LLVM_CONFIG) --cppflags 2>/dev/null)
+# A trap's stack is walked by frame pointers, from the host's function that ended the guest on.
+$(B)/sandbox/runtime/%.c.o: CFLAGS += -fno-omit-frame-pointer
 $(B)/%.c.o: %.c | deps-build
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -125,7 +127,7 @@ $(foreach p,$(parts),$(eval $(call unit_rule,$(p))))
 $(B)/tests/unit/runtime/guest.so: tests/unit/runtime/guest.c proto/aot_abi.h | deps-build
 	$(call say,SO,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu17 -I. -O1 -fPIC -shared -nostdlib -fuse-ld=lld -o $@ $<
+	$(Q)$(CC) -std=gnu17 -I. -O1 -fno-omit-frame-pointer -fPIC -shared -nostdlib -fuse-ld=lld -o $@ $<
 $(B)/tests/unit/runtime/test_serve $(B)/tests/unit/runtime/test_jail: | $(B)/tests/unit/runtime/guest.so
 .SECONDARY:
 unit-bins: $(unit_bins)

@@ -189,8 +189,11 @@ const struct command command_run = {
 		"After FILE.wasm the options above are still ours; what follows the first "
 		"argument\n"
 		"that is none of them, or --, belongs to the program.\n"
-		"A trap prints \"trap: KIND at FUNCTION+OFFSET\"; a refused module \"refused: "
-		"REASON\".",
+		"A trap prints \"trap: KIND at FILE:LINE FUNCTION\" and the functions that called, "
+		"or\n"
+		"without -g in the module FUNCTION+OFFSET (OFFSET IN THE MODULE); a refused "
+		"module\n"
+		"\"refused: REASON\".",
 	.options = run_rows,
 	.noptions = ARRAY_LEN(run_rows),
 	.needs = "FILE.wasm",

@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AOT_ABI_VERSION   2
+#define AOT_ABI_VERSION   3
 #define AOT_MODULE_SYMBOL "penstock_module"
 
 #define AOT_PAGE_BYTES 65536u
@@ -240,6 +240,38 @@ struct aot_elem {
  * values[0..nresults). One per function type. */
 typedef void aot_invoke(void *code, struct aot_instance *self, union aot_value *values);
 
+/* Where code comes from, for traps. A row says: from this place on, code comes from this line of that
+ * file, through that chain of calls. Every AOT_MARK_ROWS-th row is a mark; those between follow in
+ * the stream from `at` on, each as LEB128 numbers: (distance in code << 1 | moved), the difference
+ * of lines in zigzag, and where moved is 1 file and chain. */
+enum { AOT_MARK_ROWS = 64 };
+struct aot_mark {
+	uint32_t code;  /* from aot_lines.code on */
+	uint32_t at;    /* of the next row, in the stream */
+	uint32_t line;  /* 0: unknown. Without a file: offset in the module's bytes */
+	uint32_t file;  /* where its name is in files; 0: none */
+	uint32_t chain; /* index into chains */
+};
+
+/* A function where it was inlined; and behind those, one for each function of the module's own, by
+ * index: as a whole. */
+struct aot_chain {
+	uint32_t func;       /* index */
+	uint32_t caller;     /* index into chains; or one of the two below */
+	uint32_t file, line; /* of the call, as above. END: line is where the function begins */
+};
+#define AOT_CHAIN_NATIVE (UINT32_MAX - 1) /* called by the native function around it */
+#define AOT_CHAIN_END    UINT32_MAX       /* a native function */
+
+struct aot_lines {
+	const void *code;
+	const struct aot_mark *marks; /* by code */
+	const struct aot_chain *chains;
+	const uint8_t *stream;
+	const char *files; /* NUL-terminated names */
+	uint32_t code_bytes, nmarks, nchains, stream_bytes, files_bytes, pad;
+};
+
 struct aot_module {
 	uint32_t abi;    /* AOT_ABI_VERSION; anything else is refused */
 	uint32_t bounds; /* enum aot_bounds */
@@ -264,6 +296,7 @@ struct aot_module {
 	const struct aot_data *datas;
 	const struct aot_elem *elems;
 	const void *code_start, *code_end; /* every guest instruction lies in [start, end) */
+	const struct aot_lines *lines;
 };
 
 enum aot_bounds {

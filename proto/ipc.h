@@ -84,7 +84,7 @@ struct ipc_invoke {
 enum ipc_status {
 	IPC_OK,      /* the guest finished; effects and reply are to be committed */
 	IPC_FAILED,  /* finished and refused the event: exit code or on_event result != 0 */
-	IPC_TRAPPED, /* see trap, why: "memory at check_limit+0x1a" */
+	IPC_TRAPPED, /* see trap, why: "memory at overheat.c:41 check_limit" */
 	IPC_REFUSED, /* did not start: unknown handle, no slot, queue full, deadline over */
 	IPC_STATUS_COUNT
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The module as a whole: types, attributes, metadata, and the order of generation. */
-#include "sandbox/compiler/codegen.h"
+#include "sandbox/compiler/debug.h"
 
 #include <errno.h>
 #include <llvm-c/Analysis.h>
@@ -264,6 +264,7 @@ static void gen_init(struct gen *g)
 
 static void gen_fini(struct gen *g)
 {
+	debug_free(g);
 	names_free(g);
 	free(g->funcs);
 	free(g->types);
@@ -292,9 +293,11 @@ int compile_module(const struct wasm_module *m, const struct target *t,
 	struct compile_result result = { 0 };
 	struct gen g = { .m = m, .o = o, .t = t, .result = &result };
 	gen_init(&g);
+	debug_begin(&g);
 	for (uint32_t i = m->nimported_funcs; i < m->nfuncs; i++)
 		func_emit(&g, i);
 	descriptor_emit(&g);
+	debug_end(&g);
 	passes_plan(&g);
 	int rc = verify(&g, why);
 	if (rc == 0)

@@ -42,6 +42,7 @@ struct gen {
 	LLVMValueRef alias[ALIAS_COUNT], empty_md;
 	unsigned md_tbaa, md_invariant;
 	LLVMAttributeRef cold, noreturn, nomerge;
+	struct debug *debug; /* debug.h */
 };
 
 struct label {

@@ -4,7 +4,7 @@
  * proto/aot_abi.h is written field by field as an anonymous LLVM structure with the same layout;
  * the assertions below fail when a field is added there and not here.
  */
-#include "sandbox/compiler/codegen.h"
+#include "sandbox/compiler/debug.h"
 
 _Static_assert(sizeof(struct aot_functype) == 16, "functype()");
 _Static_assert(sizeof(struct aot_import) == 48, "import()");
@@ -13,7 +13,7 @@ _Static_assert(sizeof(struct aot_tabletype) == 12, "tables()");
 _Static_assert(sizeof(struct aot_global) == 48, "globals()");
 _Static_assert(sizeof(struct aot_data) == 48, "data()");
 _Static_assert(sizeof(struct aot_elem) == 64, "elem()");
-_Static_assert(sizeof(struct aot_module) == 64 + 8 + 14 * 8, "descriptor_emit()");
+_Static_assert(sizeof(struct aot_module) == 64 + 8 + 15 * 8, "descriptor_emit()");
 
 #define STRUCT(g, ...)                                                                             \
 	LLVMConstStructInContext((g)->ctx, (LLVMValueRef[]){ __VA_ARGS__ },                        \
@@ -213,7 +213,7 @@ void descriptor_emit(struct gen *g)
 		m->memory.min,
 		m->memory.max,
 	};
-	LLVMValueRef fields[ARRAY_LEN(counts) + 14];
+	LLVMValueRef fields[ARRAY_LEN(counts) + 15];
 	size_t n = 0;
 	for (; n < ARRAY_LEN(counts); n++)
 		fields[n] = gen_i32(g, counts[n]);
@@ -232,6 +232,7 @@ void descriptor_emit(struct gen *g)
 		array(g, m->nelems, elem),
 		section_bound(g, "__start_" GUEST_SECTION),
 		section_bound(g, "__stop_" GUEST_SECTION),
+		section_bound(g, "__start_" DEBUG_SECTION),
 	};
 	for (size_t i = 0; i < ARRAY_LEN(pointers); i++)
 		fields[n++] = pointers[i];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One function: its frame, its operand stack, and the walk over its instructions. */
-#include "sandbox/compiler/codegen.h"
+#include "sandbox/compiler/debug.h"
 
 #include <string.h>
 
@@ -115,6 +115,7 @@ void func_emit(struct gen *g, uint32_t index)
 	const struct wasm_func *wf = &g->m->funcs[index];
 	struct fn fn = { .g = g, .wf = wf, .type = &g->m->types[wf->type], .f = g->funcs[index] };
 	fn.self = LLVMGetParam(fn.f, 0);
+	debug_function(g, index);
 	LLVMPositionBuilderAtEnd(g->prologue, fn_block(&fn));
 	make_locals(&fn);
 	LLVMBasicBlockRef body = fn_block(&fn);
@@ -130,11 +131,13 @@ void func_emit(struct gen *g, uint32_t index)
 		ENSURE(rc == 0);
 		if (fn.dead && control_skip(&fn, &insn))
 			continue;
+		debug_at(g, &insn);
 		emit[insn.info->class](&fn, &insn);
 	}
 	if (!fn.dead)
 		control_return(&fn);
 	LLVMBuildBr(g->prologue, body);
+	debug_leave(g);
 	free(fn.locals);
 	free(fn.stack);
 	free(fn.labels);

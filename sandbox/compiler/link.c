@@ -18,7 +18,7 @@ enum { OBJECT_FD = 5, EXIT_NO_EXEC = 127 };
 
 /* Descriptors 0 /dev/null, 1 the result, 2 its messages, OBJECT_FD the object. */
 static void child(const char *linker, int object_fd, int out_fd, int messages_fd, bool is_x86,
-		  const struct jail_limits *limits, pid_t parent)
+		  bool keep_debug, const struct jail_limits *limits, pid_t parent)
 {
 	/* Same input, same bytes: no build id, one thread. 64 KiB pages are the largest on any
 	 * board. No undefined symbol may remain: nothing is there to define it. */
@@ -42,6 +42,8 @@ static void child(const char *linker, int object_fd, int out_fd, int messages_fd
 			       "--threads=1",
 			       "-o",
 			       "-",
+			       keep_debug ? "--discard-none" : "--strip-debug",
+			       "--whole-archive",
 			       "/proc/self/fd/5",
 			       NULL };
 	char *envp[] = { NULL };
@@ -78,8 +80,8 @@ static int outcome(int status, int messages_fd, struct why *why)
 	return why_set(why, -EIO, "the linker failed (status 0x%x): %s", status, text);
 }
 
-int link_shared(int object_fd, int out_fd, bool is_x86, const struct jail_limits *limits,
-		struct why *why)
+int link_shared(int object_fd, int out_fd, bool is_x86, bool keep_debug,
+		const struct jail_limits *limits, struct why *why)
 {
 	size_t i = 0;
 	while (i < ARRAY_LEN(linkers) && access(linkers[i], X_OK) < 0)
@@ -93,7 +95,7 @@ int link_shared(int object_fd, int out_fd, bool is_x86, const struct jail_limits
 	if (pid < 0)
 		return why_set(why, -errno, "fork: %s", strerror(errno));
 	if (pid == 0)
-		child(linkers[i], object_fd, out_fd, messages, is_x86, limits, self);
+		child(linkers[i], object_fd, out_fd, messages, is_x86, keep_debug, limits, self);
 	int status;
 	while (waitpid(pid, &status, 0) < 0) {
 		if (errno != EINTR)

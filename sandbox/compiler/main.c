@@ -25,6 +25,7 @@ enum { OUT_FD = 1, REPORT_FD = 3 };
 
 struct options {
 	const char *target, *cpu;
+	bool keep_debug; /* DWARF stays in the shared object, for debuggers */
 	struct compile_options compile;
 	struct jail_limits limits;
 };
@@ -49,7 +50,7 @@ static uint64_t now_ms(void)
 static void usage(void)
 {
 	fputs("usage: penstock-aot [--target TRIPLE] [--cpu NAME] [--bounds guard|check] "
-	      "[--opt 0|1|2|3]\n"
+	      "[--opt 0|1|2|3] [--debug]\n"
 	      "                    [--cpu-seconds N] [--memory-mb N]\n"
 	      "  reads a Wasm module from descriptor 0, writes a shared object to 1 and a report\n"
 	      "  (JSON) to 3. `penstock compile` is the command for people.\n",
@@ -82,6 +83,9 @@ static int option(struct options *o, int c, const char *arg)
 		n = number(arg, 0, 3);
 		o->compile.opt = (int)n;
 		return n < 0 ? -1 : 0;
+	case 'g':
+		o->keep_debug = true;
+		return 0;
 	case 's':
 		n = number(arg, 1, 3600);
 		o->limits.cpu_seconds = (unsigned)n;
@@ -102,6 +106,7 @@ static int parse(int argc, char **argv, struct options *o)
 		{ "cpu", required_argument, NULL, 'c' },
 		{ "bounds", required_argument, NULL, 'b' },
 		{ "opt", required_argument, NULL, 'o' },
+		{ "debug", no_argument, NULL, 'g' },
 		{ "cpu-seconds", required_argument, NULL, 's' },
 		{ "memory-mb", required_argument, NULL, 'm' },
 		{ 0 },
@@ -198,7 +203,8 @@ static int make(struct run *r, struct why *why)
 		rc = compile(r, &left_s, why);
 	if (rc == 0) {
 		struct jail_limits limits = { left_s, r->o.limits.memory_mb };
-		rc = link_shared(r->object_fd, OUT_FD, r->target.is_x86, &limits, why);
+		rc = link_shared(r->object_fd, OUT_FD, r->target.is_x86, r->o.keep_debug, &limits,
+				 why);
 	}
 	if (rc < 0)
 		(void)!ftruncate(OUT_FD, 0); /* a pipe has taken nothing: the linker writes last */

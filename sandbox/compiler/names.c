@@ -4,7 +4,7 @@
  * once. A name that is taken gets ".INDEX" behind it, and since no name has a dot of its own, that
  * is unique too.
  */
-#include "sandbox/compiler/codegen.h"
+#include "sandbox/compiler/debug.h"
 
 #include <string.h>
 
@@ -16,6 +16,7 @@ static const char *const reserved[] = {
 	AOT_MODULE_SYMBOL,
 	"__start_" GUEST_SECTION,
 	"__stop_" GUEST_SECTION,
+	"__start_" DEBUG_SECTION,
 	"type_ids",
 	"memcpy",
 	"memmove",

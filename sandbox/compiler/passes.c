@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From IR to an object: which optimisations run, and on what they must not. */
-#include "sandbox/compiler/codegen.h"
+#include "sandbox/compiler/archive.h"
+#include "sandbox/compiler/debug.h"
 
 #include <errno.h>
 #include <llvm-c/Object.h>
@@ -100,6 +101,28 @@ static uint64_t code_bytes(LLVMMemoryBufferRef object)
 	return bytes;
 }
 
+/* The code, and in an object of its own where it comes from. */
+static int emit(struct gen *g, struct why *why)
+{
+	LLVMMemoryBufferRef objects[2] = { NULL };
+	char *text = NULL;
+	int rc = 0;
+	if (LLVMTargetMachineEmitToMemoryBuffer(g->t->machine[g->opt > 0], g->mod, LLVMObjectFile,
+						&text, &objects[0])) {
+		rc = why_set(why, -EIO, "LLVM made no object: %s", text);
+		LLVMDisposeMessage(text);
+		return rc;
+	}
+	rc = debug_lines(g, objects[0], &objects[1], why);
+	if (rc == 0) {
+		g->result->code_bytes = code_bytes(objects[0]);
+		g->result->object = archive_make(objects, ARRAY_LEN(objects));
+		LLVMDisposeMemoryBuffer(objects[1]);
+	}
+	LLVMDisposeMemoryBuffer(objects[0]);
+	return rc;
+}
+
 int passes_run(struct gen *g, struct why *why)
 {
 	/* Before keep_traps(), while loads cannot be deleted: what makes a load useless by
@@ -132,13 +155,6 @@ int passes_run(struct gen *g, struct why *why)
 		return rc;
 	widths_keep(g);
 	stack_checks(g);
-	char *text = NULL;
-	if (LLVMTargetMachineEmitToMemoryBuffer(g->t->machine[opt > 0], g->mod, LLVMObjectFile,
-						&text, &g->result->object)) {
-		rc = why_set(why, -EIO, "LLVM made no object: %s", text);
-		LLVMDisposeMessage(text);
-		return rc;
-	}
-	g->result->code_bytes = code_bytes(g->result->object);
-	return 0;
+	debug_settle(g);
+	return emit(g, why);
 }

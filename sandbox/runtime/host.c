@@ -132,6 +132,22 @@ void host_log(struct host *h, char level, const uint8_t *text, size_t len)
 	log_newline(h);
 }
 
+void host_log_last(struct host *h, char level, const uint8_t *text, size_t len)
+{
+	size_t need = len + sizeof("...\n");
+	for (size_t i = 0; i < len; i++)
+		need += text[i] == '\n';
+	log_newline(h);
+	if (h->log.len + need > IPC_LOG_BYTES) {
+		h->log.len = need < IPC_LOG_BYTES ? IPC_LOG_BYTES - need : 0;
+		while (h->log.len > 0 && h->log.p[h->log.len - 1] != '\n')
+			h->log.len--;
+	}
+	h->log_full = false;
+	log_lines(h, level, text, len);
+	log_newline(h);
+}
+
 void host_log_stream(struct host *h, const uint8_t *text, size_t len)
 {
 	log_lines(h, '6', text, len);

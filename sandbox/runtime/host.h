@@ -50,6 +50,9 @@ bool outbuf_put(struct outbuf *b, const void *p, size_t n) MUST_USE;
 size_t host_output_left(const struct host *h);
 /* Text for the log at a level '3'..'7'; each of its lines becomes one; cut at IPC_LOG_BYTES. */
 void host_log(struct host *h, char level, const uint8_t *text, size_t len);
+/* The same for what must not be missing, of at most half of that: it takes the place of what came
+ * before it. */
+void host_log_last(struct host *h, char level, const uint8_t *text, size_t len);
 /* stderr comes in pieces: a line goes on where the last piece ended. */
 void host_log_stream(struct host *h, const uint8_t *text, size_t len);
 /* The whole environment, NUL-terminated entries: env, then the event's attributes as CE_NAME=value

@@ -135,6 +135,14 @@ static void judge(const struct job *j, struct ipc_result *r, struct wr *why)
 	}
 }
 
+static void log_callers(struct job *j)
+{
+	uint8_t text[BACKTRACE_TEXT_BYTES];
+	struct wr w = wr_into(text, sizeof(text));
+	backtrace_callers(&j->task.trace, j->task.instance, &w);
+	host_log_last(&j->host, '3', text, w.len);
+}
+
 int job_answer(struct job *j, struct answers *to)
 {
 	uint8_t text[WHY_BYTES];
@@ -144,6 +152,8 @@ int job_answer(struct job *j, struct answers *to)
 	judge(j, &r, &why);
 	if (j->host.log_mid_line)
 		host_log(&j->host, '6', NULL, 0); /* ends the line */
+	if (t->outcome == TASK_TRAPPED)
+		log_callers(j);
 	uint64_t bytes = t->instance->aot.memory ? t->instance->aot.memory->bytes : 0;
 	r.memory_bytes = bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes;
 	r.queue_ns = j->started_ns - j->arrived_ns;

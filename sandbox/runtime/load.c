@@ -109,19 +109,3 @@ bool module_has_code_at(const struct module *m, uintptr_t pc)
 	uintptr_t start = (uintptr_t)m->aot->code_start;
 	return pc - start < (uintptr_t)m->aot->code_end - start;
 }
-
-const char *module_func_at(const struct module *m, uintptr_t pc, uintptr_t *ret_offset)
-{
-	const struct aot_module *a = m->aot;
-	uintptr_t best = UINTPTR_MAX;
-	const char *name = "?";
-	for (uint32_t i = a->nimported_funcs; i < a->nfuncs && module_has_code_at(m, pc); i++) {
-		uintptr_t start = (uintptr_t)a->func_code[i - a->nimported_funcs];
-		if (start <= pc && pc - start < best) {
-			best = pc - start;
-			name = a->func_names[i];
-		}
-	}
-	*ret_offset = best == UINTPTR_MAX ? 0 : best;
-	return name;
-}

@@ -35,7 +35,5 @@ const struct aot_export *module_export(const struct module *m, const char *name,
 /* The signature of a function by index. */
 const struct aot_functype *module_func_type(const struct module *m, uint32_t func);
 bool module_has_code_at(const struct module *m, uintptr_t pc);
-/* The function whose code holds pc: its name, and how far into it. "?" when none does. */
-const char *module_func_at(const struct module *m, uintptr_t pc, uintptr_t *ret_offset);
 
 #endif

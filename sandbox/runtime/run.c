@@ -111,7 +111,12 @@ static int trapped(const struct run *r)
 	struct wr w = wr_into(text, sizeof(text) - 1);
 	task_trap_text(&r->task, &w);
 	text[w.len] = '\0';
-	return say("trap", (const char *)text, RUN_EXIT_TRAP);
+	(void)say("trap", (const char *)text, 0);
+	uint8_t callers[BACKTRACE_TEXT_BYTES];
+	w = wr_into(callers, sizeof(callers));
+	backtrace_callers(&r->task.trace, r->task.instance, &w);
+	(void)fwrite(callers, 1, w.len, stderr);
+	return RUN_EXIT_TRAP;
 }
 
 static int print_results(const struct run *r)
@@ -170,7 +175,6 @@ static void set_up_task(struct run *r)
 	const struct aot_export *init = module_export(r->module, "_initialize", AOT_EXT_FUNC);
 	task_init(t, r->instance, &r->host);
 	t->cpu_budget_ns = r->o->cpu_ns;
-	t->unsliced = r->o->cpu_ns == 0;
 	if (a->start != UINT32_MAX)
 		task_add_call(t, a->start, NULL);
 	/* A reactor asks to be initialised before anything else is called. */

@@ -17,6 +17,15 @@ static inline uintptr_t ucontext_pc(const ucontext_t *uc)
 #endif
 }
 
+static inline uintptr_t ucontext_fp(const ucontext_t *uc)
+{
+#if defined(__x86_64__)
+	return (uintptr_t)uc->uc_mcontext.gregs[REG_RBP];
+#elif defined(__aarch64__)
+	return (uintptr_t)uc->uc_mcontext.regs[29];
+#endif
+}
+
 /* When the handler returns, execution goes on with context_leave(to). */
 static inline void ucontext_leave(ucontext_t *uc, const struct context *to)
 {

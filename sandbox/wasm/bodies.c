@@ -72,6 +72,7 @@ static int sized_body(struct decoder *d, uint32_t index)
 int section_bodies(struct decoder *d)
 {
 	uint32_t n = 0, own = d->m->nfuncs - d->m->nimported_funcs;
+	d->m->code_at = (size_t)(d->r.at - d->m->bytes.at);
 	int err = DECODE_COUNT(d, functions, 2, &n);
 	if (err < 0)
 		return err;

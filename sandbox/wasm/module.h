@@ -100,6 +100,7 @@ struct wasm_custom {
 
 struct wasm_module {
 	struct span bytes;
+	size_t code_at; /* where the code section's payload starts; DWARF counts from there */
 	uint32_t ntypes, nimports, nexports, nfuncs, nimported_funcs;
 	uint32_t ntables, nimported_tables, nglobals, nimported_globals;
 	uint32_t nmemories, nimported_memories, ndatas, nelems, ncustoms;

@@ -166,10 +166,11 @@ static int link_all(const int *fds, const struct verdict *v, size_t n, bool is_x
 		"relro", "-z", "noexecstack", "--hash-style=gnu", "--build-id=none", "--eh-frame-hdr",
 		"--threads=1", "--strip-debug", "--whole-archive",
 	};
-	const char *argv[ARRAY_LEN(flags) + 5 + BATCH_MAX];
+	const char *argv[ARRAY_LEN(flags) + 6 + BATCH_MAX];
 	char paths[BATCH_MAX][FD_PATH];
 	size_t at = ARRAY_LEN(flags);
 	memcpy(argv, flags, sizeof(flags));
+	argv[at++] = "--whole-archive"; /* an archive for each module */
 	argv[at++] = "-m";
 	argv[at++] = is_x86 ? "elf_x86_64" : "aarch64linux";
 	argv[at++] = "-o";

@@ -98,7 +98,7 @@ clang-19 --target=wasm32-wasi -O2 -c -o "$T/exit.o" "$T/exit.c" && clang-19 --ta
 expect "exit code 0" 0 1 "" "$P" run "$T/exit.wasm"
 expect "exit code 1" 1 2 "" "$P" run "$T/exit.wasm" 1
 expect "exit code 255" 255 3 "" "$P" run "$T/exit.wasm" 255 x
-expect "abort() is a trap" 134 "" '^trap: unreachable at (abort|main)\+' "$P" run "$T/exit.wasm" abort
+expect "abort() is a trap" 134 "" '^trap: unreachable at (abort\.c:[0-9]+ abort|(abort|main)\+)' "$P" run "$T/exit.wasm" abort
 expect "options after the file are the program's" 0 2 "" "$P" run "$T/exit.wasm" --help
 
 head -c 200 "$T/exit.wasm" >"$T/cut.wasm"

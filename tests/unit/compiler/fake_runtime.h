@@ -186,7 +186,7 @@ static int guest_load(struct guest *g, const void *wasm, size_t len,
 		ssize_t n = (ssize_t)LLVMGetBufferSize(result.object);
 		ENSURE(write(object, LLVMGetBufferStart(result.object), (size_t)n) == n);
 		compile_result_fini(&result);
-		rc = link_shared(object, so, target.is_x86, &none, &why);
+		rc = link_shared(object, so, target.is_x86, false, &none, &why);
 		target_fini(&target);
 	}
 	arena_fini(&arena);

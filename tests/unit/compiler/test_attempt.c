@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+#include <ar.h>
 #include <cmocka.h>
 #include <elf.h>
 
@@ -73,7 +74,8 @@ static void both_machines_are_targets(void **state)
 		Elf64_Ehdr header;
 		compile(row[i].triple, wasm, len, 20, &o);
 		assert_int_equal(o.err, 0);
-		memcpy(&header, o.object, sizeof(header));
+		/* the first object of the archive */
+		memcpy(&header, o.object + SARMAG + sizeof(struct ar_hdr), sizeof(header));
 		assert_int_equal(header.e_machine, row[i].machine);
 	}
 }

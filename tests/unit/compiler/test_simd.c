@@ -429,7 +429,7 @@ static void compile_and_link(const struct wasm_module *m, const char *triple, co
 	ssize_t n = (ssize_t)LLVMGetBufferSize(result.object);
 	assert_int_equal(write(object, LLVMGetBufferStart(result.object), (size_t)n), n);
 	compile_result_fini(&result);
-	if (link_shared(object, so, target.is_x86, &none, &why) < 0)
+	if (link_shared(object, so, target.is_x86, false, &none, &why) < 0)
 		fail_msg("%s: %s", triple, why.text);
 	target_fini(&target);
 }

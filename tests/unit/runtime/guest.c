@@ -383,6 +383,19 @@ static const struct aot_data datas[] = { { .mode = AOT_SEG_ACTIVE,
 					   .bytes = data_bytes,
 					   .offset = { .value = { .i32 = AT_DATA } } } };
 
+/* Names of functions, and no lines. */
+static const struct aot_chain chains[NFUNCS - NIMPORTS] = {
+#define FUNC(name, type) { F_##name, AOT_CHAIN_END, 0, 0 },
+	FUNCS(FUNC)
+#undef FUNC
+};
+static const struct aot_lines lines = {
+	.code = __start_guest_code,
+	.chains = chains,
+	.nchains = NFUNCS - NIMPORTS,
+	.files = "",
+};
+
 __attribute__((visibility("default"))) extern const struct aot_module penstock_module;
 const struct aot_module penstock_module = {
 	.abi = AOT_ABI_VERSION,
@@ -413,4 +426,5 @@ const struct aot_module penstock_module = {
 	.elems = elems,
 	.code_start = __start_guest_code,
 	.code_end = __stop_guest_code,
+	.lines = &lines,
 };
