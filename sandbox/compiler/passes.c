@@ -151,6 +151,8 @@ int passes_run(struct gen *g, struct why *why)
 		rebase_run(g);
 	if (rc == 0 && opt > 0)
 		rc = run(g, pipeline[opt], why);
+	if (rc == 0 && opt > 0)
+		rebase_run(g);
 	if (rc < 0)
 		return rc;
 	widths_keep(g);

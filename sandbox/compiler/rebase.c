@@ -28,12 +28,21 @@ enum {
 	STRETCH = 256,   /* accesses; a longer one is taken in parts */
 	ANCHORS = 1024,  /* at one time; later ones are not remembered */
 	LOOK_BACK = 128, /* anchors that are compared */
+	TERMS = 4,
+	STEPS = 16, /* instructions that a sum is followed through */
 };
 _Static_assert((uint64_t)NEAR + 16 <= AOT_PAGE_BYTES, "the reservation's last page is for both");
 
-/* base + zext(x + c) + offset; index is the zext */
+/* base + zext(x + c) + offset, where x is a sum of terms; index is the zext. All modulo 2^32, so that
+ * sums are equal however they were made. */
+struct term {
+	LLVMValueRef v;
+	uint32_t factor;
+};
 struct place {
-	LLVMValueRef base, x, index;
+	LLVMValueRef base, index;
+	struct term x[TERMS]; /* by address of v */
+	unsigned nterms;
 	uint32_t c;
 	uint64_t offset;
 };
@@ -69,15 +78,66 @@ static bool constant(LLVMValueRef v, uint64_t *ret)
 	return true;
 }
 
-/* v is the sum of its first operand and *ret, as a number or, with wraps, modulo 2^32. */
-static bool is_sum(LLVMValueRef v, bool wraps, uint64_t *ret)
+static void add_term(struct place *p, LLVMValueRef v, uint32_t factor)
+{
+	unsigned at = 0;
+	while (at < p->nterms && (uintptr_t)p->x[at].v < (uintptr_t)v)
+		at++;
+	if (at == p->nterms || p->x[at].v != v) {
+		memmove(&p->x[at + 1], &p->x[at], (p->nterms - at) * sizeof(p->x[0]));
+		p->x[at] = (struct term){ v, 0 };
+		p->nterms++;
+	}
+	p->x[at].factor += factor;
+}
+
+/* What two operands make of their sum; 0: v is no sum. */
+static unsigned factors_of(LLVMValueRef v, uint32_t ret[2])
+{
+	uint64_t k;
+	LLVMOpcode op = LLVMIsAInstruction(v) ? LLVMGetInstructionOpcode(v) : LLVMRet;
+	ret[0] = ret[1] = 1;
+	if (op == LLVMAdd || (op == LLVMOr && LLVMGetIsDisjoint(v)))
+		return 2;
+	if (op == LLVMSub) {
+		ret[1] = UINT32_MAX;
+		return 2;
+	}
+	if ((op != LLVMShl && op != LLVMMul) || !constant(LLVMGetOperand(v, 1), &k))
+		return 0;
+	ret[0] = op == LLVMMul ? (uint32_t)k : k < 32 ? UINT32_C(1) << k : 0;
+	return 1;
+}
+
+/* Adds v to the sum. At each time every term that is still to be taken apart has its place. */
+static void add_sum(struct place *p, LLVMValueRef v)
+{
+	struct term todo[TERMS] = { { v, 1 } };
+	unsigned ntodo = 1, steps = STEPS;
+	while (ntodo > 0) {
+		struct term t = todo[--ntodo];
+		uint32_t factors[2];
+		uint64_t k;
+		unsigned n = steps > 0 ? factors_of(t.v, factors) : 0;
+		if (constant(t.v, &k))
+			p->c += t.factor * (uint32_t)k;
+		else if (n == 0 || p->nterms + ntodo + n > TERMS)
+			add_term(p, t.v, t.factor);
+		else
+			for (steps--; n > 0; n--)
+				todo[ntodo++] = (struct term){ LLVMGetOperand(t.v, n - 1),
+							       t.factor * factors[n - 1] };
+	}
+}
+
+/* v = its first operand + *ret, both not negative, without a wrap */
+static bool is_plain_sum(LLVMValueRef v, uint64_t *ret)
 {
 	if (!LLVMIsAInstruction(v))
 		return false;
 	LLVMOpcode op = LLVMGetInstructionOpcode(v);
-	if (op == LLVMOr && LLVMGetIsDisjoint(v))
-		return constant(LLVMGetOperand(v, 1), ret);
-	return op == LLVMAdd && (wraps || LLVMGetNUW(v)) && constant(LLVMGetOperand(v, 1), ret);
+	return ((op == LLVMAdd && LLVMGetNUW(v)) || (op == LLVMOr && LLVMGetIsDisjoint(v))) &&
+	       constant(LLVMGetOperand(v, 1), ret);
 }
 
 static bool is_byte_gep(const struct gen *g, LLVMValueRef v)
@@ -103,23 +163,31 @@ static bool take_apart(const struct gen *g, LLVMValueRef address, struct place *
 		return false;
 	ret->base = LLVMGetOperand(address, 0);
 	ret->index = LLVMGetOperand(address, 1);
-	for (; is_sum(ret->index, false, &k); ret->index = LLVMGetOperand(ret->index, 0))
+	for (; is_plain_sum(ret->index, &k); ret->index = LLVMGetOperand(ret->index, 0))
 		ret->offset += k;
 	if (!is_base(g, ret->base) || !LLVMIsAZExtInst(ret->index) ||
 	    ret->offset >= AOT_GUARD_BYTES)
 		return false;
-	ret->x = LLVMGetOperand(ret->index, 0);
-	if (LLVMTypeOf(ret->x) != g->i32)
+	LLVMValueRef x = LLVMGetOperand(ret->index, 0);
+	if (LLVMTypeOf(x) != g->i32)
 		return false;
-	for (; is_sum(ret->x, true, &k); ret->x = LLVMGetOperand(ret->x, 0))
-		ret->c += (uint32_t)k;
+	add_sum(ret, x);
 	return true;
+}
+
+static bool same_terms(const struct place *a, const struct place *b)
+{
+	unsigned i = 0;
+	while (i < a->nterms && a->x[i].v == b->x[i].v && a->x[i].factor == b->x[i].factor)
+		i++;
+	return i == a->nterms;
 }
 
 /* at lies above the anchor, and not far. */
 static bool is_near(const struct place *anchor, const struct place *at)
 {
-	return at->base == anchor->base && at->x == anchor->x && at->c - anchor->c < NEAR;
+	return at->c - anchor->c < NEAR && at->base == anchor->base &&
+	       at->nterms == anchor->nterms && same_terms(at, anchor);
 }
 
 static void move(struct rebase *r, struct access *a, const struct place *anchor)
@@ -160,10 +228,9 @@ static struct place lowest(struct rebase *r, unsigned first)
 		return *from;
 	/* Its index may be computed only later. */
 	LLVMPositionBuilderBefore(g->b, r->stretch[first].insn);
-	LLVMValueRef v = low.x;
-	if (low.c != 0)
-		v = LLVMBuildAdd(g->b, v, gen_i32(g, low.c), "");
-	low.index = LLVMBuildZExt(g->b, v, g->i64, "");
+	LLVMValueRef x = LLVMGetOperand(from->index, 0);
+	x = LLVMBuildAdd(g->b, x, gen_i32(g, low.c - from->c), "");
+	low.index = LLVMBuildZExt(g->b, x, g->i64, "");
 	return low;
 }
 
