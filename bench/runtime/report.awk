@@ -52,7 +52,8 @@ END {
 	line("  fork and wait", "floor_fork_wait")
 	ratio = median(p50, "workers1_ns") / median(p50, "workers2_ns")
 	mb = median(p50, "sleeping_kb") / 1024
-	printf "two workers do %.2f times the work of one\n", ratio
+	apart = median(p50, "workers1_ns") / median(p50, "apart_ns")
+	printf "two workers do %.2f times the work of one; two processes of one worker each, %.2f\n", ratio, apart
 	printf "10,000 sandboxes asleep in one process: %.0f MB resident and %.0f MB of page tables, after %.2f s;\n", mb,
 		median(p50, "sleeping_pte_kb") / 1024, median(p50, "asleep_ns") / 1e9
 	printf "woken up all at a time: the first result %.1f ms later, the last %.1f ms\n",
