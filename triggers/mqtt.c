@@ -154,10 +154,54 @@ static bool lost(struct mqtt *m)
 	return pause_for(m, ms);
 }
 
+static void disconnect(struct mqtt *m)
+{
+	if (!MQTTClient_isConnected(m->client))
+		return;
+	if (m->o.version == 5)
+		MQTTClient_disconnect5(m->client, DISCONNECT_MS, MQTTREASONCODE_SUCCESS, NULL);
+	else
+		MQTTClient_disconnect(m->client, DISCONNECT_MS);
+}
+
+/* A client of Paho that knows of the exchanges that were begun what slots say, and no more. */
+static int create(struct mqtt *m, struct why *why);
+
+static int create_anew(struct mqtt *m, struct why *why)
+{
+	(void)pthread_mutex_lock(&m->out_lock); /* whoever publishes the short way ends first */
+	disconnect(m);
+	MQTTClient_destroy(&m->client);
+	int err = create(m, why);
+	(void)pthread_mutex_unlock(&m->out_lock);
+	mqtt_slots_forget_qos1(m);
+	return err;
+}
+
+/* An event was not taken. The broker has to send it again, which it does on a new connection, to a client
+ * that has not seen it. False: stop. */
+static bool renew(struct mqtt *m)
+{
+	struct why why = { 0 };
+	atomic_store(&m->connected, false);
+	atomic_store(&m->renew, false);
+	if (create_anew(m, &why) < 0) {
+		LOG(LOG_ERR, "cannot make a client for the broker", F_STR("broker", m->base.name),
+		    F_STR("reason", why.text));
+		return false;
+	}
+	(void)pthread_mutex_lock(&m->lock);
+	(void)snprintf(m->farewell, sizeof(m->farewell),
+		       "closed here: an event could not be stored, and the broker is to keep it");
+	(void)pthread_mutex_unlock(&m->lock);
+	return lost(m);
+}
+
 /* While connected: subscriptions and the queue. Returns when the connection is gone or at the end.
  * False: stop. */
 static bool serve(struct mqtt *m)
 {
+	mqtt_writable(m);
 	(void)pthread_mutex_lock(&m->lock);
 	m->routes_dirty = true;
 	for (;;) {
@@ -167,6 +211,8 @@ static bool serve(struct mqtt *m)
 		m->look = false;
 		(void)pthread_mutex_unlock(&m->lock);
 		bool ok = !look || MQTTClient_isConnected(m->client);
+		if (ok && atomic_load(&m->renew) && !stop)
+			return renew(m);
 		if (ok && dirty && !stop)
 			ok = mqtt_renew(m);
 		if (ok)
@@ -199,13 +245,7 @@ static void *run(void *arg)
 	}
 	atomic_store(&m->connected, false);
 	paho_give_up_when(NULL);
-	if (MQTTClient_isConnected(m->client)) {
-		if (m->o.version == 5)
-			MQTTClient_disconnect5(m->client, DISCONNECT_MS, MQTTREASONCODE_SUCCESS,
-					       NULL);
-		else
-			MQTTClient_disconnect(m->client, DISCONNECT_MS);
-	}
+	disconnect(m);
 	enter(m, MQTT_STOPPED, "");
 	return NULL;
 }
@@ -285,8 +325,14 @@ static void op_status(struct trigger *t, struct trigger_status *ret)
 static void op_start(struct trigger *t)
 {
 	struct mqtt *m = mqtt_of(t);
+	struct why why = { 0 };
 	if (*m->o.url == '\0' || m->has_thread)
 		return;
+	if (m->slots.resume && create_anew(m, &why) < 0) {
+		LOG(LOG_ERR, "cannot make a client for the broker", F_STR("broker", m->base.name),
+		    F_STR("reason", why.text));
+		return;
+	}
 	int err = pthread_create(&m->thread, NULL, run, m);
 	m->has_thread = err == 0;
 	if (err != 0) {
@@ -325,10 +371,13 @@ static void wait_for_end(struct mqtt *m)
 		(void)pthread_join(m->thread, NULL);
 	m->has_thread = false;
 	nodelay_remove_drain(m);
-	atomic_fetch_add(&m->dropped, m->outbox_n);
-	if (m->outbox_n > 0)
+	unsigned lost_n = 0; /* those with a token are their owner's, who sends them again */
+	for (const struct mqtt_out *o = m->outbox; o; o = o->next)
+		lost_n += o->token == 0;
+	atomic_fetch_add(&m->dropped, lost_n);
+	if (lost_n > 0)
 		LOG(LOG_WARN, "messages to the broker are lost at stop",
-		    F_STR("broker", m->base.name), F_U64("messages", m->outbox_n));
+		    F_STR("broker", m->base.name), F_U64("messages", lost_n));
 }
 
 static void op_free(struct trigger *t)
@@ -340,6 +389,8 @@ static void op_free(struct trigger *t)
 	if (m->client)
 		MQTTClient_destroy(&m->client);
 	mqtt_hops_free(m->hops);
+	mqtt_acks_fini(m);
+	mqtt_slots_fini(m);
 	for (struct mqtt_route *r; (r = m->routes);) {
 		m->routes = r->next;
 		free(r);
@@ -355,11 +406,26 @@ static void op_free(struct trigger *t)
 	free(m);
 }
 
+static uint16_t op_reserve(struct trigger *t)
+{
+	struct mqtt *m = mqtt_of(t);
+	return atomic_load(&m->connected) ? mqtt_slot_take(m) : 0;
+}
+
+static void op_unreserve(struct trigger *t, uint16_t packet)
+{
+	mqtt_slot_give(mqtt_of(t), packet);
+}
+
 static const struct trigger_ops mqtt_ops = {
 	.kind = "mqtt",
 	.subscribe = op_subscribe,
 	.unsubscribe = op_unsubscribe,
 	.publish = mqtt_publish,
+	.send = mqtt_send,
+	.reserve = op_reserve,
+	.unreserve = op_unreserve,
+	.resume = mqtt_resume,
 	.status = op_status,
 	.start = op_start,
 	.deafen = op_deafen,
@@ -378,13 +444,18 @@ static int create(struct mqtt *m, struct why *why)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	MQTTClient_createOptions opts = MQTTClient_createOptions_initializer;
+	bool journaled = m->base.sink.mark != NULL;
 	opts.MQTTVersion = m->o.version == 5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1;
 	if (m->tls)
 		(void)pthread_once(&once, tls_init);
 	MQTTClient_setTraceLevel(
 		MQTTCLIENT_TRACE_FATAL); /* else it formats lines that nobody sees */
 	int rc = MQTTClient_createWithOptions(&m->client, m->o.url, m->o.client_id,
-					      MQTTCLIENT_PERSISTENCE_NONE, NULL, &opts);
+					      journaled ? MQTTCLIENT_PERSISTENCE_USER
+							: MQTTCLIENT_PERSISTENCE_NONE,
+					      journaled ? &m->persistence : NULL, &opts);
+	if (rc == MQTTCLIENT_SUCCESS)
+		paho_lock_learn(m->client);
 	if (rc == MQTTCLIENT_SUCCESS)
 		rc = MQTTClient_setCallbacks(m->client, m, on_lost, mqtt_arrived, mqtt_delivered);
 	if (rc == MQTTCLIENT_SUCCESS && m->o.version == 5) {
@@ -418,8 +489,11 @@ int mqtt_new(const struct mqtt_options *o, const struct trigger_sink *sink, stru
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&m->wake, &attr);
 	(void)pthread_condattr_destroy(&attr);
+	(void)pthread_mutex_init(&m->acks.lock, NULL);
+	m->persistence = mqtt_persistence(m);
+	m->inflight_max = (int)o->inflight;
 	m->hops = mqtt_hops_new(o->version == 5);
-	if (!m->hops) {
+	if (mqtt_slots_init(m, o->inflight) < 0 || !m->hops) {
 		op_free(&m->base);
 		return -ENOMEM;
 	}

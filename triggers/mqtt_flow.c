@@ -10,7 +10,7 @@
 #include "triggers/nodelay.h"
 #include "triggers/paho_wait.h"
 
-enum { SHORT_WAY_BYTES = 4096, DROPS_PER_S = 5, ATTRS_MAX = 32 };
+enum { SHORT_WAY_BYTES = 4096, DROPS_PER_S = 5, ATTRS_MAX = 32, SENDS_QUEUED = 256 };
 
 static uint64_t wall_ms(void)
 {
@@ -67,6 +67,19 @@ static void read_properties(const MQTTProperties *props, struct arrived *ret)
 	}
 }
 
+/* The broker keeps it, and sends it again on a new connection: soon, but not to one that is deaf because
+ * it ends. */
+static void not_taken(struct mqtt *m, int id, bool deaf)
+{
+	mqtt_ack_withhold(m, id);
+	if (deaf || atomic_exchange(&m->renew, true))
+		return;
+	(void)pthread_mutex_lock(&m->lock);
+	m->look = true;
+	(void)pthread_cond_signal(&m->wake);
+	(void)pthread_mutex_unlock(&m->lock);
+}
+
 static void deliver(struct mqtt *m, struct span topic, const MQTTClient_message *msg)
 {
 	struct arrived a;
@@ -85,6 +98,10 @@ static void deliver(struct mqtt *m, struct span topic, const MQTTClient_message 
 		.topic = topic,
 		.payload = { msg->payload, (size_t)msg->payloadlen },
 		.content_type = a.content_type,
+		.packet = (uint16_t)(msg->qos > 0 ? msg->msgid : 0),
+		.inbound = msg->qos < 2        ? EVENT_INBOUND_NONE
+			   : m->o.version == 5 ? EVENT_INBOUND_KEEP
+					       : EVENT_INBOUND_DROP,
 		.qos = (uint8_t)msg->qos,
 		.retain = msg->retained != 0,
 		.dup = msg->dup != 0,
@@ -92,12 +109,18 @@ static void deliver(struct mqtt *m, struct span topic, const MQTTClient_message 
 		.nattrs = a.nattrs,
 		.attrs = a.attrs,
 	};
+	int err = -E_GONE;
 	(void)pthread_mutex_lock(&m->sink_lock);
-	if (!m->deaf)
-		m->base.sink.event(m->base.sink.arg, &e, a.routes,
-				   a.too_many || !m->route_ids ? 0 : a.nroutes,
-				   m->drained && nodelay_more(m->fd));
+	bool deaf = m->deaf;
+	if (!deaf)
+		err = m->base.sink.event(m->base.sink.arg, &e, a.routes,
+					 a.too_many || !m->route_ids ? 0 : a.nroutes,
+					 m->drained && nodelay_more(m->fd));
 	(void)pthread_mutex_unlock(&m->sink_lock);
+	if (e.inbound != EVENT_INBOUND_NONE)
+		mqtt_inbound_settle(m, e.packet, err == 0);
+	if (err != 0 && e.qos > 0)
+		not_taken(m, msg->msgid, deaf);
 }
 
 /* Paho's callback, on its receiving thread. topic_len 0: the topic has no NUL in it. */
@@ -134,46 +157,53 @@ static void may_go_on(struct mqtt *m)
 	(void)pthread_mutex_unlock(&m->lock);
 }
 
-static void acknowledged(struct mqtt *m)
+/* Paho holds its lock here, so the sink is told by mqtt_drain. */
+static void acknowledged(struct mqtt *m, int id, const char *refused)
 {
-	atomic_fetch_sub(&m->inflight, 1);
+	if (m->drained) {
+		mqtt_delivery_keep(m, id, refused);
+		return;
+	}
+	mqtt_slot_end(m, (uint16_t)id, refused);
 	may_go_on(m);
 }
 
 void mqtt_delivered(void *arg, MQTTClient_deliveryToken token)
 {
 	struct mqtt *m = arg;
-	(void)token;
 	if (m->o.version != 5)
-		acknowledged(m);
+		acknowledged(m, token, NULL);
 }
 
 void mqtt_published(void *arg, int token, int packet_type, MQTTProperties *props,
 		    enum MQTTReasonCodes reason)
 {
 	struct mqtt *m = arg;
-	(void)token;
+	const char *refused = NULL;
 	(void)packet_type;
 	(void)props;
-	if ((int)reason >= 0x80)
-		drop(m, &m->refusals, "broker refused a message", (struct span){ 0 },
-		     MQTTReasonCode_toString(reason), 0);
-	acknowledged(m);
+	/* An identifier that it does not know any more it had all of. */
+	if ((int)reason >= 0x80 && reason != MQTTREASONCODE_PACKET_IDENTIFIER_NOT_FOUND) {
+		refused = MQTTReasonCode_toString(reason);
+		drop(m, &m->refusals, "broker refused a message", (struct span){ 0 }, refused, 0);
+	}
+	acknowledged(m, token, refused);
 }
 
 /* ---- out ---- */
 
 /* msg->topic is NUL-terminated. */
-static int send_now(struct mqtt *m, const struct trigger_message *msg)
+static int publish(struct mqtt *m, const struct trigger_message *msg)
 {
 	int rc, len = (int)msg->payload.len, qos = msg->qos;
 	const char *topic = (const char *)msg->topic.at;
-	MQTTProperties *hops = mqtt_hops_out(m->hops, msg->topic, msg->payload, msg->hops);
-	if (qos > 0)
-		atomic_fetch_add(&m->inflight, 1);
+	MQTTProperties *props = mqtt_hops_out(m->hops, msg->topic, msg->payload, msg->hops);
+	struct mqtt_props all;
+	if (msg->id)
+		props = mqtt_props_of(&all, msg);
 	if (m->o.version == 5) {
 		MQTTResponse r = MQTTClient_publish5(m->client, topic, len, msg->payload.at, qos,
-						     msg->retain, hops, NULL);
+						     msg->retain, props, NULL);
 		rc = (int)r.reasonCode;
 		MQTTResponse_free(r);
 	} else {
@@ -182,8 +212,24 @@ static int send_now(struct mqtt *m, const struct trigger_message *msg)
 	}
 	if (rc == MQTTCLIENT_SUCCESS)
 		atomic_fetch_add_explicit(&m->published, 1, memory_order_relaxed);
-	else if (qos > 0)
-		atomic_fetch_sub(&m->inflight, 1);
+	return rc;
+}
+
+static int send_now(struct mqtt *m, const struct trigger_message *msg)
+{
+	if (msg->qos == 0)
+		return publish(m, msg);
+	uint16_t id = msg->packet ? msg->packet : mqtt_slot_take(m);
+	if (id == 0)
+		return MQTTCLIENT_MAX_MESSAGES_INFLIGHT;
+	mqtt_slot_sent(m, id, msg->token, msg->qos); /* before its answer can come */
+	mqtt_slot_use(id);
+	int rc = publish(m, msg);
+	mqtt_slot_use(0);
+	if (rc != MQTTCLIENT_SUCCESS && msg->packet)
+		mqtt_slot_unsent(m, id);
+	else if (rc != MQTTCLIENT_SUCCESS)
+		mqtt_slot_give(m, id);
 	return rc;
 }
 
@@ -193,7 +239,7 @@ static bool short_way(struct mqtt *m, const struct trigger_message *msg)
 	if (m->tls || !atomic_load_explicit(&m->connected, memory_order_acquire) ||
 	    atomic_load(&m->queued) > 0 || atomic_load(&m->out_busy) ||
 	    msg->topic.len + msg->payload.len > SHORT_WAY_BYTES ||
-	    (msg->qos > 0 && atomic_load(&m->inflight) >= m->inflight_max))
+	    (msg->qos > 0 && msg->packet == 0 && atomic_load(&m->inflight) >= m->inflight_max))
 		return false;
 	/* Only try: whoever holds it may be waiting for this very thread, if this is the receiver. */
 	if (pthread_mutex_trylock(&m->out_lock) != 0)
@@ -215,14 +261,22 @@ static bool short_way(struct mqtt *m, const struct trigger_message *msg)
 
 static struct mqtt_out *copy_of(const struct trigger_message *msg)
 {
-	struct mqtt_out *out = malloc(sizeof(*out) + msg->payload.len + msg->topic.len + 1);
+	size_t id = msg->id ? strlen(msg->id) + 1 : 0;
+	size_t source = msg->source ? strlen(msg->source) + 1 : 0;
+	struct mqtt_out *out =
+		malloc(sizeof(*out) + msg->payload.len + msg->topic.len + 1 + id + source);
 	if (!out)
 		return NULL;
 	*out = (struct mqtt_out){ .payload_len = msg->payload.len,
 				  .qos = msg->qos,
 				  .retain = msg->retain,
 				  .hops = msg->hops,
+				  .packet = msg->packet,
+				  .token = msg->token,
 				  .topic = (char *)out->payload + msg->payload.len };
+	char *more = out->topic + msg->topic.len + 1;
+	out->id = id ? memcpy(more, msg->id, id) : NULL;
+	out->source = source ? memcpy(more + id, msg->source, source) : NULL;
 	if (msg->payload.len)
 		memcpy(out->payload, msg->payload.at, msg->payload.len);
 	memcpy(out->topic, msg->topic.at, msg->topic.len);
@@ -236,7 +290,11 @@ static struct trigger_message message_of(const struct mqtt_out *out)
 					 .payload = { out->payload, out->payload_len },
 					 .qos = out->qos,
 					 .retain = out->retain,
-					 .hops = out->hops };
+					 .hops = out->hops,
+					 .packet = out->packet,
+					 .token = out->token,
+					 .id = out->id,
+					 .source = out->source };
 }
 
 static void free_copies(struct mqtt_out *list)
@@ -342,10 +400,58 @@ int mqtt_publish(struct trigger *t, const struct trigger_message *msg, unsigned 
 	return 0;
 }
 
+/* ---- with a token ---- */
+
+void mqtt_writable(struct mqtt *m)
+{
+	if (atomic_load_explicit(&m->starved, memory_order_relaxed) && atomic_load(&m->connected) &&
+	    atomic_load(&m->queued) < SENDS_QUEUED / 2 &&
+	    atomic_load(&m->inflight) < m->inflight_max && atomic_exchange(&m->starved, false))
+		m->base.sink.writable(m->base.sink.arg);
+}
+
+static bool may_send(struct mqtt *m, struct trigger_message *msg)
+{
+	if (!atomic_load(&m->connected) || atomic_load(&m->queued) >= SENDS_QUEUED)
+		return false;
+	if (msg->qos > 0 && msg->packet == 0)
+		msg->packet = mqtt_slot_take(m);
+	return msg->qos == 0 || msg->packet != 0;
+}
+
+int mqtt_send(struct trigger *t, const struct trigger_message *msg)
+{
+	struct mqtt *m = (struct mqtt *)t;
+	struct trigger_message mine = *msg;
+	if (msg->qos > 2 || !topic_name_ok(msg->topic))
+		return -E_INVALID;
+	if (!may_send(m, &mine)) {
+		atomic_store(&m->starved, true); /* and look again: there may be room since */
+		if (!may_send(m, &mine))
+			return -EAGAIN;
+	}
+	if (short_way(m, &mine))
+		return mine.qos == 0;
+	struct mqtt_out *out = copy_of(&mine);
+	if (!out) {
+		if (mine.packet && !msg->packet)
+			mqtt_slot_give(m, mine.packet);
+		return -EAGAIN;
+	}
+	(void)pthread_mutex_lock(&m->lock);
+	m->outbox_n++;
+	m->outbox_bytes += mine.topic.len + mine.payload.len;
+	append(m, out, 1);
+	(void)pthread_mutex_unlock(&m->lock);
+	may_go_on(m);
+	return 0;
+}
+
 bool mqtt_may_flush(struct mqtt *m)
 {
 	return m->outbox && atomic_load(&m->connected) &&
-	       (m->outbox->qos == 0 || atomic_load(&m->inflight) < m->inflight_max);
+	       (m->outbox->qos == 0 || m->outbox->packet != 0 ||
+		atomic_load(&m->inflight) < m->inflight_max);
 }
 
 /* The first that may go; it leaves the queue when it has gone. lock held. */
@@ -374,9 +480,12 @@ static bool send_queued(struct mqtt *m, bool at_once)
 			return true;
 		(void)pthread_mutex_unlock(&m->lock);
 		int rc = send_now(m, &msg);
-		(void)pthread_mutex_lock(&m->lock);
 		bool never = rc == MQTTCLIENT_BAD_UTF8_STRING || rc == MQTTCLIENT_BAD_QOS ||
 			     rc == MQTTCLIENT_NULL_PARAMETER;
+		if (msg.token && (never || (rc == MQTTCLIENT_SUCCESS && msg.qos == 0)))
+			m->base.sink.acknowledged(m->base.sink.arg, msg.token,
+						  never ? MQTTClient_strerror(rc) : NULL);
+		(void)pthread_mutex_lock(&m->lock);
 		if (never)
 			drop(m, &m->refusals, "message to the broker dropped", msg.topic,
 			     MQTTClient_strerror(rc), bytes);
@@ -400,6 +509,7 @@ bool mqtt_flush(struct mqtt *m)
 	nodelay_uncork(m->fd);
 	paho_hurry(false);
 	atomic_store(&m->out_busy, false);
+	mqtt_writable(m);
 	return ok;
 }
 
@@ -408,6 +518,8 @@ bool mqtt_flush(struct mqtt *m)
 void mqtt_drain(void *arg)
 {
 	struct mqtt *m = arg;
+	mqtt_acks_drain(m);
+	mqtt_writable(m);
 	if (atomic_load(&m->queued) == 0)
 		return;
 	bool mine = !m->tls && pthread_mutex_trylock(&m->out_lock) == 0;

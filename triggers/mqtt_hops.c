@@ -14,9 +14,9 @@
 
 #include "triggers/mqtt_impl.h"
 
-enum { SEEN_MAX = 4096, HASHED_BYTES = 512, HOPS_TOLD = 32 };
+enum { SEEN_MAX = 4096, HASHED_BYTES = 512, HOPS_TOLD = 32, NAME_LEN = 13 };
 
-static const char name[] = "penstock-hops";
+const char mqtt_hops_name[] = "penstock-hops";
 
 struct mqtt_hops {
 	bool v5;
@@ -34,7 +34,7 @@ struct mqtt_hops *mqtt_hops_new(bool v5)
 	for (unsigned n = 1; v5 && n < HOPS_TOLD; n++) {
 		int len = snprintf(h->text[n], sizeof(h->text[n]), "%u", n);
 		const MQTTProperty p = { .identifier = MQTTPROPERTY_CODE_USER_PROPERTY,
-					 .value.data = { sizeof(name) - 1, (char *)name },
+					 .value.data = { NAME_LEN, (char *)mqtt_hops_name },
 					 .value.value = { len, h->text[n] } };
 		if (MQTTProperties_add(&h->told[n], &p) != 0) {
 			mqtt_hops_free(h);
@@ -82,8 +82,8 @@ MQTTProperties *mqtt_hops_out(struct mqtt_hops *h, struct span topic, struct spa
 bool mqtt_hops_property(const MQTTProperty *p, uint8_t *ret)
 {
 	const MQTTLenString *v = &p->value.value;
-	if (p->value.data.len != sizeof(name) - 1 ||
-	    memcmp(p->value.data.data, name, sizeof(name) - 1) != 0)
+	if (p->value.data.len != NAME_LEN ||
+	    memcmp(p->value.data.data, mqtt_hops_name, NAME_LEN) != 0)
 		return false;
 	unsigned n = 0;
 	for (int i = 0; i < v->len && v->data[i] >= '0' && v->data[i] <= '9' && n < UINT8_MAX; i++)

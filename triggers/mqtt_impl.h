@@ -28,8 +28,76 @@ struct mqtt_out {
 	struct mqtt_out *next;
 	size_t payload_len;
 	uint8_t qos, retain, hops;
-	char *topic; /* NUL-terminated, behind the payload */
+	uint16_t packet;
+	uint64_t token;
+	char *topic;       /* NUL-terminated, behind the payload */
+	char *id, *source; /* NULL, or behind the topic */
 	uint8_t payload[];
+};
+
+/* mqtt_acks.c */
+enum mqtt_ack_kind { ACK_PUBACK, ACK_PUBREC, ACK_PUBREL, ACK_PUBCOMP };
+
+struct mqtt_ack {
+	enum mqtt_ack_kind kind;
+	uint16_t id;
+	bool marked; /* mark is its */
+	bool told;   /* PUBREL: the sink knows that PUBREC came */
+	bool said;   /* or not to be said */
+	int fd;      /* the connection that it is for */
+	const int *net;
+	const char *client;
+	struct trigger_mark mark;
+};
+
+struct mqtt_delivery {
+	uint16_t id;
+	const char *refused;
+};
+
+struct mqtt_acks {
+	pthread_mutex_t lock;
+	struct mqtt_ack *ack; /* first..n */
+	unsigned first, n, room;
+	struct mqtt_delivery *delivery;
+	unsigned ndeliveries, delivery_room;
+};
+
+/* mqtt_slots.c */
+enum { SLOT_IDS_MAX = 60000 };
+
+struct mqtt_slot {
+	enum mqtt_slot_state { SLOT_FREE, SLOT_RESERVED, SLOT_SENT, SLOT_RELEASED } state;
+	uint8_t qos;
+	bool lost;      /* RELEASED, and then the broker lost the session */
+	uint64_t token; /* 0: nobody's */
+	uint8_t *bytes; /* QoS 2: the PUBLISH */
+	size_t len;
+};
+
+struct mqtt_inbound { /* a QoS 2 message between PUBLISH and PUBREL */
+	struct mqtt_inbound *next;
+	uint16_t id;
+	size_t len; /* 0: its event has been told */
+	uint8_t bytes[];
+};
+
+struct mqtt_slots {
+	pthread_mutex_t lock;
+	struct mqtt_slot *slot;
+	unsigned n, next;
+	struct mqtt_inbound *inbound;
+	struct mqtt_inbound *leaving; /* 3.1.1: PUBREL came, its event is on the way */
+	bool resume;                  /* something is to be restored: the client is made anew */
+};
+
+/* mqtt_props.c */
+enum { MQTT_PROPS_MAX = 5 };
+
+struct mqtt_props {
+	MQTTProperties list;
+	MQTTProperty array[MQTT_PROPS_MAX];
+	char hops[4];
 };
 
 enum mqtt_state { MQTT_STOPPED, MQTT_CONNECTING, MQTT_CONNECTED, MQTT_WAITING };
@@ -41,6 +109,12 @@ struct mqtt {
 	MQTTClient client;
 	bool tls, has_thread;
 	bool drained; /* mqtt_drain is called by the reader */
+	MQTTClient_persistence persistence;
+	struct mqtt_acks acks;
+	struct mqtt_slots slots;
+	atomic_bool resuming; /* connecting: whether the session was kept is not known yet */
+	atomic_bool renew;    /* an event was not taken: the broker is to send it again */
+	atomic_bool starved;  /* somebody waits for writable() */
 	pthread_t thread;
 
 	pthread_mutex_t lock; /* all below up to the next lock */
@@ -64,7 +138,7 @@ struct mqtt {
 	atomic_bool out_busy;     /* the broker's thread is inside MQTTClient_publish */
 	atomic_bool connected;
 	atomic_uint queued;    /* in the outbox, for a look without the lock */
-	atomic_int inflight;   /* QoS 1 and 2, not acknowledged */
+	atomic_int inflight;   /* slots in use */
 	int inflight_max;      /* ours or the broker's, whichever is less */
 	int fd;                /* of the connection, for nodelay_writable */
 	atomic_bool route_ids; /* the broker says by which subscription a message came */
@@ -100,12 +174,46 @@ MQTTProperties *mqtt_hops_out(struct mqtt_hops *h, struct span topic, struct spa
 bool mqtt_hops_property(const MQTTProperty *p, uint8_t *ret);
 uint8_t mqtt_hops_in(const struct mqtt_hops *h, struct span topic, struct span payload);
 
+extern const char mqtt_hops_name[];
+
+/* mqtt_props.c */
+MQTTProperties *mqtt_props_of(struct mqtt_props *p, const struct trigger_message *msg);
+uint8_t *mqtt_props_bytes(const struct trigger_message *msg, size_t *ret_len) MUST_USE;
+
+/* mqtt_acks.c */
+/* The event that came with this identifier was not taken: it is not acknowledged. */
+void mqtt_ack_withhold(struct mqtt *m, int id);
+void mqtt_acks_reset(struct mqtt *m); /* before a connect */
+void mqtt_acks_fini(struct mqtt *m);
+void mqtt_acks_drain(struct mqtt *m); /* receiving thread */
+/* From Paho's callbacks. refused: a constant, NULL = delivered */
+void mqtt_delivery_keep(struct mqtt *m, int id, const char *refused);
+
+/* mqtt_slots.c */
+int mqtt_slots_init(struct mqtt *m, unsigned n) MUST_USE;
+void mqtt_slots_fini(struct mqtt *m);
+uint16_t mqtt_slot_take(struct mqtt *m); /* 0: none is free, or the broker takes no more */
+void mqtt_slot_give(struct mqtt *m, uint16_t id);
+void mqtt_slot_use(uint16_t id); /* for what this thread publishes next; 0: for nothing */
+void mqtt_slot_sent(struct mqtt *m, uint16_t id, uint64_t token, uint8_t qos);
+void mqtt_slot_unsent(struct mqtt *m, uint16_t id); /* reserved again */
+void mqtt_slot_released(struct mqtt *m, uint16_t id);
+void mqtt_slot_end(struct mqtt *m, uint16_t id, const char *refused);
+void mqtt_slots_lost(struct mqtt *m); /* the broker has no session of ours */
+void mqtt_slots_forget_qos1(struct mqtt *m);
+int mqtt_resume(struct trigger *t, const struct trigger_resume *r);
+/* QoS 2: its event is stored with its identifier, or was not taken. */
+void mqtt_inbound_settle(struct mqtt *m, uint16_t id, bool stored);
+MQTTClient_persistence mqtt_persistence(struct mqtt *m);
+
 /* mqtt_flow.c */
 int mqtt_arrived(void *arg, char *topic, int topic_len, MQTTClient_message *msg);
 void mqtt_delivered(void *arg, MQTTClient_deliveryToken token);
 void mqtt_published(void *arg, int token, int packet_type, MQTTProperties *props,
 		    enum MQTTReasonCodes reason);
 int mqtt_publish(struct trigger *t, const struct trigger_message *msg, unsigned n);
+int mqtt_send(struct trigger *t, const struct trigger_message *msg);
+void mqtt_writable(struct mqtt *m); /* without locks held */
 /* Sends what is queued, on the broker's thread. False: the connection is gone. */
 bool mqtt_flush(struct mqtt *m);
 bool mqtt_may_flush(struct mqtt *m); /* lock held */

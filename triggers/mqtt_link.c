@@ -254,8 +254,16 @@ int mqtt_connect(struct mqtt *m, struct why *why)
 	m->ssl_error[0] = '\0';
 	paho_hurry(true);
 	paho_all_hurry(HURRY_CONNECT_MS);
+	mqtt_acks_reset(m);
+	atomic_store(&m->resuming, true);
+	nodelay_own(m);
 	int rc = m->o.version == 5 ? connect5(m, &opts) : connect3(m, &opts);
+	nodelay_own(NULL);
 	paho_hurry(false);
+	if (rc == MQTTCLIENT_SUCCESS && !opts.returned.sessionPresent)
+		mqtt_slots_lost(m);
+	atomic_store(&m->resuming, false);
+	nodelay_wake();
 	explicit_bzero(password, sizeof(password));
 	if (rc != MQTTCLIENT_SUCCESS)
 		return rc > 0 ? refused(m, rc, why) : explain(m, rc, why);

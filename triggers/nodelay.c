@@ -39,6 +39,7 @@ struct ahead {
 	atomic_bool cut;         /* the last write was cut short: Paho waits for POLLOUT */
 	atomic_bool unacked;     /* was read since TCP_QUICKACK was armed or something written */
 	atomic_int room; /* bytes that the last look promised, less what was written since */
+	_Atomic(void *) owner;
 	size_t at, len;
 	uint8_t bytes[AHEAD_BYTES];
 	pthread_mutex_t held_lock; /* innermost */
@@ -50,6 +51,7 @@ struct ahead {
  * made once and kept for the number's next use, so that no reader can meet a freed one. */
 static _Atomic(struct ahead *) table[FDS_MAX];
 static _Thread_local int last_connected = -1;
+static _Thread_local void *connecting_owner;
 static _Thread_local bool reader, corked, refilled;
 
 int __real_connect(int fd, const struct sockaddr *addr, socklen_t len);
@@ -82,6 +84,7 @@ static void ahead_open(int fd)
 		(void)pthread_mutex_init(&a->held_lock, NULL);
 	}
 	a->at = a->len = 0;
+	atomic_store(&a->owner, connecting_owner);
 	(void)pthread_mutex_lock(&a->held_lock);
 	a->held_len = 0;
 	(void)pthread_mutex_unlock(&a->held_lock);
@@ -518,6 +521,22 @@ bool nodelay_more(int fd)
 bool nodelay_reads(void)
 {
 	return reader;
+}
+
+void nodelay_own(void *owner)
+{
+	connecting_owner = owner;
+}
+
+void *nodelay_owner(int fd)
+{
+	struct ahead *a = ahead_of(fd);
+	return a ? atomic_load(&a->owner) : NULL;
+}
+
+void nodelay_wake(void)
+{
+	reader_wake();
 }
 
 int nodelay_last_connected(void)

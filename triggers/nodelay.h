@@ -59,5 +59,10 @@ void nodelay_cork(void);
 void nodelay_uncork(int fd);
 /* The descriptor that this thread connected last; -1. */
 int nodelay_last_connected(void);
+/* What this thread connects from now on belongs to owner (NULL: nobody); and whose a descriptor is. */
+void nodelay_own(void *owner);
+void *nodelay_owner(int fd);
+/* The reader looks again: it runs the drains soon. */
+void nodelay_wake(void);
 
 #endif

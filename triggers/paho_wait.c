@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "triggers/paho_wait.h"
 
+#include <MQTTClient.h>
 #include <errno.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <stddef.h>
 #include <time.h>
@@ -37,6 +39,40 @@ bool paho_all_hurry_now(void)
 {
 	int64_t until = atomic_load_explicit(&hurry_until_ms, memory_order_relaxed);
 	return until != 0 && paho_ms_now() < until;
+}
+
+/* ---- Paho's lock ---- */
+
+int __real_Thread_lock_mutex(pthread_mutex_t *mutex);
+int __wrap_Thread_lock_mutex(pthread_mutex_t *mutex);
+
+static _Thread_local bool learning;
+static _Atomic(pthread_mutex_t *) lock_of_paho;
+
+int __wrap_Thread_lock_mutex(pthread_mutex_t *mutex)
+{
+	if (learning) {
+		atomic_store(&lock_of_paho, mutex);
+		learning = false;
+	}
+	return __real_Thread_lock_mutex(mutex);
+}
+
+void paho_lock_learn(void *client)
+{
+	learning = true;
+	(void)MQTTClient_isConnected(client); /* takes it first of all */
+	learning = false;
+}
+
+void paho_lock(void)
+{
+	(void)pthread_mutex_lock(atomic_load(&lock_of_paho));
+}
+
+void paho_unlock(void)
+{
+	(void)pthread_mutex_unlock(atomic_load(&lock_of_paho));
 }
 
 void paho_give_up_when(const atomic_bool *flag)

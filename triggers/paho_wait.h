@@ -24,4 +24,10 @@ bool paho_all_hurry_now(void);
 void paho_give_up_when(const atomic_bool *flag);
 int64_t paho_ms_now(void); /* CLOCK_MONOTONIC_COARSE */
 
+/* The lock that Paho holds while it works on a connection, for calling what it calls itself. It is
+ * learned from a client, once; before that nobody has one. */
+void paho_lock_learn(void *client);
+void paho_lock(void);
+void paho_unlock(void);
+
 #endif
