@@ -36,6 +36,9 @@ void host_reset(struct host *h)
 	h->payload = h->attrs = (struct span){ 0 };
 	h->payload_read = 0;
 	h->neffects = 0;
+	state_reset(&h->state);
+	h->event = 0;
+	h->has_event = false;
 	h->environ_made = h->log_full = h->log_mid_line = false;
 }
 
@@ -45,6 +48,7 @@ void host_fini(struct host *h)
 	(void)buffers(h, all);
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		free(all[i]->p);
+	state_fini(&h->state);
 	*h = (struct host){ 0 };
 }
 

@@ -14,6 +14,7 @@
 #include "base/rd.h"
 #include "base/util.h"
 #include "proto/ipc.h"
+#include "sandbox/runtime/state.h"
 #include "sandbox/runtime/task.h"
 
 struct outbuf {
@@ -35,6 +36,9 @@ struct host {
 	struct span attrs;   /* encoded, see ipc_attr_next() */
 	struct outbuf reply, effects, log, environ;
 	uint32_t neffects;
+	struct state state;
+	uint64_t event; /* the gateway's number of it */
+	bool has_event; /* false in _initialize */
 	bool environ_made, log_full, log_mid_line;
 };
 

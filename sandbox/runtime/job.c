@@ -46,7 +46,8 @@ int job_set_event(struct job *j, struct function *f, const struct ipc_invoke *m,
 		  uint64_t now_ns)
 {
 	set_common(j, JOB_EVENT, f, now_ns);
-	j->event = m->event;
+	j->event = j->host.event = m->event;
+	j->host.has_event = true;
 	if (m->deadline_ns > 0 && (j->deadline_ns == 0 || m->deadline_ns < j->deadline_ns))
 		j->deadline_ns = m->deadline_ns;
 	int err = copy_in(j, m);
@@ -75,6 +76,8 @@ void job_start(struct job *j, struct instance *in, uint64_t now_ns)
 	task_init(t, in, &j->host);
 	t->cpu_budget_ns = f->cpu_ns;
 	t->deadline_ns = j->deadline_ns;
+	if (f->host_calls > 0)
+		t->host_calls_left = f->host_calls;
 	t->cancelled = &j->cancelled;
 	/* A reactor's start function and _initialize have run before its image was taken. */
 	if (a->start != UINT32_MAX && (j->kind == JOB_INIT || !f->is_reactor))
@@ -156,7 +159,8 @@ int job_answer(struct job *j, struct answers *to)
 		log_callers(j);
 	uint64_t bytes = t->instance->aot.memory ? t->instance->aot.memory->bytes : 0;
 	r.memory_bytes = bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes;
-	r.queue_ns = j->started_ns - j->arrived_ns;
+	r.queue_ns = j->taken_ns - j->arrived_ns;
+	r.instantiate_ns = j->started_ns - j->taken_ns;
 	r.run_ns = t->run_ns;
 	r.cpu_ns = t->cpu_ns;
 	r.why = (struct span){ text, why.len };
@@ -165,6 +169,14 @@ int job_answer(struct job *j, struct answers *to)
 		r.neffects = j->host.neffects;
 		r.reply = (struct span){ j->host.reply.p, j->host.reply.len };
 		r.effects = (struct span){ j->host.effects.p, j->host.effects.len };
+	}
+	uint8_t room[IPC_STATE_BYTES];
+	struct wr state = wr_into(room, sizeof(room));
+	if (r.status == IPC_OK && j->host.state.n > 0) {
+		state_put(&j->host.state, &state);
+		ENSURE(wr_ok(&state)); /* state.h bounds it */
+		r.nstate = j->host.state.n;
+		r.state = (struct span){ room, state.len };
 	}
 	return answers_put(to, &r);
 }

@@ -192,6 +192,7 @@ static int execute(struct run *r)
 	r->host.args = r->o->args;
 	r->host.env = r->o->env;
 	r->host.output_bytes = IPC_PAYLOAD_BYTES;
+	r->host.has_event = true;
 	int err = r->is_event ? run_event_read(&r->host, r->o->env, &why) : 0;
 	if (err < 0)
 		return say("error", why_text(&why, err), RUN_EXIT_INTERNAL);

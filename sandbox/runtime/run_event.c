@@ -97,6 +97,27 @@ static void put_escaped(struct span s)
 	}
 }
 
+/* Nothing remembers them here. */
+static void print_state(const struct state *s)
+{
+	for (uint32_t i = 0; i < s->n; i++) {
+		const struct state_entry *e = &s->entries[i];
+		if (e->what != IPC_STATE_PUT && e->what != IPC_STATE_DELETE)
+			continue;
+		(void)fputs(e->what == IPC_STATE_PUT ? "state put " : "state delete ", stdout);
+		if (e->bucket.len > 0) {
+			put_escaped(state_span(s, e->bucket));
+			(void)putchar('/');
+		}
+		put_escaped(state_span(s, e->key));
+		if (e->what == IPC_STATE_PUT) {
+			(void)fputs(": ", stdout);
+			put_escaped(state_span(s, e->value));
+		}
+		(void)putchar('\n');
+	}
+}
+
 bool run_event_print(const struct host *h)
 {
 	struct rd list = rd_from(h->effects.p, h->effects.len);
@@ -112,5 +133,6 @@ bool run_event_print(const struct host *h)
 		put_escaped(e.payload);
 		(void)putchar('\n');
 	}
+	print_state(&h->state);
 	return fflush(stdout) == 0 && !ferror(stdout);
 }

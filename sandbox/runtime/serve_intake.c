@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "sandbox/runtime/park.h"
 #include "sandbox/runtime/serve_impl.h"
 
 enum { EXIT_PROTOCOL = 70 };
@@ -148,6 +149,9 @@ static void on_packet(struct thread *th, const struct ipc_packet *p)
 		break;
 	case IPC_CANCEL:
 		on_cancel(s, m.cancel);
+		break;
+	case IPC_STATE_TELL: /* whole: the host call reads it again, on its own stack */
+		(void)serve_wake(s, m.tell.ticket, (struct span){ p->bytes, p->len });
 		break;
 	default: /* QUIT; a gateway's message cannot be another */
 		_exit(0);

@@ -35,9 +35,12 @@ extern "C" {
 #define PENSTOCK_ON_EVENT     __attribute__((export_name("on_event")))
 
 enum {
-	PENSTOCK_EINVAL = -1, /* an argument makes no sense: address, topic, level */
-	PENSTOCK_ENOENT = -2, /* the event has no such attribute */
-	PENSTOCK_ELIMIT = -3, /* a quota of this function is used up */
+	PENSTOCK_EINVAL = -1,   /* an argument makes no sense: address, topic, level */
+	PENSTOCK_ENOENT = -2,   /* no such attribute, key, or next key */
+	PENSTOCK_ELIMIT = -3,   /* a quota of this function is used up */
+	PENSTOCK_EPERM = -4,    /* its manifest does not ask for it, or nobody granted it */
+	PENSTOCK_ECHANGED = -5, /* state_cas: the value is another one */
+	PENSTOCK_EIO = -6,      /* the gateway cannot read its database now */
 };
 
 enum {
@@ -66,6 +69,55 @@ int32_t penstock_emit_n(const char *topic, uint32_t topic_len, const void *data,
 
 /* A line for the log, kept whatever comes of the event. */
 PENSTOCK_IMPORT("log") int32_t penstock_log_n(uint32_t level, const char *text, uint32_t len);
+
+/*
+ * State: values under keys, which outlive the event (capabilities.state in the manifest). bucket ""
+ * is the function's own, kept over deploys; others are shared by all functions that were granted their
+ * name (capabilities.buckets). Keys are 1 to 512 bytes, buckets up to 64, values up to 32768.
+ *
+ * What an event changes is committed with its effects when it is done, or not at all. When another event
+ * has changed meanwhile what this one has read, this one is run again from its beginning, so a counter
+ * is a get and a put. One event can touch 1024 keys, with about 36 KB of changes.
+ */
+
+/* Copies up to cap bytes of the value to buf; returns its full length, or PENSTOCK_ENOENT. */
+PENSTOCK_IMPORT("state_get")
+int32_t penstock_state_get_n(const char *bucket, uint32_t bucket_len, const void *key,
+			     uint32_t key_len, void *buf, uint32_t cap);
+/* ttl_s: it is gone after so many seconds; 0 = never. */
+PENSTOCK_IMPORT("state_put")
+int32_t penstock_state_put_n(const char *bucket, uint32_t bucket_len, const void *key,
+			     uint32_t key_len, const void *value, uint32_t len, uint32_t ttl_s);
+PENSTOCK_IMPORT("state_delete")
+int32_t penstock_state_delete_n(const char *bucket, uint32_t bucket_len, const void *key,
+				uint32_t key_len);
+/* Puts it when the value is `expected` (expected_len -1: when there is none), else PENSTOCK_ECHANGED. */
+PENSTOCK_IMPORT("state_cas")
+int32_t penstock_state_cas_n(const char *bucket, uint32_t bucket_len, const void *key,
+			     uint32_t key_len, const void *expected, int32_t expected_len,
+			     const void *value, uint32_t len, uint32_t ttl_s);
+/* The next key behind `after` ("" = the first) that begins with prefix, in the order of their bytes; as
+ * state_get. */
+PENSTOCK_IMPORT("state_next")
+int32_t penstock_state_next_n(const char *bucket, uint32_t bucket_len, const void *prefix,
+			      uint32_t prefix_len, const void *after, uint32_t after_len, void *buf,
+			      uint32_t cap);
+
+/* The same for C strings, in the function's own bucket. */
+static inline int32_t penstock_state_get(const char *key, void *buf, uint32_t cap)
+{
+	return penstock_state_get_n("", 0, key, (uint32_t)__builtin_strlen(key), buf, cap);
+}
+
+static inline int32_t penstock_state_put(const char *key, const void *value, uint32_t len)
+{
+	return penstock_state_put_n("", 0, key, (uint32_t)__builtin_strlen(key), value, len, 0);
+}
+
+static inline int32_t penstock_state_delete(const char *key)
+{
+	return penstock_state_delete_n("", 0, key, (uint32_t)__builtin_strlen(key));
+}
 
 /* The same for C strings. */
 static inline int32_t penstock_attr(const char *name, char *buf, uint32_t cap)
