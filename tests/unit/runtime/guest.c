@@ -135,6 +135,46 @@ GUEST uint32_t g_random(SELF, uint32_t at)
 	return IMPORT(IMP_RANDOM, fn_ii)(self, at, 16);
 }
 
+static inline __attribute__((always_inline, no_sanitize("address", "undefined", "thread"))) uint32_t
+draw(uint32_t *seed)
+{
+	*seed = *seed * 1664525 + 1013904223;
+	return *seed >> 8;
+}
+
+/* Leaves traces wherever it can, which places depending on the seed: stores of its own, across pages,
+ * and of helpers and host calls for it. */
+GUEST uint32_t g_scribble(SELF, uint32_t seed)
+{
+	struct aot_table *t = self->tables[0];
+	uint32_t n = draw(&seed) % 50;
+	if (draw(&seed) % 4 == 0)
+		(void)self->ops->memory_grow(self, draw(&seed) % 3);
+	uint32_t bytes = (uint32_t)self->memory->bytes;
+	for (uint32_t i = 0; i < n; i++)
+		*(volatile uint64_t *)MEM(draw(&seed) % (bytes - 8)) = UINT64_C(0xa5a5a5a5a5a5a5a5);
+	if (draw(&seed) % 4 == 0)
+		self->ops->memory_fill(self, bytes - 40000, 0xaa, 40000);
+	if (draw(&seed) % 4 == 0)
+		(void)IMPORT(IMP_RANDOM, fn_ii)(self, draw(&seed) % (bytes - 20000), 20000);
+	if (draw(&seed) % 4 == 0)
+		(void)self->ops->table_grow(self, 0, &self->funcs[0], draw(&seed) % 3);
+	if (draw(&seed) % 4 == 0)
+		self->ops->table_set(self, 0, draw(&seed) % t->size, &self->funcs[1]);
+	if (draw(&seed) % 4 == 0)
+		self->ops->data_drop(self, 0);
+	self->globals[0].i32 = seed;
+	return n;
+}
+
+/* Writes a byte to each `every`th page of 4 KiB. */
+GUEST uint32_t g_stride(SELF, uint32_t every)
+{
+	for (uint64_t at = 0; at < self->memory->bytes; at += every * UINT64_C(4096))
+		*MEM(at) = 0xa5;
+	return 0;
+}
+
 /* Where it may have that many pages of memory, it never ends. */
 enum { ENDLESS_START_PAGES = 7 };
 
@@ -329,6 +369,8 @@ static const struct aot_import imports[NIMPORTS] = {
 	FUNC(sleep, T_I_I)                                                                         \
 	FUNC(exit, T_I_I)                                                                          \
 	FUNC(random, T_I_I)                                                                        \
+	FUNC(scribble, T_I_I)                                                                      \
+	FUNC(stride, T_I_I)                                                                        \
 	FUNC(start, T_V_V)                                                                         \
 	FUNC(fuzz, T_V_I)                                                                          \
 	FUNC(initialize, T_V_V)                                                                    \
