@@ -11,7 +11,7 @@
 #include "gateway/dispatch_impl.h"
 #include "gateway/effects.h"
 
-enum { FAILURES_PER_S = 20, LINES_PER_S = 200 };
+enum { FAILURES_PER_S = 20 };
 
 /* By enum ipc_status. */
 static const struct {
@@ -62,7 +62,8 @@ static void log_guest(struct flight *f, struct span lines)
 		size_t n = nl ? (size_t)(nl - lines.at) : lines.len;
 		uint8_t level = n > 0 ? lines.at[0] : 0;
 		uint64_t held_back;
-		if (n > 0 && limiter_pass(&fn->lines, LINES_PER_S, &held_back)) {
+		if (n > 0 &&
+		    limiter_pass(&fn->lines, f->version->limits.log_lines_per_s, &held_back)) {
 			bool ok = level >= '0' + LOG_ERR && level <= '0' + LOG_DEBUG;
 			LOG(ok ? (enum log_level)(level - '0') : LOG_INFO, "function says",
 			    F_U64("event", f->id), F_STR("function", fn->name),
@@ -102,6 +103,15 @@ static void reason_of(const struct ipc_result *m, char ret[REASON_BYTES])
 		(void)snprintf(ret, REASON_BYTES, "%s", general[m->status]);
 }
 
+static void measure(struct flight *f, const struct ipc_result *m)
+{
+	struct function *fn = f->version->function;
+	uint64_t before = f->sent_ns > f->arrived_ns ? f->sent_ns - f->arrived_ns : 0;
+	metrics_result(&fn->metrics, m, before, now_ns() > f->deadline_ns);
+	if (m->status == IPC_OK || m->status == IPC_FAILED)
+		admission_learn(&fn->estimate, m->run_ns);
+}
+
 /* The end of an event that the sandbox answered, but for handing the result to who waits. */
 static void conclude(struct dispatch *d, struct flight *f, struct ipc_result *m, struct why *why)
 {
@@ -114,6 +124,7 @@ static void conclude(struct dispatch *d, struct flight *f, struct ipc_result *m,
 		atomic_fetch_add_explicit(&f->version->function->cpu_events, 1,
 					  memory_order_relaxed);
 	}
+	measure(f, m);
 	if (m->status != IPC_OK) {
 		char reason[REASON_BYTES];
 		reason_of(m, reason);

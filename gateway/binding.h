@@ -39,7 +39,9 @@ struct binding {
 	uint64_t id;
 	struct span function, filter, publish; /* its own copies; function is NUL-terminated */
 	uint8_t qos, publish_qos, retain;
-	void *way_out; /* where its messages go; the owner's */
+	uint32_t deadline_ms; /* 0 = the function's */
+	uint8_t criticality;  /* enum criticality; CRITICALITIES = the function's */
+	void *way_out;        /* where its messages go; the owner's */
 	_Atomic uint64_t counts[BINDING_COUNTS];
 	struct binding *next; /* on its route */
 };

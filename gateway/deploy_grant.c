@@ -41,7 +41,9 @@ static bool limits_granted(const struct manifest_limits *wanted, const struct ma
 	const struct manifest_limits *usual = &manifest_limits_default;
 #define WITHIN(field) (wanted->field <= usual->field || wanted->field <= had->field)
 	return WITHIN(memory_bytes) && WITHIN(stack_bytes) && WITHIN(output_bytes) &&
-	       WITHIN(cpu_ms) && WITHIN(deadline_ms);
+	       WITHIN(cpu_ms) && WITHIN(deadline_ms) && WITHIN(concurrency) && WITHIN(host_calls) &&
+	       WITHIN(log_lines_per_s) &&
+	       (wanted->criticality != CRITICALITY_HIGH || had->criticality == CRITICALITY_HIGH);
 #undef WITHIN
 }
 
@@ -67,7 +69,8 @@ struct before {
 
 /* It was within this gateway's limits when it was granted; those may be lower now. */
 static const struct manifest_limits any = { UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT32_MAX,
-					    UINT32_MAX };
+					    UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX,
+					    UINT32_MAX, 0 };
 
 static int before_take(void *arg, const struct registry_function *f)
 {

@@ -11,7 +11,8 @@ json_t *deploy_sheet_of(const char *manifest_json)
 	struct manifest m = { .limits = manifest_limits_default };
 	/* It was within this gateway's limits when it was deployed; those may be lower now. */
 	const struct manifest_limits any = { UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT32_MAX,
-					     UINT32_MAX };
+					     UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX,
+					     UINT32_MAX, 0 };
 	const struct span text = { (const uint8_t *)manifest_json, strlen(manifest_json) };
 	json_t *sheet = NULL;
 	arena_init(&arena, 16 * MANIFEST_BYTES_MAX);

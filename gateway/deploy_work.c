@@ -16,6 +16,10 @@ static struct manifest_limits limits_most(const struct config *c)
 		.output_bytes = c->output_bytes,
 		.cpu_ms = c->cpu_ms,
 		.deadline_ms = c->deadline_ms,
+		.events_per_s = manifest_limits_most.events_per_s,
+		.concurrency = manifest_limits_most.concurrency,
+		.host_calls = manifest_limits_most.host_calls,
+		.log_lines_per_s = manifest_limits_most.log_lines_per_s,
 	};
 }
 

@@ -23,113 +23,9 @@ uint64_t now_wall_ms(void)
 	return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
 }
 
-/* ---- refusal ---- */
-
-enum refusal {
-	REFUSE_UNKNOWN,
-	REFUSE_QUARANTINED,
-	REFUSE_FAILED,
-	REFUSE_FUNCTION_FULL,
-	REFUSE_FULL,
-	REFUSE_BYTES,
-	REFUSE_LARGE,
-	REFUSE_ATTRS,
-	REFUSE_LOOP,
-	REFUSE_CLOSED,
-	REFUSE_SYSTEM,
-};
-
-static const struct {
-	int err;
-	const char *reason;
-} refusals[] = {
-	[REFUSE_UNKNOWN] = { -E_UNKNOWN, "no such function is deployed" },
-	[REFUSE_QUARANTINED] = { -E_LIMIT,
-				 "the function is in quarantine after two crashes; deploy "
-				 "a version that does not crash" },
-	[REFUSE_FAILED] = { -E_INVALID, "the function could not be loaded; see its reason" },
-	[REFUSE_FUNCTION_FULL] = { -E_LIMIT,
-				   "its queue is full (limits.queue_per_function): events "
-				   "come faster than it runs" },
-	[REFUSE_FULL] = { -E_LIMIT, "the queue of all functions is full (limits.queue_events)" },
-	[REFUSE_BYTES] = { -E_LIMIT, "waiting payloads fill limits.queue_bytes" },
-	[REFUSE_LARGE] = { -E_LIMIT, "the payload is larger than limits.payload_bytes" },
-	[REFUSE_ATTRS] = { -E_LIMIT, "topic and attributes together are too large" },
-	[REFUSE_LOOP] = { -E_LIMIT, "a loop: it came through 16 functions already, each started by "
-				    "what the one before published; change a filter or a topic" },
-	[REFUSE_CLOSED] = { -E_GONE, "the gateway is stopping" },
-	[REFUSE_SYSTEM] = { -ENOMEM, "out of memory or descriptors" },
-};
-
 static void count(struct dispatch *d, enum dispatch_count which)
 {
 	atomic_fetch_add_explicit(&d->counts[which], 1, memory_order_relaxed);
-}
-
-/* fn was looked up again by name, under the lock, so it is alive; NULL: there is none. */
-static int refuse(struct dispatch *d, struct span name, const struct event *e, struct binding *b,
-		  enum refusal why)
-{
-	uint64_t held_back = 0;
-	bool say = true;
-	(void)pthread_mutex_lock(&d->lock);
-	struct function *fn = function_find(&d->functions, name);
-	if (fn) {
-		fn->counts[FUNCTION_REFUSED]++;
-		say = limiter_pass(&fn->refusals, 5, &held_back);
-	} else {
-		say = limiter_pass(&d->strays, 5, &held_back);
-	}
-	(void)pthread_mutex_unlock(&d->lock);
-	count(d, EVENTS_REFUSED);
-	if (b)
-		b->counts[BINDING_REFUSED]++;
-	if (say)
-		LOG(LOG_WARN, "event refused", F_BYTES("function", name.at, name.len),
-		    F_BYTES_SOME("topic", e->topic.at, e->topic.len < 256 ? e->topic.len : 256),
-		    F_STR("reason", refusals[why].reason), F_U64_SOME("not_logged", held_back));
-	return refusals[why].err;
-}
-
-/* ---- admission ---- */
-
-static struct flight *admit(struct dispatch *d, struct span name, const struct event *e,
-			    enum refusal *ret_why)
-{
-	struct flight *f = NULL;
-	(void)pthread_mutex_lock(&d->lock);
-	const struct function *fn = function_find(&d->functions, name);
-	struct version *v = fn && !fn->removed ? function_choose(fn, d->next_id) : NULL;
-	if (d->closed)
-		*ret_why = REFUSE_CLOSED;
-	else if (!v)
-		*ret_why = REFUSE_UNKNOWN;
-	else if (fn->quarantined)
-		*ret_why = REFUSE_QUARANTINED;
-	else if (v->state == VERSION_FAILED)
-		*ret_why = REFUSE_FAILED;
-	else if (e->hops >= DISPATCH_HOPS_MAX)
-		*ret_why = REFUSE_LOOP;
-	else if (e->payload.len > d->config->payload_bytes)
-		*ret_why = REFUSE_LARGE;
-	else if (v->refs >= d->config->queue_per_function)
-		*ret_why = REFUSE_FUNCTION_FULL;
-	else if (e->payload.len > d->config->queue_bytes - d->bytes)
-		*ret_why = REFUSE_BYTES;
-	else if (!(f = flight_new(&d->pool)))
-		*ret_why = REFUSE_FULL;
-	if (f) {
-		f->id = d->next_id++;
-		f->version = v;
-		f->hops = e->hops;
-		f->charge_bytes = e->payload.len;
-		f->arrived_ns = e->arrived_ns ? e->arrived_ns : now_ns();
-		f->deadline_ns = f->arrived_ns + (uint64_t)v->limits.deadline_ms * 1000000u;
-		d->bytes += f->charge_bytes;
-		v->refs++;
-	}
-	(void)pthread_mutex_unlock(&d->lock);
-	return f;
 }
 
 void dispatch_release(struct dispatch *d, struct flight *f)
@@ -146,6 +42,7 @@ void dispatch_release(struct dispatch *d, struct flight *f)
 			d->trial = NULL;
 	}
 	d->bytes -= f->charge_bytes;
+	admission_discharge(&d->admission, f->ring, f->deadline_ns, f->cost_ns);
 	flight_free(&d->pool, f);
 	bool reap = --v->refs == 0 && v->retiring;
 	(void)pthread_mutex_unlock(&d->lock);
@@ -192,11 +89,13 @@ void dispatch_queue(struct dispatch *d, struct flight *f, bool front)
 	make_ready(d, f->version);
 }
 
-REQUIRES(lock) static bool may_send(struct dispatch *d, struct version *v)
+/* Half of the window is for those in a hurry, so that they are never behind others' patience. */
+REQUIRES(lock) static bool may_send(struct dispatch *d, struct version *v, const struct flight *f)
 {
 	struct function *fn = v->function;
+	bool hurried = f->deadline_ns - f->arrived_ns <= HURRY_NS;
 	if (!d->up || v->state != VERSION_LOADED || v->sent >= FUNCTION_WINDOW ||
-	    d->sent >= DISPATCH_WINDOW)
+	    d->sent >= (hurried ? 2 : 1) * DISPATCH_WINDOW)
 		return false;
 	if (!fn->suspect)
 		return true;
@@ -242,7 +141,7 @@ static bool send_or_queue(struct dispatch *d, struct flight *f, bool later)
 	}
 	(void)pthread_mutex_lock(&d->send_lock);
 	(void)pthread_mutex_lock(&d->lock);
-	bool now = f->version->waiting.n == 0 && may_send(d, f->version);
+	bool now = f->version->waiting.n == 0 && may_send(d, f->version, f);
 	if (now)
 		mark_sent(d, f);
 	else
@@ -261,27 +160,30 @@ static bool send_or_queue(struct dispatch *d, struct flight *f, bool later)
 	return now;
 }
 
-/* Up to WIRE_BATCH waiting flights, versions taking turns. */
+/* The version whose first flight is the most urgent of those that may be sent; NULL. */
+REQUIRES(lock) static struct version *most_urgent(struct dispatch *d)
+{
+	struct version *best = NULL;
+	for (struct version *v = d->ready; v; v = v->ready_next) {
+		const struct flight *first = v->waiting.first;
+		if (may_send(d, v, first) &&
+		    (!best || first->deadline_ns < best->waiting.first->deadline_ns))
+			best = v;
+	}
+	return best;
+}
+
+/* Up to WIRE_BATCH waiting flights, the earliest deadline first. */
 REQUIRES(lock) static unsigned next_batch(struct dispatch *d, struct flight *batch[WIRE_BATCH])
 {
-	unsigned n = 0, blocked = 0, turns = 0;
-	for (const struct version *v = d->ready; v; v = v->ready_next)
-		turns++;
-	while (d->ready && n < WIRE_BATCH && blocked < turns) {
-		struct version *v = d->ready;
-		dispatch_unready(d, v);
-		if (v->waiting.n > 0 && may_send(d, v)) {
-			batch[n] = flight_queue_take(&v->waiting);
-			atomic_fetch_sub(&d->waiting, 1);
-			mark_sent(d, batch[n++]);
-			blocked = 0;
-		} else {
-			blocked++;
-		}
-		if (v->waiting.n > 0)
-			make_ready(d, v);
-		else
-			turns--;
+	unsigned n = 0;
+	struct version *v;
+	while (n < WIRE_BATCH && (v = most_urgent(d)) != NULL) {
+		batch[n] = flight_queue_take(&v->waiting);
+		atomic_fetch_sub(&d->waiting, 1);
+		mark_sent(d, batch[n++]);
+		if (v->waiting.n == 0)
+			dispatch_unready(d, v);
 	}
 	return n;
 }
@@ -324,7 +226,8 @@ static bool take_in(struct dispatch *d, struct span name, const struct event *e,
 	if (err < 0) {
 		/* Not ENDING: it says nothing about a suspect. */
 		dispatch_release(d, f);
-		(void)refuse(d, name, e, b, err == -E_LIMIT ? REFUSE_ATTRS : REFUSE_SYSTEM);
+		(void)dispatch_refuse(d, name, e, b,
+				      err == -E_LIMIT ? REFUSE_ATTRS : REFUSE_SYSTEM);
 		return false;
 	}
 	count(d, EVENTS_INVOKED);
@@ -338,9 +241,9 @@ static bool take_in(struct dispatch *d, struct span name, const struct event *e,
 static bool one_binding(struct dispatch *d, const struct event *e, struct binding *b, bool later)
 {
 	enum refusal why = REFUSE_SYSTEM;
-	struct flight *f = admit(d, b->function, e, &why);
+	struct flight *f = dispatch_admit(d, b->function, e, b, &why);
 	if (!f) {
-		(void)refuse(d, b->function, e, b, why);
+		(void)dispatch_refuse(d, b->function, e, b, why);
 		return false;
 	}
 	f->binding = binding_ref(b);
@@ -377,10 +280,10 @@ int dispatch_invoke(struct dispatch *d, const char *function, const struct event
 {
 	struct span name = { (const uint8_t *)function, strlen(function) };
 	enum refusal refusal = REFUSE_SYSTEM;
-	struct flight *f = admit(d, name, e, &refusal);
+	struct flight *f = dispatch_admit(d, name, e, NULL, &refusal);
 	if (!f) {
-		int err = refuse(d, name, e, NULL, refusal);
-		return why_set(why, err, "%s: %s", function, refusals[refusal].reason);
+		int err = dispatch_refuse(d, name, e, NULL, refusal);
+		return why_set(why, err, "%s: %s", function, refusal_texts[refusal].reason);
 	}
 	f->done = done;
 	f->arg = arg;
@@ -388,8 +291,8 @@ int dispatch_invoke(struct dispatch *d, const char *function, const struct event
 	if (err < 0) {
 		dispatch_release(d, f);
 		refusal = err == -E_LIMIT ? REFUSE_ATTRS : REFUSE_SYSTEM;
-		err = refuse(d, name, e, NULL, refusal);
-		return why_set(why, err, "%s: %s", function, refusals[refusal].reason);
+		err = dispatch_refuse(d, name, e, NULL, refusal);
+		return why_set(why, err, "%s: %s", function, refusal_texts[refusal].reason);
 	}
 	count(d, EVENTS_INVOKED);
 	f->version->function->counts[FUNCTION_INVOKED]++;

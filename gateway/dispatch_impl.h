@@ -19,8 +19,10 @@
 #define REQUIRES(l) /* to be called with d->l held */
 
 enum {
-	RECENT_NS = 1000 * 1000, /* an event this soon after the last: traffic is busy */
-	SPIN_SENT_MAX = 4,       /* with more than these in flight there is no hurry */
+	HURRY_NS =
+		1000 * 1000 * 1000, /* from arrival to deadline, as the sandbox has it (sched.h) */
+	RECENT_NS = 1000 * 1000,    /* an event this soon after the last: traffic is busy */
+	SPIN_SENT_MAX = 4,          /* with more than these in flight there is no hurry */
 	EVENTS_PER_LOOK = 16,
 	QUICK_MOST = 8,
 	QUICK_SPIN = 4,
@@ -50,6 +52,7 @@ struct dispatch {
 	pthread_mutex_t send_lock;
 	pthread_mutex_t lock;
 	struct function_table functions;
+	struct admission admission;
 	struct flight_pool pool;
 	struct version *ready, **ready_last; /* versions with waiting flights, in turn */
 	unsigned sent;                       /* flights that the sandbox has */
@@ -65,6 +68,7 @@ struct dispatch {
 	atomic_uint quick;   /* 0..QUICK_MOST: answers come soon enough to spin for */
 	_Atomic uint64_t last_event_ns;
 	_Atomic uint64_t counts[EVENTS_COUNTS];
+	_Atomic uint64_t refused[REFUSALS];
 	_Atomic uint64_t answers; /* packets from the sandbox */
 	struct limiter strays;
 
@@ -88,6 +92,13 @@ struct dispatch {
 
 uint64_t now_ns(void);
 uint64_t now_wall_ms(void);
+
+/* admit.c: a new flight, or why not. b: NULL, or whose deadline and criticality count. */
+struct flight *dispatch_admit(struct dispatch *d, struct span name, const struct event *e,
+			      const struct binding *b, enum refusal *ret_why);
+/* Counts and logs it; returns its error. */
+int dispatch_refuse(struct dispatch *d, struct span name, const struct event *e, struct binding *b,
+		    enum refusal why);
 
 /* dispatch.c */
 void dispatch_pump(struct dispatch *d);

@@ -47,6 +47,8 @@ struct flight {
 	bool overdue;  /* was not answered in time: the sandbox was killed for it */
 	uint8_t hops;  /* the event's */
 	uint64_t arrived_ns, deadline_ns, sent_ns;
+	uint64_t cost_ns; /* admission.h */
+	uint8_t ring;
 	uint64_t charge_bytes; /* what it counts against limits.queue_bytes */
 	struct span topic;     /* in bytes */
 	struct wr packet;      /* in bytes, behind the topic */

@@ -13,7 +13,9 @@
 #include <stdint.h>
 
 #include "base/why.h"
+#include "gateway/admission.h"
 #include "gateway/flight.h"
+#include "gateway/metrics.h"
 #include "gateway/path.h"
 #include "gateway/rollout.h"
 #include "triggers/limiter.h"
@@ -76,6 +78,8 @@ struct function {
 	unsigned retries;
 	_Atomic uint64_t counts[FUNCTION_COUNTS];
 	_Atomic uint64_t cpu_ns, cpu_events;
+	struct admission_estimate estimate;
+	struct metrics metrics;
 	uint64_t last_error_wall_ms;
 	char last_error[REASON_BYTES];
 	struct limiter refusals, failures, lines;

@@ -46,6 +46,8 @@ static bool put_load(struct wr *w, const struct version *v)
 		.output_bytes = (uint32_t)v->limits.output_bytes,
 		.cpu_ns = (uint64_t)v->limits.cpu_ms * 1000000u,
 		.wall_ns = (uint64_t)v->limits.deadline_ms * 1000000u,
+		.concurrency = v->limits.concurrency,
+		.host_calls = v->limits.host_calls,
 		.name = { (const uint8_t *)name, (size_t)n },
 		/* NUL-separated: one argument, the function's name. */
 		.args = { (const uint8_t *)v->function->name, strlen(v->function->name) + 1 },

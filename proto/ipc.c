@@ -104,6 +104,8 @@ static void load_fields(const struct codec *c, struct ipc_load *m)
 	f_u32(c, &m->output_bytes);
 	f_u64(c, &m->cpu_ns);
 	f_u64(c, &m->wall_ns);
+	f_u32(c, &m->concurrency);
+	f_u32(c, &m->host_calls);
 	f_span(c, &m->name);
 	f_span(c, &m->env);
 	f_span(c, &m->args);
@@ -153,6 +155,7 @@ static void result_fields(const struct codec *c, struct ipc_result *m)
 	f_u64(c, &m->queue_ns);
 	f_u64(c, &m->run_ns);
 	f_u64(c, &m->cpu_ns);
+	f_u64(c, &m->instantiate_ns);
 	f_u32(c, &m->memory_bytes);
 	f_u32(c, &m->fd_bytes);
 	f_span(c, &m->why);

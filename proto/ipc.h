@@ -53,6 +53,8 @@ struct ipc_load {
 	uint32_t output_bytes; /* most that one event may emit, reply and effects together */
 	uint64_t cpu_ns;       /* CPU budget of one event, start function included */
 	uint64_t wall_ns;      /* time from INVOKE to RESULT, sleep included; 0 = none */
+	uint32_t concurrency;  /* events that may have an instance at a time; 0 = no bound */
+	uint32_t host_calls;   /* most that one event may make; 0 = no bound */
 	struct span name;      /* for messages: "overheat@3" */
 	struct span env;       /* NUL-separated NAME=VALUE, for environ_get */
 	struct span args;      /* NUL-separated, for args_get; first = name */
@@ -136,7 +138,8 @@ struct ipc_result {
 	int32_t code;    /* exit code, or what on_event returned */
 	uint32_t neffects;
 	uint64_t queue_ns, run_ns, cpu_ns;
-	uint32_t memory_bytes; /* high-water mark of linear memory */
+	uint64_t instantiate_ns; /* from the end of the queue until the guest ran */
+	uint32_t memory_bytes;   /* high-water mark of linear memory */
 	struct span why;
 	struct span log;     /* lines: level byte '3'..'7', text, '\n' */
 	struct span reply;   /* stdout of a command */

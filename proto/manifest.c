@@ -15,6 +15,7 @@
 enum {
 	TEXT_MAX = 255,         /* of an entry in a list */
 	DESCRIPTION_MAX = 4096, /* bytes */
+	EVENTS_PER_S_MAX = 1000000,
 };
 
 const struct manifest_limits manifest_limits_default = {
@@ -23,6 +24,10 @@ const struct manifest_limits manifest_limits_default = {
 	.output_bytes = 1 * MIB,
 	.cpu_ms = 100,
 	.deadline_ms = 10000,
+	.events_per_s = EVENTS_PER_S_MAX,
+	.concurrency = 128,
+	.host_calls = 1000000,
+	.log_lines_per_s = 200,
 };
 
 const struct manifest_limits manifest_limits_most = {
@@ -31,6 +36,10 @@ const struct manifest_limits manifest_limits_most = {
 	.output_bytes = 16 * MIB,
 	.cpu_ms = 10000,
 	.deadline_ms = 600000,
+	.events_per_s = EVENTS_PER_S_MAX,
+	.concurrency = 1024,
+	.host_calls = UINT32_MAX,
+	.log_lines_per_s = 10000,
 };
 
 const struct manifest_limits manifest_limits_any = {
@@ -39,6 +48,10 @@ const struct manifest_limits manifest_limits_any = {
 	.output_bytes = UINT32_MAX,
 	.cpu_ms = UINT32_MAX,
 	.deadline_ms = UINT32_MAX,
+	.events_per_s = UINT32_MAX,
+	.concurrency = UINT32_MAX,
+	.host_calls = UINT32_MAX,
+	.log_lines_per_s = UINT32_MAX,
 };
 
 /* What is being read: so that every error can name the place. */
@@ -124,23 +137,27 @@ const char *manifest_size_text(uint64_t v, char *buf, size_t cap)
 
 /* ---- limits ---- */
 
-#define LIMIT_ROW(name, member, is_size, least)                                                    \
+#define LIMIT_ROW(name, member, unit, least)                                                       \
 	{                                                                                          \
 		name, offsetof(struct manifest_limits, member),                                    \
-			sizeof(((struct manifest_limits *)0)->member), is_size, least              \
+			sizeof(((struct manifest_limits *)0)->member), unit, least                 \
 	}
 
 static const struct limit {
 	const char *name;
 	size_t offset, bytes;
-	bool is_size; /* "2MiB" or a number of bytes; else a number */
+	const char *unit; /* NULL: "2MiB" or a number of bytes; else a number of these */
 	uint64_t least;
 } limit_rows[] = {
-	LIMIT_ROW("memory", memory_bytes, true, 0),
-	LIMIT_ROW("stack", stack_bytes, true, 16 * KIB),
-	LIMIT_ROW("output", output_bytes, true, 0),
-	LIMIT_ROW("cpu_ms", cpu_ms, false, 1),
-	LIMIT_ROW("deadline_ms", deadline_ms, false, 1),
+	LIMIT_ROW("memory", memory_bytes, NULL, 0),
+	LIMIT_ROW("stack", stack_bytes, NULL, 16 * KIB),
+	LIMIT_ROW("output", output_bytes, NULL, 0),
+	LIMIT_ROW("cpu_ms", cpu_ms, " ms", 1),
+	LIMIT_ROW("deadline_ms", deadline_ms, " ms", 1),
+	LIMIT_ROW("events_per_s", events_per_s, "", 1),
+	LIMIT_ROW("concurrency", concurrency, "", 1),
+	LIMIT_ROW("host_calls", host_calls, "", 0),
+	LIMIT_ROW("log_lines_per_s", log_lines_per_s, "", 0),
 };
 
 static uint64_t limit_get(const struct manifest_limits *l, const struct limit *row)
@@ -172,11 +189,12 @@ static int limit_read(struct reading *r, const struct limit *row, const json_t *
 	char wish[32], bound[32];
 	if (json_is_integer(v) && json_integer_value(v) >= 0)
 		value = (uint64_t)json_integer_value(v);
-	else if (!row->is_size || !json_is_string(v) ||
+	else if (row->unit || !json_is_string(v) ||
 		 !manifest_size_parse(json_string_value(v), &value))
 		return why_set(r->why, -E_INVALID, "manifest: limits.%s must be %s", row->name,
-			       row->is_size ? "a size such as \"2MiB\" or a number of bytes"
-					    : "a whole number of milliseconds");
+			       !row->unit     ? "a size such as \"2MiB\" or a number of bytes"
+			       : row->unit[0] ? "a whole number of milliseconds"
+					      : "a whole number");
 	uint64_t most = limit_get(r->most, row);
 	if (value < row->least)
 		return why_set(r->why, -E_INVALID,
@@ -185,13 +203,14 @@ static int limit_read(struct reading *r, const struct limit *row, const json_t *
 			       manifest_size_text(row->least, bound, sizeof(bound)));
 	const char *who = r->most == &manifest_limits_any ? "no gateway grants more than"
 							  : "this gateway grants at most";
-	if (value > most && row->is_size)
+	if (value > most && !row->unit)
 		return why_set(r->why, -E_LIMIT, "manifest: limits.%s asks for %s, %s %s",
 			       row->name, manifest_size_text(value, wish, sizeof(wish)), who,
 			       manifest_size_text(most, bound, sizeof(bound)));
 	if (value > most)
-		return why_set(r->why, -E_LIMIT, "manifest: limits.%s asks for %llu ms, %s %llu ms",
-			       row->name, (unsigned long long)value, who, (unsigned long long)most);
+		return why_set(r->why, -E_LIMIT, "manifest: limits.%s asks for %llu%s, %s %llu%s",
+			       row->name, (unsigned long long)value, row->unit, who,
+			       (unsigned long long)most, row->unit);
 	limit_set(&r->m->limits, row, value);
 	return 0;
 }
@@ -480,6 +499,33 @@ static int abi_read(struct reading *r, const char *field, const json_t *v, void 
 	return 0;
 }
 
+static const char *const criticalities[CRITICALITIES] = { "normal", "low", "high" };
+
+const char *criticality_name(uint32_t criticality)
+{
+	return criticality < CRITICALITIES ? criticalities[criticality] : "unknown";
+}
+
+bool criticality_parse(const char *name, uint32_t *ret)
+{
+	for (uint32_t i = 0; i < CRITICALITIES; i++) {
+		if (strcmp(name, criticalities[i]) != 0)
+			continue;
+		*ret = i;
+		return true;
+	}
+	return false;
+}
+
+static int criticality_read(struct reading *r, const char *field, const json_t *v, void *into)
+{
+	(void)into;
+	if (!json_is_string(v) ||
+	    !criticality_parse(json_string_value(v), &r->m->limits.criticality))
+		return wrong_type(r, field, "\"low\", \"normal\" or \"high\"");
+	return 0;
+}
+
 static int description_read(struct reading *r, const char *field, const json_t *v, void *into)
 {
 	(void)into;
@@ -528,7 +574,7 @@ int manifest_parse(struct span json, const struct manifest_limits *most, struct 
 		{ "name", name_read, true },          { "version", version_read, false },
 		{ "abi", abi_read, false },           { "description", description_read, false },
 		{ "limits", limits_read, false },     { "capabilities", capabilities_read, false },
-		{ "bindings", bindings_read, false },
+		{ "bindings", bindings_read, false }, { "criticality", criticality_read, false },
 	};
 	if (json.len > MANIFEST_BYTES_MAX)
 		return why_set(why, -E_INVALID, "manifest: %zu bytes, at most %d are allowed",

@@ -6,7 +6,9 @@
  *
  *	{ "name": "overheat", "version": "1.0.0", "abi": 1, "description": "...",
  *	  "limits": { "memory": "2MiB", "cpu_ms": 50, "deadline_ms": 1000, "stack": "256KiB",
- *	              "output": "64KiB" },
+ *	              "output": "64KiB", "events_per_s": 100, "concurrency": 8,
+ *	              "host_calls": 10000, "log_lines_per_s": 10 },
+ *	  "criticality": "normal",
  *	  "capabilities": { "publish": ["alerts/#"], "state": true, "io": ["O_1"], "models": [],
  *	                    "http": [] },
  *	  "bindings": [ { "mqtt": "sensors/+/temperature", "publish": "alerts/{1}" } ] }
@@ -31,12 +33,20 @@ enum {
 	MANIFEST_ABI = 1,
 };
 
+/* Who gives way when there is more to do than can be done. */
+enum criticality { CRITICALITY_NORMAL, CRITICALITY_LOW, CRITICALITY_HIGH, CRITICALITIES };
+
 struct manifest_limits {
-	uint64_t memory_bytes; /* linear memory; default 16 MiB */
-	uint64_t stack_bytes;  /* default 256 KiB */
-	uint64_t output_bytes; /* default 1 MiB */
-	uint32_t cpu_ms;       /* default 100 */
-	uint32_t deadline_ms;  /* wall clock from arrival; default 10000 */
+	uint64_t memory_bytes;    /* linear memory; default 16 MiB */
+	uint64_t stack_bytes;     /* default 256 KiB */
+	uint64_t output_bytes;    /* default 1 MiB */
+	uint32_t cpu_ms;          /* default 100 */
+	uint32_t deadline_ms;     /* wall clock from arrival; default 10000 */
+	uint32_t events_per_s;    /* default: as many as come */
+	uint32_t concurrency;     /* events at work at a time; default 128 */
+	uint32_t host_calls;      /* of one event; default 1000000 */
+	uint32_t log_lines_per_s; /* default 200 */
+	uint32_t criticality;     /* enum criticality; no bound, but it travels with them */
 };
 
 struct manifest_binding {
@@ -80,6 +90,8 @@ int manifest_embed(struct span module, struct span json, uint8_t **ret_bytes, si
 		   struct why *why) MUST_USE;
 
 bool manifest_name_ok(const char *name);
+const char *criticality_name(uint32_t criticality); /* "normal", "low", "high" */
+bool criticality_parse(const char *name, uint32_t *ret);
 
 /* "2MiB", "256KiB", "1GiB", "4096"; and back, with the largest unit that divides it. */
 bool manifest_size_parse(const char *s, uint64_t *ret_bytes);

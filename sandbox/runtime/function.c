@@ -84,6 +84,8 @@ int function_open(const struct loader *ld, const struct ipc_load *m, int so_fd,
 	f->output_bytes = m->output_bytes < OUTPUT_BYTES_MAX ? m->output_bytes : OUTPUT_BYTES_MAX;
 	f->cpu_ns = m->cpu_ns;
 	f->wall_ns = m->wall_ns;
+	f->concurrency = m->concurrency ? m->concurrency : UINT32_MAX;
+	f->host_calls = m->host_calls;
 	int err = copy_strings(f, m);
 	if (err < 0)
 		(void)why_set(why, err, "no memory for a function");

@@ -28,13 +28,15 @@ struct function {
 	struct instance_limits limits;
 	uint32_t output_bytes;
 	uint64_t cpu_ns, wall_ns;
-	char *name;       /* malloc'd, NUL-terminated */
-	uint8_t *strings; /* malloc'd: env, then args */
+	uint32_t concurrency, host_calls; /* as in struct ipc_load */
+	_Atomic uint64_t run_ns;          /* what an event takes: a moving mean; 0 = not known */
+	char *name;                       /* malloc'd, NUL-terminated */
+	uint8_t *strings;                 /* malloc'd: env, then args */
 	struct span env, args;
 	uint32_t entry;        /* function index of _start or on_event */
 	struct instance *idle; /* most recently used first: its memory is warm */
 	atomic_uint nidle;     /* also read without the lock */
-	unsigned ninstances; /* idle or with a job */
+	unsigned ninstances;   /* idle or with a job */
 	unsigned njobs;
 	struct line waiting; /* for an instance */
 };

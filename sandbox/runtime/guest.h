@@ -41,6 +41,8 @@ static inline struct task *guest_enter(uintptr_t return_address)
 {
 	struct task *t = task_current();
 	t->host_pc = return_address - 1;
+	if (UNLIKELY(t->host_calls_left-- == 0))
+		task_trap(t, AOT_TRAP_LIMIT, t->host_pc, "more host calls than it may make");
 	return t;
 }
 

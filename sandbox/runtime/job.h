@@ -35,8 +35,8 @@ struct job {
 	uint64_t urgency;
 	unsigned home; /* whose queue it is in, or which worker runs it */
 	uint64_t event, seq;
-	uint64_t arrived_ns, started_ns, deadline_ns;
-	uint8_t *copy; /* of attributes and payload */
+	uint64_t arrived_ns, taken_ns, started_ns, deadline_ns; /* taken: by a worker, for good */
+	uint8_t *copy;                                          /* of attributes and payload */
 	size_t copy_cap;
 	const void *map; /* payload that came by memfd */
 	size_t map_len;

@@ -339,6 +339,8 @@ enum slot serve_take_slot(struct serve *s, struct job *j, struct instance **ret,
 			  struct instance **ret_victim)
 {
 	struct function *f = j->function;
+	if (f->ninstances - f->nidle >= f->concurrency)
+		return wait_in(s, &f->waiting, j);
 	*ret = function_take_idle(f);
 	if (*ret)
 		return SLOT_HAVE;

@@ -40,6 +40,7 @@ void task_init(struct task *t, struct instance *in, struct host *host)
 	memset(t, 0, sizeof(*t));
 	t->instance = in;
 	t->host = host;
+	t->host_calls_left = UINT64_MAX;
 	t->ticket_slot = slot;
 	t->ticket_round = round;
 }

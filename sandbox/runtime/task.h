@@ -58,8 +58,9 @@ struct task {
 	struct backtrace trace;     /* after TASK_TRAPPED */
 	const char *trap_note;      /* static text or NULL */
 	enum task_outcome outcome;
-	uintptr_t host_pc; /* where the guest called the host */
-	void *fiber;       /* fiber.h */
+	uint64_t host_calls_left; /* task_init(): as many as it likes */
+	uintptr_t host_pc;        /* where the guest called the host */
+	void *fiber;              /* fiber.h */
 	bool started;
 	bool blocked;                       /* in a system call that may wait: no ticks meanwhile */
 	volatile sig_atomic_t tick_pending; /* a tick came while the host worked for it */

@@ -38,7 +38,9 @@ static void a_full_manifest_is_read(void **state)
 		"{ \"name\": \"overheat\", \"version\": \"1.2.3-rc.1+b7\", \"abi\": 1,"
 		"  \"description\": \"gr\u00fc\u00df dich\","
 		"  \"limits\": { \"memory\": \"2MiB\", \"cpu_ms\": 50, \"deadline_ms\": 1000,"
-		"               \"stack\": \"256KiB\", \"output\": 65536 },"
+		"               \"stack\": \"256KiB\", \"output\": 65536, \"events_per_s\": 10,"
+		"               \"concurrency\": 2, \"host_calls\": 99, \"log_lines_per_s\": 3 },"
+		"  \"criticality\": \"high\","
 		"  \"capabilities\": { \"publish\": [\"alerts/#\", \"x\"], \"state\": true,"
 		"     \"io\": [\"O_1\"], \"models\": [], \"http\": [\"example.org\"] },"
 		"  \"bindings\": [ { \"mqtt\": \"sensors/+/temperature\", \"publish\": "
@@ -53,6 +55,11 @@ static void a_full_manifest_is_read(void **state)
 	assert_int_equal(m.limits.output_bytes, 65536);
 	assert_int_equal(m.limits.cpu_ms, 50);
 	assert_int_equal(m.limits.deadline_ms, 1000);
+	assert_int_equal(m.limits.events_per_s, 10);
+	assert_int_equal(m.limits.concurrency, 2);
+	assert_int_equal(m.limits.host_calls, 99);
+	assert_int_equal(m.limits.log_lines_per_s, 3);
+	assert_int_equal(m.limits.criticality, CRITICALITY_HIGH);
 	assert_int_equal(m.npublish, 2);
 	assert_string_equal(m.publish[0], "alerts/#");
 	assert_true(m.state);
@@ -77,7 +84,7 @@ static void what_is_left_out_has_defaults_and_no_capabilities(void **state)
 	assert_memory_equal(&m.limits, &manifest_limits_default, sizeof(m.limits));
 	assert_int_equal(m.npublish + m.nio + m.nmodels + m.nhttp + m.nbindings, 0);
 	assert_false(m.state);
-	const struct manifest_limits little = { 65536, 65536, 10, 5, 5 };
+	const struct manifest_limits little = { 65536, 65536, 10, 5, 5, 4, 3, 2, 1, 0 };
 	assert_int_equal(manifest_parse(text("{\"name\":\"f\"}"), &little, &arena, &m, NULL), 0);
 	assert_memory_equal(&m.limits, &little, sizeof(little));
 }
