@@ -6,6 +6,7 @@ runtime_cc := clang-19 --target=wasm32-wasi -O2 -fno-unroll-loops -Wall -Wextra 
 .PHONY: bench-runtime runtime-tools
 bench-runtime: $(B)/penstock $(B)/penstock-aot $(B)/penstock-sandbox runtime-tools | deps-bench ## a fresh sandbox: instantiate, call, tear down, beside node; sleepers; workers (RUNTIME_ROUNDS=5 BENCH_QUICK=1)
 	@B=$(B) RUNTIME_ROUNDS=$(RUNTIME_ROUNDS) bench/runtime/run.sh $(if $(BENCH_QUICK),--quick)
+tool-bins: $(runtime_dir)/processes $(runtime_dir)/calls.wasm # for tests/e2e/sleepers.sh
 runtime-tools: $(runtime_dir)/events $(runtime_dir)/processes $(runtime_guests:%=$(runtime_dir)/%.wasm)
 
 $(runtime_dir)/%.wasm: bench/runtime/guest/%.c bench/runtime/guest/json.h sdk/include/penstock.h | deps-demo

@@ -4,7 +4,7 @@
 #   check-banned.sh BUILD_DIR
 set -euo pipefail
 banned='strcpy|strcat|strncpy|strncat|stpcpy|sprintf|vsprintf|gets|strtok|atoi|atol|atoll|atof|system|popen|tmpnam|mktemp|rand|srand|alloca|setjmp|longjmp|getcontext|swapcontext|makecontext'
-mapfile -t objects < <(find "$1" -path "$1/san" -prune -o -path "$1/fuzz" -prune -o -path '*/tests/*' -prune -o \
+mapfile -t objects < <(find "$1" -path "$1/san" -prune -o -path "$1/fuzz" -prune -o -path '*/tests/*' -prune -o -path '*/bench/*' -prune -o \
 	-name '*.c.o' -print | sort)
 [ ${#objects[@]} -gt 0 ] || { echo "check-banned: no objects in $1; build first"; exit 1; }
 found=$(nm -u --print-file-name "${objects[@]}" | sed -E 's/^([^:]*):.* U (.*)$/\1 \2/' |

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * processes DIR SANDBOX: what only a whole penstock-sandbox shows. This program is its gateway.
- * Prints lines KEY VALUE:
+ * processes workers|sleepers DIR SANDBOX: what only a whole penstock-sandbox shows. This program is its
+ * gateway. Prints lines KEY VALUE:
  *	workers1_ns, workers2_ns	the same work for one worker and for two
  *	apart_ns			and for two processes of one each: what the machine has to give
  *	sleeping_kb, sleeping_pte_kb	resident memory, and page tables, with SLEEPERS events asleep
@@ -20,7 +20,7 @@
 #include "bench/runtime/events.h"
 
 enum { SLEEPERS = 10000, BURNS = 32, BURN = 700000, ROUNDS = 100, SOCKET_FD = 3 };
-#define SLEEP_NS UINT64_C(6000000000)
+#define SLEEP_NS UINT64_C(10000000000)
 
 struct gateway {
 	int sock;
@@ -211,10 +211,14 @@ static void sleepers(const char *sandbox, const char *so)
 int main(int argc, char **argv)
 {
 	char so[4096];
-	if (argc != 3)
-		die("usage", "processes DIR SANDBOX");
-	(void)snprintf(so, sizeof(so), "%s/calls.so", argv[1]);
-	workers(argv[2], so);
-	sleepers(argv[2], so);
+	if (argc != 4)
+		die("usage", "processes workers|sleepers DIR SANDBOX");
+	(void)snprintf(so, sizeof(so), "%s/calls.so", argv[2]);
+	if (strcmp(argv[1], "workers") == 0)
+		workers(argv[3], so);
+	else if (strcmp(argv[1], "sleepers") == 0)
+		sleepers(argv[3], so);
+	else
+		die(argv[1], "is neither workers nor sleepers");
 	return 0;
 }

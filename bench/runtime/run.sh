@@ -40,5 +40,7 @@ for ((round = 1; round <= rounds; round++)); do
 	node "$here/node.mjs" "$dir" >>"$dir/rounds"
 done
 echo "two workers, 10,000 sleepers" >&2
-"$dir/processes" "$dir" "$B/penstock-sandbox" >>"$dir/rounds"
+for what in workers sleepers; do
+	"$dir/processes" "$what" "$dir" "$B/penstock-sandbox" >>"$dir/rounds"
+done
 awk -v json="$B/bench/runtime.json" -f "$here/report.awk" "$dir/rounds"
