@@ -39,6 +39,7 @@ struct gen {
 	LLVMValueRef *funcs;   /* by function index; NULL: imported */
 	char **names;          /* by function index, sanitised and unique */
 	LLVMValueRef type_ids; /* uint32_t[ntypes], filled in by the runtime */
+	LLVMValueRef guard;    /* the intrinsic that bounds checks are; NULL: there are none */
 	LLVMValueRef alias[ALIAS_COUNT], empty_md;
 	unsigned md_tbaa, md_invariant;
 	LLVMAttributeRef cold, noreturn, nomerge;
@@ -116,6 +117,19 @@ LLVMValueRef table_address(struct fn *fn, uint32_t table);
 /* Where a load or store goes that has `at` as its operand; checked as far as it must be. */
 LLVMValueRef memory_address(struct fn *fn, const struct wasm_insn *insn, LLVMValueRef at);
 LLVMValueRef numeric_quiet(struct fn *fn, LLVMValueRef v);
+
+/* bounds.c: a check is an instruction of its own until bounds_lower(), after all passes and after
+ * LLVM's lower-guard-intrinsic. */
+LLVMValueRef bounds_size(struct fn *fn);            /* of memory 0, in bytes */
+void bounds_check(struct fn *fn, LLVMValueRef end); /* traps unless end <= size */
+void bounds_guard(struct gen *g, LLVMValueRef holds);
+bool bounds_is_guard(const struct gen *g, LLVMValueRef v);
+void bounds_lower(struct gen *g);
+
+/* checks.c: fewer of them. hoist.c: out of loops, where rebase_run() runs; needs loops in the form of
+ * LLVM's loop-simplify and lcssa. */
+void checks_thin(struct gen *g);
+void hoist_run(struct gen *g);
 
 /* descriptor.c, thunk.c */
 void descriptor_emit(struct gen *g);

@@ -6,15 +6,6 @@
  */
 #include "sandbox/compiler/codegen.h"
 
-static LLVMValueRef memory_bytes(struct fn *fn)
-{
-	struct gen *g = fn->g;
-	LLVMValueRef memory =
-		gen_load_const(g, g->b, g->ptr, fn->self, offsetof(struct aot_instance, memory));
-	return gen_load(g, g->i64, gen_at(g, memory, offsetof(struct aot_memory, bytes)),
-			ALIAS_MEMORY_SIZE);
-}
-
 /* mem_base is read once per function, before everything else: an invariant value that no store
  * can change keeps loops over arrays countable. */
 static LLVMValueRef mem_base(struct fn *fn)
@@ -36,12 +27,9 @@ LLVMValueRef memory_address(struct fn *fn, const struct wasm_insn *insn, LLVMVal
 		if (LLVMIsAInstruction(at))
 			LLVMSetNSW(at, true);
 	}
-	if (g->o->bounds_check || insn->offset >= AOT_GUARD_BYTES) {
-		LLVMValueRef end =
-			LLVMBuildNUWAdd(b, at, gen_i64(g, wasm_access_bytes(insn->info)), "");
-		fn_trap_if(fn, LLVMBuildICmp(b, LLVMIntUGT, end, memory_bytes(fn), ""),
-			   fn_trap_kind(fn, AOT_TRAP_MEMORY));
-	}
+	if (g->o->bounds_check || insn->offset >= AOT_GUARD_BYTES)
+		bounds_check(fn,
+			     LLVMBuildNUWAdd(b, at, gen_i64(g, wasm_access_bytes(insn->info)), ""));
 	return LLVMBuildInBoundsGEP2(b, g->i8, mem_base(fn), &at, 1, "");
 }
 
@@ -111,7 +99,7 @@ void emit_memory(struct fn *fn, const struct wasm_insn *insn)
 	LLVMValueRef v;
 	switch (insn->op) {
 	case WASM_MEMORY_SIZE:
-		v = LLVMBuildUDiv(g->b, memory_bytes(fn), gen_i64(g, AOT_PAGE_BYTES), "");
+		v = LLVMBuildUDiv(g->b, bounds_size(fn), gen_i64(g, AOT_PAGE_BYTES), "");
 		fn_push(fn, LLVMBuildTrunc(g->b, v, g->i32, ""));
 		break;
 	case WASM_MEMORY_GROW:

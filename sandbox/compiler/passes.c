@@ -145,16 +145,26 @@ int passes_run(struct gen *g, struct why *why)
 	keep_traps(g);
 	if (rc == 0 && opt > 0)
 		reroll_run(g);
-	if (rc == 0 && opt > 0)
+	if (rc == 0 && opt > 0) {
+		checks_thin(g);
 		rc = run(g, simplify[opt], why);
-	if (rc == 0 && opt > 0)
+	}
+	if (rc == 0 && opt > 0 && g->guard)
+		rc = run(g, "function(loop-simplify,lcssa)", why);
+	if (rc == 0 && opt > 0) {
+		checks_thin(g);
 		rebase_run(g);
+		hoist_run(g);
+	}
 	if (rc == 0 && opt > 0)
 		rc = run(g, pipeline[opt], why);
 	if (rc == 0 && opt > 0)
 		rebase_run(g);
+	if (rc == 0 && g->guard)
+		rc = run(g, "function(lower-guard-intrinsic)", why);
 	if (rc < 0)
 		return rc;
+	bounds_lower(g);
 	widths_keep(g);
 	stack_checks(g);
 	debug_settle(g);
