@@ -22,6 +22,10 @@ static const struct option_row bind_rows[] = {
 	  2 },
 	{ "retain", 0, OPT_FLAG, NULL, "what is published is kept by the broker", 0, 0 },
 	{ "broker", 0, OPT_TEXT, "NAME", "of the configuration (default: \"default\")", 0, 0 },
+	{ "deadline", 0, OPT_NUMBER, "MS",
+	  "until when an event has to end (default: the function's)", 1, INT32_MAX },
+	{ "criticality", 0, OPT_TEXT, "LEVEL",
+	  "low, normal or high: who gives way under overload (default: the function's)", 0, 0 },
 };
 
 static struct span span_of(const char *s)
@@ -53,6 +57,12 @@ static json_t *binding_of(const struct cli *c)
 			      "kind", "mqtt", "filter", args_text(a, "mqtt"), "qos",
 			      (int)args_number(a, "qos", 1), "retain", args_flag(a, "retain"),
 			      "publish", publish, "broker", broker);
+	if (j && args_flag(a, "deadline"))
+		(void)json_object_set_new(j, "deadline_ms",
+					  json_integer((json_int_t)args_number(a, "deadline", 1)));
+	if (j && args_text(a, "criticality"))
+		(void)json_object_set_new(j, "criticality",
+					  json_string(args_text(a, "criticality")));
 	if (j && args_flag(a, "publish-qos"))
 		(void)json_object_set_new(
 			j, "publish_qos",

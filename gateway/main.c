@@ -221,6 +221,8 @@ static int binding_restore(void *arg, const struct registry_binding *b)
 		.qos = b->qos,
 		.publish_qos = b->publish_qos,
 		.retain = b->retain,
+		.deadline_ms = b->deadline_ms,
+		.criticality = b->criticality,
 	};
 	int err = path_binding_put(g->path, &p, &why);
 	if (err < 0)

@@ -302,6 +302,11 @@ int path_binding_put(struct path *p, const struct path_binding *b, struct why *w
 	e->binding->qos = (uint8_t)b->qos;
 	e->binding->publish_qos = (uint8_t)b->publish_qos;
 	e->binding->retain = b->retain;
+	e->binding->deadline_ms = b->deadline_ms;
+	uint32_t criticality = CRITICALITIES;
+	if (b->criticality)
+		(void)criticality_parse(b->criticality, &criticality);
+	e->binding->criticality = (uint8_t)criticality;
 	e->binding->way_out = broker->trigger;
 	e->broker = broker;
 	err = binding_table_add(broker->table, e->binding, &route);

@@ -65,6 +65,8 @@ struct path_binding {
 	const char *broker, *filter, *publish; /* publish may be "" */
 	unsigned qos, publish_qos;
 	bool retain;
+	unsigned deadline_ms;    /* 0: the function's; never more than that */
+	const char *criticality; /* "" or NULL: the function's */
 };
 
 /* -E_INVALID (filter, template), -E_UNKNOWN (broker), -E_EXISTS (id). Copies what it needs. */

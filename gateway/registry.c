@@ -371,8 +371,9 @@ int registry_binding_put(struct registry *r, const struct registry_binding *b, u
 			 struct why *why)
 {
 	STMT s = registry_stmt(r, S_binding_put);
-	registry_bind(s, "sssssuuuu", b->function, b->kind, b->broker, b->filter, b->publish,
-		      U64(b->qos), U64(b->publish_qos), U64(b->retain), b->created_wall_ms);
+	registry_bind(s, "sssssuuuuus", b->function, b->kind, b->broker, b->filter, b->publish,
+		      U64(b->qos), U64(b->publish_qos), U64(b->retain), b->created_wall_ms,
+		      U64(b->deadline_ms), b->criticality ? b->criticality : "");
 	if (sqlite3_step(s) != SQLITE_DONE) {
 		int code = sqlite3_extended_errcode(r->db);
 		if (code == SQLITE_CONSTRAINT_UNIQUE)
@@ -405,6 +406,8 @@ static int bindings_walk(struct registry *r, sqlite3_stmt *s, registry_binding_f
 			.publish_qos = (unsigned)column_u64(s, 7),
 			.retain = column_u64(s, 8) != 0,
 			.created_wall_ms = column_u64(s, 9),
+			.deadline_ms = (unsigned)column_u64(s, 10),
+			.criticality = registry_text(s, 11),
 		};
 		int err = each(arg, &b);
 		if (err != 0)

@@ -129,6 +129,8 @@ struct registry_binding {
 	const char *function, *kind, *broker, *filter, *publish;
 	unsigned qos, publish_qos;
 	bool retain;
+	unsigned deadline_ms;    /* 0: the function's */
+	const char *criticality; /* "" or NULL: the function's */
 	uint64_t created_wall_ms;
 };
 typedef int registry_binding_fn(void *arg, const struct registry_binding *b);

@@ -12,11 +12,12 @@
 static json_t *binding_json(struct gateway *g, const struct registry_binding *b)
 {
 	char at[WALL_TEXT];
-	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:b, s:s, s:o?}", "id",
+	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:b, s:i, s:s, s:s, s:o?}", "id",
 			 (json_int_t)b->id, "function", b->function, "kind", b->kind, "broker",
 			 b->broker, "filter", b->filter, "qos", (int)b->qos, "publish", b->publish,
-			 "publish_qos", (int)b->publish_qos, "retain", (int)b->retain, "created_at",
-			 wall_text(b->created_wall_ms, at), "counts",
+			 "publish_qos", (int)b->publish_qos, "retain", (int)b->retain,
+			 "deadline_ms", (int)b->deadline_ms, "criticality", b->criticality,
+			 "created_at", wall_text(b->created_wall_ms, at), "counts",
 			 path_binding_counts(g->path, b->id));
 }
 
@@ -53,19 +54,36 @@ static int qos_read(const char *name, json_int_t given, unsigned *ret, struct wh
 	return 0;
 }
 
+static int terms_read(json_int_t deadline_ms, struct registry_binding *b, struct why *why)
+{
+	uint32_t criticality;
+	if (deadline_ms < 0 || deadline_ms > INT32_MAX)
+		return why_set(why, -EINVAL, "`deadline_ms` is %lld, it must be a time",
+			       (long long)deadline_ms);
+	if (b->criticality[0] != '\0' && !criticality_parse(b->criticality, &criticality))
+		return why_set(why, -EINVAL,
+			       "`criticality` is \"%.40s\", it must be low, normal or high",
+			       b->criticality);
+	b->deadline_ms = (unsigned)deadline_ms;
+	return 0;
+}
+
 int api_binding_read(struct span body, json_t **ret_body, struct registry_binding *b,
 		     struct why *why)
 {
 	const json_int_t not_given = INT64_MIN;
-	json_int_t qos = 1, publish_qos = not_given;
+	json_int_t qos = 1, publish_qos = not_given, deadline_ms = 0;
 	int retain = 0;
-	*b = (struct registry_binding){
-		.kind = "mqtt", .broker = "default", .publish = "", .created_wall_ms = wall_ms()
-	};
-	int err = body_json(body, ret_body, why, "{s:s, s?s, s:s, s?I, s?s, s?I, s?b, s?s}",
-			    "function", &b->function, "kind", &b->kind, "filter", &b->filter, "qos",
-			    &qos, "publish", &b->publish, "publish_qos", &publish_qos, "retain",
-			    &retain, "broker", &b->broker);
+	*b = (struct registry_binding){ .kind = "mqtt",
+					.broker = "default",
+					.publish = "",
+					.criticality = "",
+					.created_wall_ms = wall_ms() };
+	int err = body_json(
+		body, ret_body, why, "{s:s, s?s, s:s, s?I, s?s, s?I, s?b, s?s, s?I, s?s}",
+		"function", &b->function, "kind", &b->kind, "filter", &b->filter, "qos", &qos,
+		"publish", &b->publish, "publish_qos", &publish_qos, "retain", &retain, "broker",
+		&b->broker, "deadline_ms", &deadline_ms, "criticality", &b->criticality);
 	if (err == 0 && strcmp(b->kind, "mqtt") != 0)
 		err = why_set(why, -E_UNSUPPORTED, "`kind` is \"%.40s\", only \"mqtt\" is offered",
 			      b->kind);
@@ -74,6 +92,8 @@ int api_binding_read(struct span body, json_t **ret_body, struct registry_bindin
 	if (err == 0)
 		err = qos_read("publish_qos", publish_qos == not_given ? qos : publish_qos,
 			       &b->publish_qos, why);
+	if (err == 0)
+		err = terms_read(deadline_ms, b, why);
 	b->retain = retain != 0;
 	return err;
 }
@@ -89,6 +109,8 @@ static struct path_binding path_binding_of(const struct registry_binding *b)
 		.qos = b->qos,
 		.publish_qos = b->publish_qos,
 		.retain = b->retain,
+		.deadline_ms = b->deadline_ms,
+		.criticality = b->criticality,
 	};
 }
 
@@ -120,7 +142,9 @@ static int same_take(void *arg, const struct registry_binding *have)
 	s->id = have->id;
 	s->item = binding_json(s->g, have);
 	s->is_equal = strcmp(b->publish, have->publish) == 0 && b->qos == have->qos &&
-		      b->publish_qos == have->publish_qos && b->retain == have->retain;
+		      b->publish_qos == have->publish_qos && b->retain == have->retain &&
+		      b->deadline_ms == have->deadline_ms &&
+		      strcmp(b->criticality, have->criticality) == 0;
 	return 0;
 }
 

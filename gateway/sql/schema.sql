@@ -74,3 +74,9 @@ CREATE TABLE rollouts (
 	started_at INTEGER NOT NULL,
 	ended_at   INTEGER NOT NULL
 ) STRICT;
+
+-- name: 4
+-- 0 and '': as the function's manifest has it.
+ALTER TABLE bindings ADD COLUMN deadline_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE bindings ADD COLUMN criticality TEXT NOT NULL DEFAULT ''
+	CHECK (criticality IN ('', 'low', 'normal', 'high'));

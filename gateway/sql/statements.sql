@@ -88,16 +88,20 @@ SELECT name, revision, mode, percent, state, reason, started_at, ended_at
 FROM rollouts WHERE state = 'running';
 
 -- name: binding_put
-INSERT INTO bindings (function, kind, broker, filter, publish, qos, publish_qos, retain, created_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9);
+INSERT INTO bindings (function, kind, broker, filter, publish, qos, publish_qos, retain, created_at,
+                      deadline_ms, criticality)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11);
 -- name: binding_list
-SELECT id, function, kind, broker, filter, publish, qos, publish_qos, retain, created_at
+SELECT id, function, kind, broker, filter, publish, qos, publish_qos, retain, created_at, deadline_ms,
+       criticality
 FROM bindings ORDER BY id;
 -- name: binding_list_of
-SELECT id, function, kind, broker, filter, publish, qos, publish_qos, retain, created_at
+SELECT id, function, kind, broker, filter, publish, qos, publish_qos, retain, created_at, deadline_ms,
+       criticality
 FROM bindings WHERE function = ?1 ORDER BY id;
 -- name: binding_same
-SELECT id, function, kind, broker, filter, publish, qos, publish_qos, retain, created_at
+SELECT id, function, kind, broker, filter, publish, qos, publish_qos, retain, created_at, deadline_ms,
+       criticality
 FROM bindings WHERE function = ?1 AND kind = ?2 AND broker = ?3 AND filter = ?4;
 -- name: binding_remove
 DELETE FROM bindings WHERE id = ?1;

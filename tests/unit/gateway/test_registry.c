@@ -94,6 +94,8 @@ static int check_binding(void *arg, const struct registry_binding *b)
 	assert_int_equal(b->qos, want->qos);
 	assert_int_equal(b->publish_qos, want->publish_qos);
 	assert_true(b->retain);
+	assert_int_equal(b->deadline_ms, want->deadline_ms);
+	assert_string_equal(b->criticality, want->criticality);
 	return 0;
 }
 
@@ -108,7 +110,9 @@ static void a_reopened_registry_has_everything(void **state)
 				      .publish = "c/{1}",
 				      .qos = 2,
 				      .publish_qos = 1,
-				      .retain = true };
+				      .retain = true,
+				      .deadline_ms = 20,
+				      .criticality = "high" };
 	struct registry_counts counts;
 	struct registry *r = open_ok(*state);
 	memset(&k.public, 0xa5, sizeof(k.public));
