@@ -1,6 +1,6 @@
 # What a sandbox costs: bench/runtime.
 runtime_dir := $(B)/bench/runtime
-runtime_guests := empty json calls dirty2 dirty16 dirty256
+runtime_guests := empty json calls grow dirty2 dirty16 dirty256
 runtime_cc := clang-19 --target=wasm32-wasi -O2 -fno-unroll-loops -Wall -Wextra -Isdk/include -I.
 
 .PHONY: bench-runtime runtime-tools

@@ -154,6 +154,7 @@ static const struct row rows[] = {
 	{ "json", "json", 1000, 1, { 0 }, run_json },
 	{ "json_native", NULL, 1000, 1, { 0 }, run_json_native },
 	{ "2_pages_1_dirty", "dirty2", 1000, 1, { 1, SAME }, run_event },
+	{ "2_pages_grow", "grow", 500, 1, { 0 }, run_event },
 	{ "1_MiB_1_dirty", "dirty16", 1000, 1, { 1, SAME }, run_event },
 	{ "1_MiB_64_dirty", "dirty16", 500, 1, { 64, SAME }, run_event },
 	{ "16_MiB_1_dirty", "dirty256", 1000, 1, { 1, SAME }, run_event },

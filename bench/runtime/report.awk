@@ -30,6 +30,7 @@ END {
 	printf "%-62s %10s %10s\n", "one event: fresh instance, call, result, clean-up; microseconds", "p50", "p99"
 	line("  empty function, 2 pages of 64 KiB", "instantiate")
 	line("  2 pages, writes to 1 of 4 KiB", "2_pages_1_dirty")
+	line("  2 pages, grows by a third and writes to 2 of 4 KiB there", "2_pages_grow")
 	line("  1 MiB, writes to 1", "1_MiB_1_dirty")
 	line("  1 MiB, writes to 64", "1_MiB_64_dirty")
 	line("  16 MiB, writes to 1", "16_MiB_1_dirty")

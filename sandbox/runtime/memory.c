@@ -68,14 +68,21 @@ uint32_t memory_grow(struct aot_memory *m, uint32_t pages)
 	return old;
 }
 
+/* Many functions grow by a page or two in each event: clearing those costs less than the faults for
+ * them next time. */
+enum { MEMORY_CLEAR_BYTES = 128 << 10 };
+
 int memory_shrink(struct memory *m, uint64_t bytes)
 {
 	ENSURE(bytes <= m->aot.bytes && bytes % AOT_PAGE_BYTES == 0);
 	uint64_t less = m->aot.bytes - bytes;
 	if (less == 0)
 		return 0;
-	if (madvise(m->aot.base + bytes, less, MADV_DONTNEED) < 0 ||
-	    mprotect(m->aot.base + bytes, less, PROT_NONE) < 0)
+	if (less <= MEMORY_CLEAR_BYTES)
+		memset(m->aot.base + bytes, 0, less);
+	else if (madvise(m->aot.base + bytes, less, MADV_DONTNEED) < 0)
+		return -errno;
+	if (mprotect(m->aot.base + bytes, less, PROT_NONE) < 0)
 		return -errno;
 	m->aot.bytes = bytes;
 	return 0;
