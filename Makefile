@@ -256,4 +256,4 @@ help: ## this list
 
 .PHONY: all unit-bins replay-bins fuzz-bins tool-bins examples demo check lint fuzz fuzz-diff install clean help \
 	deps-build deps-demo deps-check deps-bench FORCE
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -path $(B)/bench/sources -prune -o -name '*.d' -print 2>/dev/null)
