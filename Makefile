@@ -105,7 +105,7 @@ $(B)/gen/sql_%.h: gateway/sql/%.sql gateway/sql/embed.awk
 	@mkdir -p $(@D)
 	$(Q)awk -f gateway/sql/embed.awk $< > $@.part && mv $@.part $@
 $(B)/gateway/registry.c.o $(B)/gateway/registry_db.c.o: $(B)/gen/sql_schema.h $(B)/gen/sql_statements.h
-$(patsubst %.c,$(B)/%.c.o,$(wildcard gateway/journal*.c)): $(patsubst %,$(B)/gen/sql_journal_%.h,schema statements queries)
+$(patsubst %.c,$(B)/%.c.o,$(wildcard gateway/journal*.c gateway/state*.c)): $(B)/gen/sql_state.h $(patsubst %,$(B)/gen/sql_journal_%.h,schema statements queries)
 
 # ---- unit tests: tests/unit/PART/test_*.c, each a cmocka program, built with sanitizers ----
 need_base := base

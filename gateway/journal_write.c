@@ -73,13 +73,14 @@ static int write_finish(struct journal *j, struct journal_op *op)
 {
 	const struct journal_finish *f = CONTAINER_OF(op, struct journal_finish, op);
 	int code = SQLITE_OK;
+	/* First: they may refuse, and then nothing of this operation may have been written. */
+	for (struct journal_extra *x = f->extras; x && code == SQLITE_OK; x = x->next)
+		code = x->write(j->db, x);
 	for (unsigned i = 0; i < f->neffects && code == SQLITE_OK; i++) {
 		f->effects[i]->id = j->next_effect + i;
 		code = write_effect(j, f->effects[i]);
 	}
 	j->next_effect += f->neffects; /* after a rollback there is a gap, which nobody minds */
-	for (struct journal_extra *x = f->extras; x && code == SQLITE_OK; x = x->next)
-		code = x->write(j->db, x);
 	if (code == SQLITE_OK && f->stored)
 		code = write_end(j, f);
 	return code;

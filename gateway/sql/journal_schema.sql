@@ -86,6 +86,13 @@ CREATE TABLE state (
 	expires INTEGER NOT NULL,
 	PRIMARY KEY (bucket, key)
 ) STRICT, WITHOUT ROWID;
+-- What a bucket holds. version: of the last change in it.
+CREATE TABLE buckets (
+	bucket  TEXT PRIMARY KEY,
+	version INTEGER NOT NULL,
+	keys    INTEGER NOT NULL,
+	bytes   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 -- boot: boot_id of the machine that last had the journal open; "" after a clean close.
 CREATE TABLE meta (
 	name  TEXT PRIMARY KEY,
