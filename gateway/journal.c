@@ -228,6 +228,20 @@ void journal_commit(struct journal *j)
 	(void)pthread_mutex_unlock(&j->lock);
 }
 
+void journal_quiesce(struct journal *j)
+{
+	(void)pthread_mutex_lock(&j->lock);
+	lead(j, true);
+	struct journal_op *list = j->first;
+	j->first = NULL;
+	j->last = &j->first;
+	j->eager = 0;
+	(void)pthread_mutex_unlock(&j->lock);
+	for (struct journal_op *op = list; op; op = op->next)
+		op->err = -E_GONE;
+	done_all(list);
+}
+
 /* ---- time ---- */
 
 static int write_forget(struct journal *j, struct journal_op *op)
@@ -335,6 +349,14 @@ int journal_admit(struct journal *j, uint64_t bytes, struct why *why)
 	return err;
 }
 
+void journal_load(struct journal *j, struct journal_status *ret)
+{
+	*ret = (struct journal_status){ .open = atomic_load(&j->open),
+					.dead = atomic_load(&j->dead),
+					.effects = atomic_load(&j->effects),
+					.open_bytes = atomic_load(&j->bytes) };
+}
+
 void journal_status(struct journal *j, struct journal_status *ret)
 {
 	*ret = (struct journal_status){ .state = "ok" };
@@ -401,15 +423,9 @@ void journal_close(struct journal *j)
 {
 	if (!j)
 		return;
-	if (j->has_thread) {
-		(void)pthread_mutex_lock(&j->lock);
-		lead(j, true);
-		(void)pthread_mutex_unlock(&j->lock);
-	}
+	if (j->has_thread)
+		journal_quiesce(j);
 	stop_thread(j);
-	for (struct journal_op *op = j->first; op; op = op->next)
-		op->err = -E_GONE;
-	done_all(j->first);
 	journal_db_close(j);
 	(void)pthread_cond_destroy(&j->sync_wake);
 	(void)pthread_mutex_destroy(&j->sync_lock);

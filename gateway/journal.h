@@ -89,6 +89,8 @@ struct journal_op {
 void journal_put(struct journal *j, struct journal_op *op);
 /* Returns when nothing is left to do here: all is committed, or another thread is about it. */
 void journal_commit(struct journal *j);
+/* Commits all that was put, lazy or not; what cannot be is told -E_GONE. When no other thread puts. */
+void journal_quiesce(struct journal *j);
 /* Loop thread, each 200 ms or so: what is lazy, what failed, retention in small steps, checkpoints. */
 void journal_tick(struct journal *j);
 
@@ -128,7 +130,8 @@ struct journal_effect {
 	uint64_t created_wall_ms;
 };
 
-/* A further write in the same transaction, before the commit: state, trace. Returns 0 or an SQLite code. */
+/* A further write in the same transaction, before the effects: state, trace. Returns 0 or an SQLite code;
+ * SQLITE_CONSTRAINT, before anything was written, refuses the finish with -E_INVALID. */
 struct journal_extra {
 	struct journal_extra *next;
 	int (*write)(struct sqlite3 *db, struct journal_extra *x);
@@ -171,7 +174,7 @@ struct journal_inbound {
 };
 void journal_inbound_put(struct journal *j, struct journal_inbound *i);
 
-/* ---- reading, on a connection of its own; loop thread ---- */
+/* ---- reading, on a connection of its own (serialized); loop thread where nothing is said ---- */
 
 struct sqlite3 *journal_reader(struct journal *j);
 
@@ -203,11 +206,13 @@ int journal_due(struct journal *j, uint64_t now_wall_ms, uint64_t after_due_ms, 
 int journal_recent(struct journal *j, const char *source, unsigned limit, journal_row_fn *each,
 		   void *arg, struct why *why) MUST_USE;
 typedef int journal_effect_fn(void *arg, const struct journal_effect *e, const char *reason);
-/* Of one event; or what is open for one way out, behind an id. */
+/* Of one event. */
 int journal_effects_of(struct journal *j, uint64_t first, unsigned n, journal_effect_fn *each,
 		       void *arg, struct why *why) MUST_USE;
-int journal_effects_open(struct journal *j, const char *out, uint64_t after_id, unsigned limit,
-			 journal_effect_fn *each, void *arg, struct why *why) MUST_USE;
+/* Of one way out: those to be sent, behind an id; or begun: SENT and RELEASED. One thread at a time. */
+int journal_effects_open(struct journal *j, const char *out, bool begun, uint64_t after_id,
+			 unsigned limit, journal_effect_fn *each, void *arg,
+			 struct why *why) MUST_USE;
 typedef int journal_inbound_fn(void *arg, unsigned packet, struct span bytes);
 int journal_inbounds(struct journal *j, const char *source, journal_inbound_fn *each, void *arg,
 		     struct why *why) MUST_USE;
@@ -224,6 +229,8 @@ struct journal_status {
 	uint64_t open_bytes, file_bytes;
 	uint64_t commits, operations, syncs, refused, duplicates;
 };
-void journal_status(struct journal *j, struct journal_status *ret);
+void journal_status(struct journal *j, struct journal_status *ret); /* loop thread */
+/* Only rows and bytes of what is open; any thread, cheap. */
+void journal_load(struct journal *j, struct journal_status *ret);
 
 #endif

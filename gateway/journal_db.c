@@ -210,11 +210,11 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)
 	return SQLITE_OK;
 }
 
-static int connect_one(struct journal *j, sqlite3 **ret, struct why *why)
+static int connect_one(struct journal *j, sqlite3 **ret, int mutex, struct why *why)
 {
 	if (sqlite3_open_v2(j->path, ret,
 			    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW |
-				    SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOMUTEX,
+				    SQLITE_OPEN_EXRESCODE | mutex,
 			    NULL) != SQLITE_OK)
 		return journal_fail(j, *ret, "open", why);
 	(void)sqlite3_busy_timeout(*ret, BUSY_MS);
@@ -264,7 +264,7 @@ static int open_log(struct journal *j, struct why *why)
 static int open_all(struct journal *j, struct why *why)
 {
 	char boot[64];
-	int err = connect_one(j, &j->db, why);
+	int err = connect_one(j, &j->db, SQLITE_OPEN_NOMUTEX, why);
 	if (err == 0)
 		err = check(j, why);
 	if (err == 0)
@@ -275,7 +275,7 @@ static int open_all(struct journal *j, struct why *why)
 			   "PRAGMA wal_autocheckpoint = 0",
 			   why);
 	if (err == 0)
-		err = connect_one(j, &j->reader, why);
+		err = connect_one(j, &j->reader, SQLITE_OPEN_FULLMUTEX, why);
 	if (err == 0)
 		err = prepare(j, why);
 	if (err == 0)
@@ -334,7 +334,7 @@ void journal_db_close(struct journal *j)
 	memset(j->write, 0, sizeof(j->write));
 	memset(j->query, 0, sizeof(j->query));
 	(void)sqlite3_close(j->reader);
-	(void)sqlite3_close(j->db); /* the last one copies the log into the database */
+	(void)sqlite3_close_v2(j->db); /* the last one copies the log into the database */
 	j->db = j->reader = NULL;
 	if (j->wal_fd >= 0)
 		(void)close(j->wal_fd);
@@ -347,7 +347,7 @@ void journal_checkpoint(struct journal *j)
 {
 	sqlite3 *db = NULL;
 	struct why why = { 0 };
-	if (connect_one(j, &db, &why) == 0)
+	if (connect_one(j, &db, SQLITE_OPEN_NOMUTEX, &why) == 0)
 		(void)sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	(void)sqlite3_close(db);
 }

@@ -128,10 +128,10 @@ int journal_effects_of(struct journal *j, uint64_t first, unsigned n, journal_ef
 	return each_effect(j, s, each, arg, why);
 }
 
-int journal_effects_open(struct journal *j, const char *out, uint64_t after_id, unsigned limit,
-			 journal_effect_fn *each, void *arg, struct why *why)
+int journal_effects_open(struct journal *j, const char *out, bool begun, uint64_t after_id,
+			 unsigned limit, journal_effect_fn *each, void *arg, struct why *why)
 {
-	JSTMT s = j->query[Q_effects_open];
+	JSTMT s = j->query[begun ? Q_effects_begun : Q_effects_waiting];
 	journal_bind(s, "sui", out, after_id, (int)limit);
 	return each_effect(j, s, each, arg, why);
 }

@@ -57,8 +57,12 @@ struct outbox_batch {
 int outbox_plan(struct outbox *o, struct trigger *way, const struct trigger_message *m, unsigned n,
 		uint64_t event, unsigned revision, const char *function,
 		struct outbox_batch *ret) MUST_USE;
+/* May an event come that will want to publish? 0, or -E_LIMIT with [outbox] full = refuse. */
+int outbox_admit(struct outbox *o, struct why *why) MUST_USE;
 /* The transaction is through: they go out, in the order of the commits. err: they are forgotten. */
 void outbox_committed(struct outbox *o, struct outbox_batch *b, int err);
+/* It was not even put. */
+void outbox_batch_free(struct outbox *o, struct outbox_batch *b);
 
 /* The far side has it, or refuses it for good (reason). */
 void outbox_acknowledged(struct outbox *o, uint64_t effect, const char *refused);
@@ -78,6 +82,7 @@ struct outbox_status {
 	uint64_t waiting, waiting_bytes, sent; /* rows */
 	uint64_t delivered, dropped_quota, dropped_age, refused_by_far_side;
 	uint64_t oldest_wall_ms; /* 0: none */
+	bool on_disk;            /* more than are counted here wait in the journal */
 };
 void outbox_status(struct outbox *o, struct trigger *way, struct outbox_status *ret);
 

@@ -409,7 +409,12 @@ static void op_free(struct trigger *t)
 static uint16_t op_reserve(struct trigger *t)
 {
 	struct mqtt *m = mqtt_of(t);
-	return atomic_load(&m->connected) ? mqtt_slot_take(m) : 0;
+	uint16_t id = atomic_load(&m->connected) ? mqtt_slot_take(m) : 0;
+	if (id == 0) { /* and look again: there may be one since */
+		atomic_store(&m->starved, true);
+		id = atomic_load(&m->connected) ? mqtt_slot_take(m) : 0;
+	}
+	return id;
 }
 
 static void op_unreserve(struct trigger *t, uint16_t packet)

@@ -28,9 +28,12 @@ FROM events WHERE packet > 0 AND source = ?1 ORDER BY id DESC LIMIT ?2;
 -- name: effects_of
 SELECT id, state, event, revision, position, out, function, topic, payload, qos, retain, hops, packet, created, reason
 FROM effects WHERE id >= ?1 AND id < ?1 + ?2 ORDER BY id;
--- name: effects_open
+-- name: effects_waiting
 SELECT id, state, event, revision, position, out, function, topic, payload, qos, retain, hops, packet, created, reason
-FROM effects INDEXED BY effects_open WHERE out = ?1 AND id > ?2 AND state < 3 ORDER BY id LIMIT ?3;
+FROM effects INDEXED BY effects_open WHERE out = ?1 AND id > ?2 AND state < 3 AND state = 0 ORDER BY id LIMIT ?3;
+-- name: effects_begun
+SELECT id, state, event, revision, position, out, function, topic, payload, qos, retain, hops, packet, created, reason
+FROM effects INDEXED BY effects_open WHERE out = ?1 AND id > ?2 AND state < 3 AND state > 0 ORDER BY id LIMIT ?3;
 -- name: inbounds
 SELECT packet, bytes FROM inbound WHERE source = ?1;
 -- name: counts

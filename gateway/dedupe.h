@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Is this message one that we have? For QoS 1, where the protocol leaves it open.
+ *
+ * A redelivery has the DUP flag and its packet identifier, but so has a message that we never saw because the
+ * connection broke, under an identifier that was used before. So a message is the same as one of the last
+ * DEDUPE_WINDOW of its source only if DUP, identifier and a digest of topic and payload agree; and from a
+ * broker that was seen to use identifiers again within that window, only within DEDUPE_DOUBT_MS: later
+ * it has had our acknowledgement, and equal readings are common. Most brokers count through all 65535, and
+ * with those a redelivery is recognised at any time, also when the broker forgot what we acknowledged.
+ *
+ * Threads: one at a time.
+ */
+#ifndef GATEWAY_DEDUPE_H
+#define GATEWAY_DEDUPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/rd.h"
+#include "base/util.h"
+
+enum { DEDUPE_WINDOW = 1024, DEDUPE_DOUBT_MS = 2000 };
+
+struct dedupe;
+
+struct dedupe *dedupe_new(void) MUST_USE; /* NULL: no memory */
+void dedupe_free(struct dedupe *d);
+
+uint64_t dedupe_digest(struct span topic, struct span payload);
+/* Was it here? */
+bool dedupe_is_repeated(struct dedupe *d, uint16_t packet, bool dup, uint64_t digest,
+			uint64_t now_ms);
+void dedupe_add(struct dedupe *d, uint16_t packet, uint64_t digest, uint64_t now_ms);
+
+#endif
