@@ -51,6 +51,47 @@ static void memory_print(const json_t *list, FILE *out)
 	table_fini(&t);
 }
 
+static const char *time_of(const json_t *stage, const char *key, char *buf, size_t cap)
+{
+	double us = json_num(stage, key);
+	if (us < 1000)
+		(void)snprintf(buf, cap, "%.3g us", us);
+	else if (us < 1e6)
+		(void)snprintf(buf, cap, "%.3g ms", us / 1e3);
+	else
+		(void)snprintf(buf, cap, "%.3g s", us / 1e6);
+	return buf;
+}
+
+/* How long events wait and run: the middle one, and the slowest of a hundred. */
+static void times_print(const json_t *list, FILE *out)
+{
+	static const char *const heads[] = { "FUNCTION", "EVENTS", "QUEUE p50", "p99",
+					     "RUN p50",  "p99",    "TOO LATE",  "REFUSED" };
+	size_t i;
+	json_t *f;
+	struct table t;
+	if (json_array_size(list) == 0)
+		return;
+	table_init(&t, heads, ARRAY_LEN(heads), 0xfe);
+	json_array_foreach(list, i, f)
+	{
+		char text[32];
+		const json_t *queue = json_object_get(f, "queue"), *run = json_object_get(f, "run");
+		table_cell(&t, json_text(f, "name"));
+		table_cell_fmt(&t, "%.0f", json_num(run, "count"));
+		table_cell(&t, time_of(queue, "p50_us", text, sizeof(text)));
+		table_cell(&t, time_of(queue, "p99_us", text, sizeof(text)));
+		table_cell(&t, time_of(run, "p50_us", text, sizeof(text)));
+		table_cell(&t, time_of(run, "p99_us", text, sizeof(text)));
+		table_cell_fmt(&t, "%.0f", json_num(f, "deadline_misses"));
+		table_cell_fmt(&t, "%.0f", json_num(f, "refused"));
+	}
+	(void)fputc('\n', out);
+	table_print(&t, out);
+	table_fini(&t);
+}
+
 static void events_print(const json_t *events, FILE *out)
 {
 	static const char *const keys[] = { "received", "invoked", "ok",      "failed",   "trapped",
@@ -85,6 +126,7 @@ static void status_print(struct cli *c, const json_t *s)
 	count_put(json_num(s, "bindings"), "binding", "\n", c->out);
 	events_print(json_object_get(s, "events"), c->out);
 	brokers_print(json_object_get(s, "brokers"), c->out);
+	times_print(json_object_get(s, "times"), c->out);
 	memory_print(json_object_get(s, "memory"), c->out);
 }
 
@@ -107,7 +149,7 @@ static int status_run(struct cli *c)
 const struct command command_status = {
 	.name = "status",
 	.group = GROUP,
-	.summary = "Show how the gateway is: brokers, events, memory",
+	.summary = "Show how the gateway is: brokers, events, times, memory",
 	.usage = "",
 	.more = "",
 	.prints_data = true,

@@ -101,5 +101,11 @@ struct dispatch_function {
 	struct rollout_counts candidate, active; /* since it began */
 };
 int dispatch_function_status(struct dispatch *d, const char *name, struct dispatch_function *ret);
+/* See metrics.h; NULL: no such function. A new reference. */
+json_t *dispatch_function_metrics(struct dispatch *d, const char *name);
+/* [{name, queue, run, deadline_misses, refused}] of all. */
+json_t *dispatch_times(struct dispatch *d);
+/* What is counted of all, then of each function; false when it did not fit. */
+bool dispatch_metrics_text(struct dispatch *d, struct wr *w);
 
 #endif

@@ -62,6 +62,16 @@ json_t *metrics_json(const struct metrics *m)
 	return o;
 }
 
+json_t *metrics_json_short(const struct metrics *m)
+{
+	uint64_t refused = get(&m->outcome[IPC_REFUSED]);
+	for (unsigned i = 0; i < REFUSALS; i++)
+		refused += get(&m->refused[i]);
+	return json_pack("{s:o, s:o, s:I, s:I}", "queue", stage_json(&m->stage[METRICS_QUEUE]),
+			 "run", stage_json(&m->stage[METRICS_RUN]), "deadline_misses",
+			 (json_int_t)get(&m->late), "refused", (json_int_t)refused);
+}
+
 static const struct {
 	const char *name, *type, *help;
 } groups[METRICS_TEXT_GROUPS] = {

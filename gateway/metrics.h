@@ -38,9 +38,11 @@ static inline void metrics_refused(struct metrics *m, enum refusal why)
 	atomic_fetch_add_explicit(&m->refused[why], 1, memory_order_relaxed);
 }
 
-/* {outcomes, refused, cpu_s, memory_bytes, late, queue, instantiate, run: {count, mean_us, p50_us,
+/* {outcomes, refused, cpu_s, memory_bytes, deadline_misses, queue, instantiate, run: {count, mean_us, p50_us,
  * p99_us, p999_us}} */
 json_t *metrics_json(const struct metrics *m);
+/* {queue, run: as above, deadline_misses, refused} */
+json_t *metrics_json_short(const struct metrics *m);
 /* Prometheus' text format, version 0.0.4: HELP and TYPE once (metrics_text_head), then the lines of each
  * function; grouped by metric, as the format wants, so it is called once for each of them. */
 enum { METRICS_TEXT_GROUPS = 6 };

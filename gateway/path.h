@@ -40,6 +40,9 @@ struct path_function {
 	struct manifest_limits limits;
 	const char *const *publish; /* granted topic filters */
 	size_t npublish;
+	bool state;                 /* granted: a bucket of its own, */
+	const char *const *buckets; /* and shared ones */
+	size_t nbuckets;
 	bool is_reactor;
 	enum path_role role;
 	unsigned percent; /* CANARY, SHADOW: of the events, 1..100 */
@@ -85,5 +88,8 @@ int path_invoke(struct path *p, const char *function, const struct event *e, pat
 json_t *path_status(struct path *p);
 json_t *path_function_counts(struct path *p, const char *name);
 json_t *path_binding_counts(struct path *p, uint64_t id);
+/* metrics.h: of one function, NULL when unknown; and of all in Prometheus' text format, malloc'd. */
+json_t *path_function_metrics(struct path *p, const char *name);
+char *path_metrics_text(struct path *p, size_t *ret_len) MUST_USE;
 
 #endif

