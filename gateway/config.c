@@ -45,6 +45,8 @@ static const struct key keys[] = {
 	  "functions that run at the same time; 0 = one per core, at most 8" },
 	{ "sandbox", "spin_us", NUMBER, G(spin_us), 0, 10000, "100",
 	  "microseconds that a busy path polls before it sleeps; 0 = never" },
+	{ "sandbox", "fifo", BOOL, G(fifo), 0, 0, "no",
+	  "yes: events run in the order of arrival, not by deadline" },
 	{ "limits", "queue_events", NUMBER, G(queue_events), 1, 1 << 20, "4096",
 	  "events waiting or running, all functions; more are refused" },
 	{ "limits", "queue_per_function", NUMBER, G(queue_per_function), 1, 1 << 20, "1024",

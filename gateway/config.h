@@ -38,6 +38,7 @@ struct config {
 	/* [sandbox] */
 	unsigned workers; /* 0 = one per core, at most 8 */
 	unsigned spin_us; /* how long a busy path polls before it sleeps; default 100 */
+	bool fifo;        /* order of arrival instead of earliest deadline first */
 	/* [limits] */
 	unsigned queue_events;       /* in flight and waiting, all functions; default 4096 */
 	unsigned queue_per_function; /* default 1024 */

@@ -423,6 +423,7 @@ int dispatch_new(const struct config *config, uv_loop_t *loop, const char *progr
 	const struct sandbox_peer_spec spec = { .program = program,
 						.workers = config->workers,
 						.spin_us = config->spin_us,
+						.fifo = config->fifo,
 						.started = dispatch_on_started,
 						.died = dispatch_on_died,
 						.arg = d };

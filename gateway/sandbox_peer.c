@@ -59,8 +59,14 @@ static int spawn(struct sandbox_peer *p, int sock, struct why *why)
 	char workers[16], spin[16];
 	(void)snprintf(workers, sizeof(workers), "%u", p->spec.workers);
 	(void)snprintf(spin, sizeof(spin), "%u", p->spec.spin_us);
-	const char *argv[] = { "penstock-sandbox", "serve", "--workers", workers,
-			       "--spin-us",        spin,    NULL };
+	const char *argv[] = { "penstock-sandbox",
+			       "serve",
+			       "--workers",
+			       workers,
+			       "--spin-us",
+			       spin,
+			       p->spec.fifo ? "--fifo" : NULL,
+			       NULL };
 	struct child_spec child = { .path = p->program,
 				    .argv = argv,
 				    .fds = { -1, -1, STDERR_FILENO, sock },

@@ -13,6 +13,7 @@
 #ifndef GATEWAY_SANDBOX_PEER_H
 #define GATEWAY_SANDBOX_PEER_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 #include <uv.h>
 
@@ -25,6 +26,7 @@ enum { SANDBOX_SOCKET_FD = 3 }; /* where penstock-sandbox finds its end */
 struct sandbox_peer_spec {
 	const char *program; /* absolute */
 	unsigned workers, spin_us;
+	bool fifo;
 	void (*started)(void *arg); /* a new process: it owes a HELLO, and knows no function */
 	void (*died)(void *arg, const char *how); /* it is gone and reaped: "killed by signal 9" */
 	void *arg;

@@ -97,44 +97,6 @@ static int text_read(struct reading *r, const char *field, const json_t *v, size
 	return *ret ? 0 : out_of_memory(r);
 }
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-bool manifest_size_parse(const char *s, uint64_t *ret)
-{
-	static const struct {
-		const char *name;
-		unsigned shift;
-	} units[] = { { "", 0 }, { "B", 0 }, { "KiB", 10 }, { "MiB", 20 }, { "GiB", 30 } };
-	uint64_t v = 0;
-	if (!is_digit(*s))
-		return false;
-	for (; is_digit(*s); s++) {
-		if (v > UINT32_MAX)
-			return false;
-		v = v * 10 + (uint64_t)(*s - '0');
-	}
-	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
-		if (strcmp(s, units[i].name) != 0 || v > UINT64_MAX >> units[i].shift)
-			continue;
-		*ret = v << units[i].shift;
-		return true;
-	}
-	return false;
-}
-
-const char *manifest_size_text(uint64_t v, char *buf, size_t cap)
-{
-	static const char *const unit[] = { "", "KiB", "MiB", "GiB" };
-	unsigned u = 0;
-	for (; u + 1 < ARRAY_LEN(unit) && v >= 1024 && v % 1024 == 0; u++)
-		v /= 1024;
-	(void)snprintf(buf, cap, "%llu%s", (unsigned long long)v, unit[u]);
-	return buf;
-}
-
 /* ---- limits ---- */
 
 #define LIMIT_ROW(name, member, unit, least)                                                       \
@@ -354,6 +316,21 @@ NAMES_READ(io)
 NAMES_READ(models)
 NAMES_READ(http)
 
+/* "=NAME" is a function's own. */
+static bool bucket_entry_ok(const char *s)
+{
+	return *s != '\0' && *s != '=' && strlen(s) <= MANIFEST_BUCKET_MAX;
+}
+
+static int buckets_read(struct reading *r, const char *field, const json_t *v, void *into)
+{
+	static const struct list_kind kind =
+		LIST_KIND(buckets, TEXT_MAX, bucket_entry_ok,
+			  "a bucket's name has 1 to 64 bytes, = is not first");
+	(void)into;
+	return list_read(r, field, v, &kind);
+}
+
 static int state_read(struct reading *r, const char *field, const json_t *v, void *into)
 {
 	(void)into;
@@ -368,7 +345,7 @@ static int capabilities_read(struct reading *r, const char *field, const json_t 
 	static const struct key keys[] = {
 		{ "publish", publish_read, false }, { "state", state_read, false },
 		{ "io", io_read, false },           { "models", models_read, false },
-		{ "http", http_read, false },
+		{ "http", http_read, false },       { "buckets", buckets_read, false },
 	};
 	return object_read(r, field, v, keys, ARRAY_LEN(keys), into);
 }
@@ -497,24 +474,6 @@ static int abi_read(struct reading *r, const char *field, const json_t *v, void 
 			       "manifest: abi %lld is not offered; it must be %d",
 			       (long long)json_integer_value(v), MANIFEST_ABI);
 	return 0;
-}
-
-static const char *const criticalities[CRITICALITIES] = { "normal", "low", "high" };
-
-const char *criticality_name(uint32_t criticality)
-{
-	return criticality < CRITICALITIES ? criticalities[criticality] : "unknown";
-}
-
-bool criticality_parse(const char *name, uint32_t *ret)
-{
-	for (uint32_t i = 0; i < CRITICALITIES; i++) {
-		if (strcmp(name, criticalities[i]) != 0)
-			continue;
-		*ret = i;
-		return true;
-	}
-	return false;
 }
 
 static int criticality_read(struct reading *r, const char *field, const json_t *v, void *into)
