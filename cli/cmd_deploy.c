@@ -31,21 +31,19 @@ static const struct option_row deploy_rows[] = {
 	{ "bind", 0, OPT_FLAG, NULL, "make the bindings that its manifest suggests", 0, 0 },
 };
 
-/* The name comes last: a parameter that is not there cannot be empty. */
 static char *upload_path(const struct args *a, bool granted)
 {
-	const char *grant = granted ? "1" : "0", *older = args_flag(a, "older") ? "1" : "0";
-	const char *name = args_text(a, "name");
 	unsigned canary = (unsigned)args_number(a, "canary", 0);
 	unsigned shadow = (unsigned)args_number(a, "shadow", 0);
+	const char *name = args_text(a, "name");
 	char role[32] = "";
 	if (canary || shadow)
 		(void)snprintf(role, sizeof(role), "&%s=%u", canary ? "canary" : "shadow",
 			       canary ? canary : shadow);
-	OWN_FREE char *head = client_path("/functions?granted=%s&older=%s", grant, older);
-	OWN_FREE char *tail = name ? client_path("&name=%s", name) : strdup("");
+	OWN_FREE char *named = name ? client_path("&name=%s", name) : strdup("");
 	char *path = NULL;
-	if (!head || !tail || asprintf(&path, "%s%s%s", head, role, tail) < 0)
+	if (!named || asprintf(&path, "/functions?granted=%d%s%s%s", granted,
+			       args_flag(a, "older") ? "&older=1" : "", role, named) < 0)
 		return NULL;
 	return path;
 }

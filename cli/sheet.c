@@ -14,11 +14,13 @@
 static const struct {
 	const char *key, *label;
 	bool is_offered;
+	const char *none;
 } lists[] = {
-	{ "publish", "publish to", true },
-	{ "io", "switch outputs", false },
-	{ "models", "use models", false },
-	{ "http", "call hosts", false },
+	{ "publish", "publish to", true, "only its bindings' topics" },
+	{ "buckets", "share state in", true, "no bucket" },
+	{ "io", "switch outputs", false, NULL },
+	{ "models", "use models", false, NULL },
+	{ "http", "call hosts", false, NULL },
 };
 
 static const struct {
@@ -39,7 +41,7 @@ static void label_put(const char *label, FILE *out)
 	(void)fprintf(out, "  %-*s", LABEL_COLUMN, label);
 }
 
-static void list_put(const json_t *list, FILE *out)
+static void list_put(const json_t *list, const char *none, FILE *out)
 {
 	size_t i;
 	json_t *v;
@@ -51,7 +53,7 @@ static void list_put(const json_t *list, FILE *out)
 		text_put(out, s ? s : "?");
 	}
 	if (json_array_size(list) == 0)
-		(void)fputs("only its bindings' topics", out);
+		(void)fputs(none, out);
 }
 
 static void limit_put(double v, bool is_size, FILE *out)
@@ -79,14 +81,10 @@ static void bindings_put(const json_t *list, FILE *out)
 	}
 }
 
-/* "not offered yet: state, models" */
+/* "not offered yet: io, models" */
 static void not_offered_put(const json_t *capabilities, FILE *out)
 {
-	bool state = json_is_true(json_object_get(capabilities, "state"));
 	const char *before = "  not offered yet: ";
-	if (state)
-		(void)fprintf(out, "%sstate", before);
-	before = state ? ", " : before;
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
 		if (lists[i].is_offered ||
 		    json_array_size(json_object_get(capabilities, lists[i].key)) == 0)
@@ -115,9 +113,12 @@ void sheet_print(const json_t *sheet, FILE *out)
 		if (!lists[i].is_offered)
 			continue;
 		label_put(lists[i].label, out);
-		list_put(json_object_get(capabilities, lists[i].key), out);
+		list_put(json_object_get(capabilities, lists[i].key), lists[i].none, out);
 		(void)fputc('\n', out);
 	}
+	label_put("remember", out);
+	bool remembers = json_is_true(json_object_get(capabilities, "state"));
+	(void)fputs(remembers ? "what it wants, in its own bucket\n" : "nothing\n", out);
 	not_offered_put(capabilities, out);
 	(void)fputs("uses at most\n", out);
 	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
@@ -192,7 +193,7 @@ void sheet_diff_print(const json_t *before, const json_t *after, FILE *out)
 	bool had = json_is_true(json_object_get(old, "state"));
 	bool has = json_is_true(json_object_get(new, "state"));
 	if (had != has)
-		(void)fprintf(out, "  %c keep state (not offered yet)\n", has ? '+' : '-');
+		(void)fprintf(out, "  %c remember from event to event\n", has ? '+' : '-');
 	n += had != has;
 	n += limits_diff(json_object_get(before, "limits"), json_object_get(after, "limits"), out);
 	if (n == 0)

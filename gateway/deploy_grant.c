@@ -53,6 +53,7 @@ bool deploy_is_granted(const struct manifest *m, const struct manifest *had)
 	return all_granted(NAMES(m, publish), NAMES(had, publish), topic_covers) &&
 	       all_granted(NAMES(m, io), NAMES(had, io), same_text) &&
 	       all_granted(NAMES(m, models), NAMES(had, models), same_text) &&
+	       all_granted(NAMES(m, buckets), NAMES(had, buckets), same_text) &&
 	       all_granted(NAMES(m, http), NAMES(had, http), same_text) &&
 	       (had->state || !m->state) && limits_granted(&m->limits, &had->limits);
 #undef NAMES

@@ -53,22 +53,30 @@ struct version *version_find(const struct function_table *t, uint32_t handle)
 	return NULL;
 }
 
+/* One allocation with the text. NULL: out of memory. */
+static struct span *copy_list(const char *const *list, size_t n)
+{
+	size_t bytes = n * sizeof(struct span) + 1;
+	for (size_t i = 0; i < n; i++)
+		bytes += strlen(list[i]);
+	struct span *copy = malloc(bytes);
+	uint8_t *text = (uint8_t *)(copy + n);
+	for (size_t i = 0; copy && i < n; i++) {
+		size_t len = strlen(list[i]);
+		copy[i] = (struct span){ memcpy(text, list[i], len), len };
+		text += len;
+	}
+	return copy;
+}
+
 static int copy_grants(struct version *v, const struct path_function *f)
 {
-	size_t bytes = f->npublish * sizeof(struct span);
-	for (size_t i = 0; i < f->npublish; i++)
-		bytes += strlen(f->publish[i]);
-	v->publish = malloc(bytes + 1);
-	if (!v->publish)
-		return -ENOMEM;
-	uint8_t *text = (uint8_t *)(v->publish + f->npublish);
-	for (size_t i = 0; i < f->npublish; i++) {
-		size_t n = strlen(f->publish[i]);
-		v->publish[i] = (struct span){ memcpy(text, f->publish[i], n), n };
-		text += n;
-	}
+	v->publish = copy_list(f->publish, f->npublish);
+	v->buckets = copy_list(f->buckets, f->nbuckets);
 	v->npublish = f->npublish;
-	return 0;
+	v->nbuckets = f->nbuckets;
+	v->remembers = f->state;
+	return v->publish && v->buckets ? 0 : -ENOMEM;
 }
 
 static struct function *function_make(struct function_table *t, const char *name)
@@ -118,6 +126,7 @@ int function_add_version(struct function_table *t, const struct path_function *f
 		if (v->so_fd >= 0)
 			(void)close(v->so_fd);
 		free(v->publish);
+		free(v->buckets);
 		free(v);
 		return err;
 	}
@@ -154,6 +163,7 @@ void version_free(struct function_table *t, struct version *v)
 		fn->candidate = NULL;
 	(void)close(v->so_fd);
 	free(v->publish);
+	free(v->buckets);
 	free(v);
 	if (!fn->versions) {
 		function_unlink(t, fn);
@@ -188,6 +198,18 @@ bool version_may_publish(const struct version *v, struct span topic)
 {
 	for (size_t i = 0; i < v->npublish; i++) {
 		if (topic_match(v->publish[i], topic))
+			return true;
+	}
+	return false;
+}
+
+bool version_may_remember(const struct version *v, struct span bucket)
+{
+	if (bucket.len == 0)
+		return v->remembers;
+	for (size_t i = 0; i < v->nbuckets; i++) {
+		if (v->buckets[i].len == bucket.len &&
+		    memcmp(v->buckets[i].at, bucket.at, bucket.len) == 0)
 			return true;
 	}
 	return false;

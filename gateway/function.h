@@ -40,6 +40,9 @@ struct version {
 	struct manifest_limits limits;
 	struct span *publish; /* granted filters; one allocation with their text */
 	size_t npublish;
+	bool remembers;       /* in a bucket of its own */
+	struct span *buckets; /* granted shared ones; as publish */
+	size_t nbuckets;
 	bool is_reactor;
 	enum path_role role;
 	unsigned percent;             /* of the events, when it is a candidate */
@@ -108,6 +111,8 @@ struct version *function_choose(const struct function *f, uint64_t event);
 
 /* Is a topic covered by what was granted? */
 bool version_may_publish(const struct version *v, struct span topic);
+/* May it use this bucket? "" is its own. */
+bool version_may_remember(const struct version *v, struct span bucket);
 
 void function_failed(struct function *f, uint64_t wall_ms, const char *reason);
 

@@ -9,7 +9,7 @@
  *	              "output": "64KiB", "events_per_s": 100, "concurrency": 8,
  *	              "host_calls": 10000, "log_lines_per_s": 10 },
  *	  "criticality": "normal",
- *	  "capabilities": { "publish": ["alerts/#"], "state": true, "io": ["O_1"], "models": [],
+ *	  "capabilities": { "publish": ["alerts/#"], "state": true, "buckets": [], "io": ["O_1"], "models": [],
  *	                    "http": [] },
  *	  "bindings": [ { "mqtt": "sensors/+/temperature", "publish": "alerts/{1}" } ] }
  */
@@ -31,6 +31,7 @@ enum {
 	MANIFEST_VERSION_MAX = 63, /* semantic version */
 	MANIFEST_LIST_MAX = 256,
 	MANIFEST_ABI = 1,
+	MANIFEST_BUCKET_MAX = 64,
 };
 
 /* Who gives way when there is more to do than can be done. */
@@ -62,7 +63,9 @@ struct manifest {
 	size_t npublish;
 	const char *const *io, *const *models, *const *http;
 	size_t nio, nmodels, nhttp;
-	bool state;
+	bool state;                 /* a bucket of its own */
+	const char *const *buckets; /* and shared ones */
+	size_t nbuckets;
 	const struct manifest_binding *bindings;
 	size_t nbindings;
 };

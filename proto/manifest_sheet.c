@@ -28,8 +28,9 @@ json_t *manifest_sheet(const struct manifest *m)
 			  (json_int_t)l->concurrency, "host_calls", (json_int_t)l->host_calls,
 			  "log_lines_per_s", (json_int_t)l->log_lines_per_s);
 	json_t *capabilities =
-		json_pack("{s:o, s:b, s:o, s:o, s:o}", "publish", strings(m->publish, m->npublish),
-			  "state", (int)m->state, "io", strings(m->io, m->nio), "models",
+		json_pack("{s:o, s:b, s:o, s:o, s:o, s:o}", "publish",
+			  strings(m->publish, m->npublish), "state", (int)m->state, "buckets",
+			  strings(m->buckets, m->nbuckets), "io", strings(m->io, m->nio), "models",
 			  strings(m->models, m->nmodels), "http", strings(m->http, m->nhttp));
 	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "name", m->name ? m->name : "",
 			 "version", m->version ? m->version : "0.0.0", "description",

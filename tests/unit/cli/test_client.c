@@ -361,7 +361,8 @@ static const struct {
 	{ { "deploy", "m.wasm" },
 	  { DEPLOYED },
 	  CODE_OK,
-	  "  publish to      alerts/#\n  not offered yet: state\n",
+	  "  publish to      alerts/#\n  share state in  no bucket\n  remember        what it "
+	  "wants, in its own bucket\nuses",
 	  NULL,
 	  { NULL } },
 	{ { "deploy", "m.wasm", "--bind" },
