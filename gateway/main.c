@@ -29,7 +29,7 @@ struct options {
 
 /* ---- steps of the start ---- */
 
-static int state_open(struct gateway *g, struct why *why)
+static int state_dir_open(struct gateway *g, struct why *why)
 {
 	const char *dir = g->config.state_dir;
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
@@ -248,7 +248,7 @@ static const struct {
 	const char *name;
 	int (*run)(struct gateway *g, struct why *why);
 } boot[] = {
-	{ "state directory", state_open },
+	{ "state directory", state_dir_open },
 	{ "runtime directory", runtime_open },
 	{ "log", logs_open },
 	{ "registry", registry_start },
