@@ -8,6 +8,7 @@
  *	asleep_ns			from the first INVOKE until all are asleep
  *	awake_first_ns, awake_all_ns	after the time for which all had asked, until the first and the
  *					last RESULT
+ *	awake_cpu_ns			processor time of the sandbox meanwhile
  */
 #include <poll.h>
 #include <stdio.h>
@@ -192,7 +193,7 @@ static void sleepers(const char *sandbox, const char *so)
 		invoke(&g, &want);
 	uint64_t asleep_ns = wait_until_quiet(g.pid, want.until_ns);
 	unsigned long kb = status_of(g.pid, "VmRSS"), pte_kb = status_of(g.pid, "VmPTE");
-	uint64_t first_ns = 0;
+	uint64_t first_ns = 0, used_ns = cpu_of(g.pid);
 	for (int i = 0; i < SLEEPERS; i++) {
 		(void)receive(&g);
 		first_ns = first_ns ? first_ns : task_now_ns();
@@ -201,6 +202,7 @@ static void sleepers(const char *sandbox, const char *so)
 	if (first_ns < want.until_ns)
 		die("sleepers", "one did not sleep");
 	(void)printf("sleeping_kb %lu\nsleeping_pte_kb %lu\n", kb, pte_kb);
+	(void)printf("awake_cpu_ns %llu\n", (unsigned long long)(cpu_of(g.pid) - used_ns));
 	(void)printf("asleep_ns %llu\nawake_first_ns %llu\nawake_all_ns %llu\n",
 		     (unsigned long long)(asleep_ns - began_ns),
 		     (unsigned long long)(first_ns - want.until_ns),

@@ -57,8 +57,8 @@ END {
 	printf "two workers do %.2f times the work of one; two processes of one worker each, %.2f\n", ratio, apart
 	printf "10,000 sandboxes asleep in one process: %.0f MB resident and %.0f MB of page tables, after %.2f s;\n", mb,
 		median(p50, "sleeping_pte_kb") / 1024, median(p50, "asleep_ns") / 1e9
-	printf "woken up all at a time: the first result %.1f ms later, the last %.1f ms\n",
-		median(p50, "awake_first_ns") / 1e6, median(p50, "awake_all_ns") / 1e6
+	printf "woken up all at a time: the first result %.1f ms later, the last %.1f ms, with %.1f ms of processor time\n",
+		median(p50, "awake_first_ns") / 1e6, median(p50, "awake_all_ns") / 1e6, median(p50, "awake_cpu_ns") / 1e6
 	number("instantiate_p50_us", median(p50, "instantiate") / 1000)
 	number("instantiate_p99_us", median(p99, "instantiate") / 1000)
 	number("json_p50_us", median(p50, "json") / 1000)
