@@ -13,3 +13,7 @@ $(sched_dir)/sched: $(patsubst %,$(B)/bench/sched/%.c.o,sched peer) $(call lib,p
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+$(sched_dir)/overload: $(patsubst %,$(B)/bench/sched/%.c.o,overload peer) $(foreach p,$(need_gateway),$(call lib,$(p)))
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(foreach p,$(need_gateway),$(LIBS_$(p)))

@@ -56,7 +56,7 @@ void peer_start(struct peer *p, const char *program, unsigned workers, bool fifo
 	int pair[2];
 	memset(p, 0, sizeof(*p));
 	(void)snprintf(number, sizeof(number), "%u", workers);
-	const char *argv[] = { program,     "serve", "--socket-fd",           "3",
+	const char *argv[] = { program,     "serve", "--socket-fd",          "3",
 			       "--workers", number,  fifo ? "--fifo" : NULL, NULL };
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		die("no socket");
@@ -84,7 +84,7 @@ void peer_stop(struct peer *p)
 	(void)waitpid(p->pid, NULL, 0);
 }
 
-static int sealed(const char *path)
+int peer_sealed(const char *path)
 {
 	char buf[65536];
 	ssize_t n;
@@ -104,13 +104,14 @@ void peer_load(struct peer *p, const char *so, const struct ipc_load *load)
 	uint8_t buf[1024];
 	struct wr w = wr_into(buf, sizeof(buf));
 	struct ipc_msg m;
-	OWN_FD fd = sealed(so);
+	OWN_FD fd = peer_sealed(so);
 	if (!ipc_put_load(&w, load))
 		die("LOAD does not fit");
 	transmit(p, &w, fd);
 	receive(p, &m);
 	if (m.type != IPC_LOADED || m.loaded.err < 0)
-		die("%s does not load: %.*s", so, (int)m.loaded.why.len, (const char *)m.loaded.why.at);
+		die("%s does not load: %.*s", so, (int)m.loaded.why.len,
+		    (const char *)m.loaded.why.at);
 }
 
 uint64_t peer_invoke(struct peer *p, uint32_t function, uint32_t rounds, uint64_t deadline_ns)

@@ -18,6 +18,8 @@ uint64_t peer_now_ns(void);
 /* program: penstock-sandbox. Ends this process with a message when it cannot. */
 void peer_start(struct peer *p, const char *program, unsigned workers, bool fifo);
 void peer_stop(struct peer *p);
+/* A file as a sealed memfd, the caller's. */
+int peer_sealed(const char *path);
 /* so: a compiled module by name; load->function is its handle. */
 void peer_load(struct peer *p, const char *so, const struct ipc_load *load);
 /* Returns the event's number. */

@@ -137,8 +137,8 @@ static double workers_ratio(struct bench *b, unsigned rounds)
 	for (unsigned i = 0; i < rounds; i++) {
 		double one = throughput(b, 1), two = throughput(b, 2);
 		ratio[i] = two / one;
-		(void)printf("  round %u: one worker %.0f jobs/s, two %.0f: %.2f times\n", i + 1, one,
-			     two, ratio[i]);
+		(void)printf("  round %u: one worker %.0f jobs/s, two %.0f: %.2f times\n", i + 1,
+			     one, two, ratio[i]);
 	}
 	qsort(ratio, rounds, sizeof(double), by_value);
 	return ratio[rounds / 2];
@@ -160,9 +160,10 @@ int main(int argc, char **argv)
 	b->seconds = strtoul(argv[3], NULL, 10);
 	size_t misses[2] = { 0 };
 	double worst = 0;
-	(void)printf("1 ms with a deadline of 10 ms, every 10 ms, beside eight that burn 500 ms each\n"
-		     "  %-5s %5s %8s %7s %9s %9s %9s %7s\n", "", "load", "events", "misses",
-		     "p50 ms", "p99.9 ms", "max ms", "burnt");
+	(void)printf(
+		"1 ms with a deadline of 10 ms, every 10 ms, beside eight that burn 500 ms each\n"
+		"  %-5s %5s %8s %7s %9s %9s %9s %7s\n",
+		"", "load", "events", "misses", "p50 ms", "p99.9 ms", "max ms", "burnt");
 	for (size_t i = 0; i < ARRAY_LEN(loads); i++) {
 		for (int fifo = 0; fifo <= 1; fifo++) {
 			deadlines(b, fifo, loads[i]);
