@@ -136,9 +136,12 @@ void descriptor_emit(struct gen *g);
 LLVMValueRef thunk_emit(struct gen *g, uint32_t type);
 
 /* keep.c: what the optimiser must not take away. First quieting, right after mem2reg; then the traps of loads, which are
- * volatile until then. */
+ * volatile until then: after functions were inlined and made simple, before loops are made fast. Last, after all passes,
+ * what the code generator would move (keep_ways.c). */
 void keep_quiet(struct gen *g);
 void keep_traps(struct gen *g);
+void keep_ways(struct gen *g);
+bool keep_needed_on_every_way(LLVMValueRef v, bool in_machine); /* keep_ways.c */
 bool keep_needs_last_byte(LLVMValueRef v);            /* keep_narrow.c */
 void keep_quieting(struct gen *g, LLVMValueRef insn); /* keep_quiet.c */
 

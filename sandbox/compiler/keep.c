@@ -13,11 +13,10 @@
  *    nobody needs it first, and its loads become volatile: slower, not wrong. A function is not
  *    inlined into itself, so calls of itself do not count.
  *
- *    Where arithmetic (x * 0, x ^ x) or a branch never taken makes a load useless, passes.c finds
- *    that out beforehand, while every load is still volatile. What is lost: a load that becomes
- *    useless only by inlining or by what the whole optimiser knows, or by another load of the same,
- *    or by storing back what was loaded; and, where the value is needed on one way only, the trap on
- *    the others: LLVM moves the load to where it is needed (instcombine-code-sinking, machine-sink).
+ *    Functions are inlined and the code is made simple beforehand (passes.c), while every load is still
+ *    volatile: what arithmetic (x * 0, x & 0), ranges of values and branches never taken make useless
+ *    is seen to be so here. What is needed on one way only, LLVM would move there: keep_ways.c.
+ *    What is lost: a load that becomes useless only by what the second half of the optimiser finds.
  *
  * 2. LLVM narrows loads to the bytes that are needed, and their traps with them (keep_narrow.c).
  *
@@ -194,10 +193,10 @@ static void follow(struct live *live, LLVMValueRef v)
 /* Linear memory is the only thing read with alignment 1. */
 static void keep_unneeded_load(struct gen *g, struct live *live, LLVMValueRef v)
 {
-	(void)g;
 	if (LLVMGetInstructionOpcode(v) == LLVMLoad && LLVMGetAlignment(v) == 1)
 		LLVMSetVolatile(v, !live->needed.slots[set_slot(&live->needed, v)] ||
-					   !keep_needs_last_byte(v));
+					   !keep_needs_last_byte(v) ||
+					   (g->opt > 0 && !keep_needed_on_every_way(v, false)));
 }
 
 static void fence(struct gen *g, struct live *live, LLVMValueRef v)

@@ -125,12 +125,12 @@ static int emit(struct gen *g, struct why *why)
 
 int passes_run(struct gen *g, struct why *why)
 {
-	/* Before keep_traps(), while loads cannot be deleted: what makes a load useless by
-	 * arithmetic or on a way never taken. Constants are folded in any case: LLVM's code
-	 * generator never ends on some operations on constant vectors, which it is not used to see. */
+	/* Constants are folded in any case: LLVM's code generator never ends on some operations on
+	 * constant vectors, which it is not used to see. */
 	static const char early_0[] = "function(instsimplify)";
 	static const char early[] = "function(early-cse,sccp,simplifycfg,early-cse)";
-	/* LLVM's two halves of link-time optimisation: up to where loops are simple, and the rest. */
+	/* LLVM's two halves of link-time optimisation: up to where loops are simple, and the rest. In
+	 * the first every load is volatile: what it inlines and simplifies takes no trap away. */
 	static const char *const simplify[] = { NULL, "thinlto-pre-link<O1>",
 						"thinlto-pre-link<O2>", "thinlto-pre-link<O3>" };
 	static const char *const pipeline[] = { NULL, "thinlto<O1>", "thinlto<O2>", "thinlto<O3>" };
@@ -142,13 +142,13 @@ int passes_run(struct gen *g, struct why *why)
 	keep_quiet(g);
 	if (rc == 0)
 		rc = run(g, opt > 0 ? early : early_0, why);
-	keep_traps(g);
 	if (rc == 0 && opt > 0)
 		reroll_run(g);
 	if (rc == 0 && opt > 0) {
 		checks_thin(g);
 		rc = run(g, simplify[opt], why);
 	}
+	keep_traps(g);
 	if (rc == 0 && opt > 0 && g->guard)
 		rc = run(g, "function(loop-simplify,lcssa)", why);
 	if (rc == 0 && opt > 0) {
@@ -165,6 +165,7 @@ int passes_run(struct gen *g, struct why *why)
 	if (rc < 0)
 		return rc;
 	bounds_lower(g);
+	keep_ways(g);
 	widths_keep(g);
 	stack_checks(g);
 	debug_settle(g);
