@@ -129,7 +129,7 @@ $(B)/tests/unit/runtime/guest.so: tests/unit/runtime/guest.c proto/aot_abi.h | d
 	$(call say,SO,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -I. -O1 -fno-omit-frame-pointer -fPIC -shared -nostdlib -fuse-ld=lld -o $@ $<
-$(B)/tests/unit/runtime/test_serve $(B)/tests/unit/runtime/test_jail: | $(B)/tests/unit/runtime/guest.so
+$(B)/tests/unit/runtime/test_serve $(B)/tests/unit/runtime/test_sched $(B)/tests/unit/runtime/test_jail: | $(B)/tests/unit/runtime/guest.so
 .SECONDARY:
 unit-bins: $(unit_bins)
 

@@ -258,8 +258,16 @@ GUEST uint32_t g_on_event(SELF)
 	uint32_t n = IMPORT(IMP_PAYLOAD, fn_ii)(self, AT_BUF, 16);
 	uint32_t count = 0;
 	switch (n > 0 ? *MEM(AT_BUF) : 0) {
+	case 'b': /* burns for some milliseconds */
+		for (volatile uint32_t i = 0; i < 20000000; i++)
+			;
+		return 0;
 	case 'd':
 		return fresh_then_dirty(self);
+	case 'D': /* the same, and a trap in the middle of it */
+		if (fresh_then_dirty(self) == 0)
+			g_unreachable(self);
+		return 1;
 	case 'e': /* emits until told to stop */
 		while (IMPORT(IMP_EMIT, fn_iiiii)(self, 0, 0, AT_BUF, 100, 1) == 0)
 			count++;
