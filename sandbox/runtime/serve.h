@@ -14,6 +14,7 @@ enum { SERVE_WORKERS_MAX = 64, SERVE_SPIN_US_MAX = 1000 };
 struct serve_options {
 	int sock;
 	unsigned workers;
+	unsigned slots; /* instances at a time, fewer if there is less room; 0 = as many as fit */
 	enum sched_policy policy;
 	unsigned
 		spin_us; /* how long to look for the next message before sleeping, if any is likely */

@@ -43,6 +43,8 @@ int serve_state_new(const struct serve_options *o, struct serve **ret, struct wh
 	s->spin_ns = o->spin_us * UINT64_C(1000);
 	s->gap_ns = UINT64_MAX;
 	s->slots_max = slots_that_fit();
+	if (o->slots > 0 && o->slots < s->slots_max)
+		s->slots_max = o->slots;
 	line_init(&s->starved);
 	init_locks(s);
 	s->leader = LEADER_NONE;

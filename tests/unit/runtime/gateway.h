@@ -84,7 +84,7 @@ static inline bool gateway_recv(struct gateway *g)
 	return true;
 }
 
-static inline void gateway_start(struct gateway *g, unsigned workers, unsigned spin_us)
+static inline void gateway_start_with(struct gateway *g, const struct serve_options *like)
 {
 	int pair[2];
 	memset(g, 0, sizeof(*g));
@@ -92,9 +92,8 @@ static inline void gateway_start(struct gateway *g, unsigned workers, unsigned s
 	g->pid = fork();
 	if (g->pid == 0) {
 		struct why why = { 0 };
-		const struct serve_options o = { .sock = pair[1],
-						 .workers = workers,
-						 .spin_us = spin_us };
+		struct serve_options o = *like;
+		o.sock = pair[1];
 		int err = serve(&o, &why);
 		(void)fprintf(stderr, "serve: %s\n", why_text(&why, err));
 		_exit(99);
@@ -104,7 +103,13 @@ static inline void gateway_start(struct gateway *g, unsigned workers, unsigned s
 	assert_true(gateway_recv(g));
 	assert_int_equal(g->m.type, IPC_HELLO);
 	assert_int_equal(g->m.hello.version, AOT_ABI_VERSION);
-	assert_int_equal(g->m.hello.workers, workers);
+	assert_int_equal(g->m.hello.workers, like->workers);
+}
+
+static inline void gateway_start(struct gateway *g, unsigned workers, unsigned spin_us)
+{
+	const struct serve_options o = { .workers = workers, .spin_us = spin_us };
+	gateway_start_with(g, &o);
 }
 
 static inline void gateway_send(struct gateway *g, bool fits, const struct wr *w, int fd)

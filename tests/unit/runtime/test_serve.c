@@ -66,15 +66,29 @@ static void results_tell_what_came_of_the_event(void **state)
 	(void)state;
 }
 
+/* Each event finds everything fresh, and leaves a mess: memory, grown pages, table, globals, stack. Of
+ * its function and of another, after an end and after a trap, with instances that come and go. */
 static void no_event_sees_another_ones_bytes(void **state)
 {
+	static const char *const payloads[] = { "d", "D", "d", "R" };
+	const struct serve_options o = { .workers = 2, .slots = 3 };
 	struct gateway g;
 	(void)state;
-	gateway_start(&g, 2, 0);
-	assert_int_equal(gateway_load(&g, 1, &usual), 0);
-	for (uint64_t i = 0; i < 50; i++)
-		assert_int_equal(gateway_call(&g, i, 1, "d")->code, 0);
-	assert_int_equal(g.m.result.memory_bytes, 64 * AOT_PAGE_BYTES);
+	gateway_start_with(&g, &o);
+	for (uint32_t f = 1; f <= 3; f++)
+		assert_int_equal(gateway_load(&g, f, &usual), 0);
+	for (uint64_t i = 0; i < 200; i++) {
+		const char *payload = payloads[i % ARRAY_LEN(payloads)];
+		gateway_invoke(&g, 2 * i, 1 + i % 2, payload);
+		gateway_invoke(&g, 2 * i + 1, 1 + (i / 8) % 3, payload);
+		for (int k = 0; k < 2; k++) {
+			assert_true(gateway_recv(&g));
+			assert_int_equal(g.m.result.code, 0);
+			assert_int_equal(g.m.result.trap, payload[0] == 'D'   ? AOT_TRAP_UNREACHABLE
+							  : payload[0] == 'R' ? AOT_TRAP_STACK
+									      : AOT_TRAP_NONE);
+		}
+	}
 	(void)gateway_stop(&g);
 }
 
@@ -208,13 +222,14 @@ static void empty_lines_without_end_cost_a_guest_its_own_time(void **state)
 	(void)gateway_stop(&g);
 }
 
-/* More sleeping instances than there are slots, of more functions than can have 16 each. */
+/* More sleeping instances than there are slots, of functions of which none may have all. */
 static void sleepers_in_all_slots_delay_nobody_for_good(void **state)
 {
-	enum { FUNCTIONS = 36, EACH = 16 };
+	enum { FUNCTIONS = 6, EACH = 16 };
+	const struct serve_options o = { .workers = 2, .slots = 24 };
 	struct gateway g;
 	(void)state;
-	gateway_start(&g, 2, 0);
+	gateway_start_with(&g, &o);
 	for (uint32_t f = 1; f <= FUNCTIONS; f++)
 		assert_int_equal(gateway_load(&g, f, &usual), 0);
 	for (uint64_t i = 0; i < FUNCTIONS * EACH; i++)
