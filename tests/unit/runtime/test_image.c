@@ -85,11 +85,15 @@ static void bench_fini(struct bench *b)
 	worker_fini(&b->worker);
 }
 
-static void assert_fresh(const struct bench *b, const struct instance *in)
+static void assert_fresh(const struct bench *b, struct instance *in)
 {
-	const struct aot_memory *m = &in->memory.aot;
+	static const uint8_t zeros[2 * AOT_PAGE_BYTES];
+	struct aot_memory *m = &in->memory.aot;
 	assert_int_equal(m->bytes, (uint64_t)WASM_PAGES * AOT_PAGE_BYTES);
 	assert_int_equal(memcmp(m->base, b->memory, m->bytes), 0);
+	assert_int_equal(memory_grow(m, 2), WASM_PAGES);
+	assert_int_equal(memcmp(m->base + m->bytes - sizeof(zeros), zeros, sizeof(zeros)), 0);
+	assert_int_equal(memory_shrink(&in->memory, m->bytes - sizeof(zeros)), 0);
 	assert_int_equal(in->aot.globals[0].i32, 10);
 	assert_int_equal(in->tables[0].size, 4);
 	assert_null(in->tables[0].elems[0]);
