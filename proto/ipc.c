@@ -135,6 +135,8 @@ static void invoke_fields(const struct codec *c, struct ipc_invoke *m)
 	f_u32(c, &m->payload_fd_bytes);
 	f_span(c, &m->attrs);
 	f_span(c, &m->payload);
+	f_u8(c, &m->is_replay);
+	f_span16(c, &m->trace);
 }
 
 static void effect_fields(const struct codec *c, struct ipc_effect *e)
@@ -162,6 +164,7 @@ static void result_fields(const struct codec *c, struct ipc_result *m)
 	f_span(c, &m->log);
 	f_span(c, &m->reply);
 	f_span(c, &m->effects);
+	f_span16(c, &m->trace);
 	f_u32(c, &m->nstate);
 	f_span(c, &m->state);
 }

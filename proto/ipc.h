@@ -34,6 +34,7 @@ enum {
 	IPC_TOPIC_BYTES = 65535,
 	IPC_BATCH = 16,           /* packets per system call, see ipc_inbox_recv() */
 	IPC_LOG_BYTES = 16384,    /* of a guest's stderr and log calls, per event; then "..." */
+	IPC_TRACE_BYTES = 4096,   /* sandbox/runtime/trace.h */
 	IPC_STATE_OPS_MAX = 1024, /* per event: what it read and what it changes */
 	IPC_STATE_BYTES = 36864,  /* of the list of them in a RESULT */
 	IPC_STATE_VALUE_MAX = 32768,
@@ -81,6 +82,8 @@ struct ipc_invoke {
 	struct span attrs;         /* encoded list; walk it with ipc_attr_next() */
 	struct span payload;       /* empty when it travels by memfd: see payload_fd_bytes */
 	uint32_t payload_fd_bytes; /* 0, or the size of the payload in the memfd */
+	uint8_t is_replay;         /* clocks and random bytes come from trace */
+	struct span trace;         /* of the RESULT that is to come again */
 };
 
 enum ipc_status {
@@ -144,6 +147,7 @@ struct ipc_result {
 	struct span log;     /* lines: level byte '3'..'7', text, '\n' */
 	struct span reply;   /* stdout of a command */
 	struct span effects; /* encoded list; walk it with ipc_effect_next() */
+	struct span trace;   /* of time and chance: to be kept for a replay */
 	uint32_t nstate;
 	struct span state; /* encoded list; walk it with ipc_state_next() */
 	uint32_t fd_bytes; /* 0; else reply and effects are empty here and lie in the memfd, as

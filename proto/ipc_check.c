@@ -120,6 +120,10 @@ static int invoke_check(const struct ipc_invoke *m, struct why *why)
 			       m->payload_fd_bytes, IPC_PAYLOAD_BYTES);
 	if (m->payload_fd_bytes > 0 && m->payload.len > 0)
 		return why_set(why, -E_PROTO, "INVOKE: the payload is here and in a memfd");
+	if (m->is_replay > 1 || m->trace.len > IPC_TRACE_BYTES ||
+	    (m->trace.len > 0 && !m->is_replay))
+		return why_set(why, -E_PROTO, "INVOKE: replay %u with %zu bytes of trace",
+			       m->is_replay, m->trace.len);
 	return attrs_check(m->attrs, m->nattrs, why);
 }
 
@@ -132,6 +136,9 @@ static int result_check(const struct ipc_result *m, struct why *why)
 	if (m->why.len > WHY_BYTES || m->log.len > IPC_LOG_BYTES + LOG_SLACK_BYTES)
 		return why_set(why, -E_PROTO, "RESULT: %zu bytes of reason, %zu of log", m->why.len,
 			       m->log.len);
+	if (m->trace.len > IPC_TRACE_BYTES)
+		return why_set(why, -E_PROTO, "RESULT: %zu bytes of trace, at most %d",
+			       m->trace.len, IPC_TRACE_BYTES);
 	int err = state_check(m->state, m->nstate, why);
 	if (err < 0)
 		return err;

@@ -32,7 +32,8 @@ static int send_by_memfd(int sock, const struct ipc_result *r)
 
 int answers_put(struct answers *a, const struct ipc_result *r)
 {
-	size_t bytes = r->why.len + r->log.len + r->reply.len + r->effects.len + r->state.len;
+	size_t bytes = r->why.len + r->log.len + r->reply.len + r->effects.len + r->state.len +
+		       r->trace.len;
 	if (bytes > IPC_INLINE_BYTES)
 		return send_by_memfd(a->sock, r);
 	struct wr w = wr_into(a->bytes[a->n], ANSWERS_HELD_BYTES);

@@ -37,6 +37,7 @@ void host_reset(struct host *h)
 	h->payload_read = 0;
 	h->neffects = 0;
 	state_reset(&h->state);
+	trace_reset(&h->trace);
 	h->event = 0;
 	h->has_event = false;
 	h->environ_made = h->log_full = h->log_mid_line = false;
@@ -49,6 +50,7 @@ void host_fini(struct host *h)
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		free(all[i]->p);
 	state_fini(&h->state);
+	trace_fini(&h->trace);
 	*h = (struct host){ 0 };
 }
 

@@ -16,6 +16,7 @@
 #include "proto/ipc.h"
 #include "sandbox/runtime/state.h"
 #include "sandbox/runtime/task.h"
+#include "sandbox/runtime/trace.h"
 
 struct outbuf {
 	uint8_t *p;
@@ -37,6 +38,7 @@ struct host {
 	struct outbuf reply, effects, log, environ;
 	uint32_t neffects;
 	struct state state;
+	struct trace trace;
 	uint64_t event; /* the gateway's number of it */
 	bool has_event; /* false in _initialize */
 	bool environ_made, log_full, log_mid_line;

@@ -10,7 +10,7 @@ enum { WHY_BYTES = 512 };
 
 static int copy_in(struct job *j, const struct ipc_invoke *m)
 {
-	size_t need = m->attrs.len + m->payload.len;
+	size_t need = m->attrs.len + m->payload.len + m->trace.len;
 	if (need > j->copy_cap) {
 		uint8_t *grown = realloc(j->copy, need);
 		if (!grown)
@@ -25,6 +25,12 @@ static int copy_in(struct job *j, const struct ipc_invoke *m)
 	j->host.attrs = (struct span){ j->copy, m->attrs.len };
 	j->host.payload =
 		(struct span){ m->payload.len > 0 ? j->copy + m->attrs.len : NULL, m->payload.len };
+	if (!m->is_replay)
+		return 0;
+	uint8_t *trace = j->copy + m->attrs.len + m->payload.len;
+	if (m->trace.len > 0)
+		memcpy(trace, m->trace.at, m->trace.len);
+	trace_replay(&j->host.trace, (struct span){ trace, m->trace.len });
 	return 0;
 }
 
@@ -170,6 +176,7 @@ int job_answer(struct job *j, struct answers *to)
 		r.reply = (struct span){ j->host.reply.p, j->host.reply.len };
 		r.effects = (struct span){ j->host.effects.p, j->host.effects.len };
 	}
+	r.trace = trace_span(&j->host.trace);
 	uint8_t room[IPC_STATE_BYTES];
 	struct wr state = wr_into(room, sizeof(room));
 	if (r.status == IPC_OK && j->host.state.n > 0) {

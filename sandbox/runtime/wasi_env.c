@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* wasi_snapshot_preview1: arguments, environment, clocks, random bytes, the process. */
-#include <errno.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "sandbox/runtime/guest.h"
@@ -99,14 +97,8 @@ uint32_t wasi_clock_time_get(struct aot_instance *self, uint32_t id, uint64_t pr
 	uint64_t ns = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 	if (id == WASI_PROCESS_CPU || id == WASI_THREAD_CPU)
 		ns = t->cpu_ns + worker_cpu_since_ns(t->worker); /* its own only */
+	ns = trace_clock(&t->host->trace, ns);
 	return guest_return(t, guest_put_u64(self, ret, ns) ? WASI_OK : WASI_EFAULT);
-}
-
-/* Not inlined: errno is the thread's, and a checkpoint may change threads. */
-static __attribute__((noinline)) ssize_t random_some(uint8_t *to, size_t n)
-{
-	ssize_t got = getrandom(to, n, 0);
-	return got < 0 ? -errno : got;
 }
 
 uint32_t wasi_random_get(struct aot_instance *self, uint32_t at, uint32_t len)
@@ -118,14 +110,11 @@ uint32_t wasi_random_get(struct aot_instance *self, uint32_t at, uint32_t len)
 		return guest_return(t, WASI_EFAULT);
 	while (len > 0) {
 		size_t chunk = len < RANDOM_CHUNK_BYTES ? len : RANDOM_CHUNK_BYTES;
-		ssize_t n = random_some(some, chunk);
-		if (n < 0 && n != -EINTR)
+		if (trace_random(&t->host->trace, some, chunk) < 0)
 			return guest_return(t, WASI_EIO);
-		n = n < 0 ? 0 : n;
-		memcpy(to, some,
-		       (size_t)n); /* no system call writes to a guest's memory: memory.h */
-		to += n;
-		len -= (uint32_t)n;
+		memcpy(to, some, chunk);
+		to += chunk;
+		len -= (uint32_t)chunk;
 		task_checkpoint(t);
 	}
 	return guest_return(t, WASI_OK);
