@@ -9,7 +9,8 @@ programs_flags_zlib := -I$(programs_sources)/zlib
 programs_src_bzip2 := blocksort huffman crctable randtable compress decompress bzlib
 programs_flags_bzip2 := -I$(programs_sources)/bzip2 -DBZ_NO_STDIO
 programs_src_lz4 := lib/lz4 lib/lz4hc
-programs_flags_lz4 := -I$(programs_sources)/lz4/lib
+# lz4 takes its fast loop on x86 and arm only.
+programs_flags_lz4 := -I$(programs_sources)/lz4/lib -DLZ4_FAST_DEC_LOOP=1
 programs_src_sqlite3 := build/sqlite3
 # long double is of another size in Wasm; without operating system and threads it is the same SQLite on both sides.
 programs_flags_sqlite3 := -I$(programs_sources)/sqlite3/build -DSQLITE_OS_OTHER=1 -DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION \
