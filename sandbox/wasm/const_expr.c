@@ -51,6 +51,14 @@ static int one_const(struct decoder *d, const struct wasm_insn *insn, struct aot
 		c = (struct aot_const){ .kind = AOT_CONST_GLOBAL, .index = insn->index };
 		type = d->globals[insn->index].type.type;
 		break;
+	case WASM_I32_ADD:
+	case WASM_I32_SUB:
+	case WASM_I32_MUL:
+	case WASM_I64_ADD:
+	case WASM_I64_SUB:
+	case WASM_I64_MUL:
+		return decode_fail_beyond(d, "extended constant expressions",
+					  "%s in a constant expression", insn->info->text);
 	default:
 		return decode_fail(d, -E_INVALID, "%s is not allowed in a constant expression",
 				   insn->info->text);

@@ -60,11 +60,26 @@ int decode_fail(struct decoder *d, int err, const char *fmt, ...)
 	return why_set(d->why, err, "%s: %s", where, what);
 }
 
+int decode_fail_beyond(struct decoder *d, const char *proposal, const char *fmt, ...)
+{
+	char what[64];
+	va_list ap;
+	va_start(ap, fmt);
+	(void)vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	return decode_fail(d, -E_UNSUPPORTED,
+			   "%s belongs to `%s`, which is not part of WebAssembly 2.0; build the "
+			   "module without it",
+			   what, proposal);
+}
+
 int decode_fail_insn(struct decoder *d, int err, const struct wasm_insn *insn)
 {
 	d->at = insn->at;
 	if (err != -E_UNSUPPORTED)
 		return decode_fail(d, err, "malformed instruction");
+	if (insn->beyond)
+		return decode_fail_beyond(d, insn->beyond, "%s in this form", insn->info->text);
 	uint32_t prefix = insn->op >> 16, number = insn->op & 0xffff;
 	char code[24];
 	if (prefix)
@@ -74,10 +89,7 @@ int decode_fail_insn(struct decoder *d, int err, const struct wasm_insn *insn)
 	const char *proposal = wasm_proposal(insn->op);
 	if (!proposal)
 		return decode_fail(d, -E_INVALID, "no instruction has the opcode %s", code);
-	return decode_fail(d, err,
-			   "opcode %s belongs to `%s`, which is not part of WebAssembly 2.0; "
-			   "build the module without it",
-			   code, proposal);
+	return decode_fail_beyond(d, proposal, "opcode %s", code);
 }
 
 int decode_fail_memory(struct decoder *d)
@@ -147,12 +159,9 @@ int decode_value_type(struct decoder *d, uint8_t *ret)
 		*ret = type;
 		return 0;
 	}
-	/* 0x63, 0x64: (ref null? ht); 0x69..0x73: shorthands of heap types */
-	if (type == 0x63 || type == 0x64 || (type >= 0x69 && type <= 0x74))
-		return decode_fail(d, -E_UNSUPPORTED,
-				   "type 0x%02x belongs to `garbage collection`, which is not part "
-				   "of WebAssembly 2.0",
-				   type);
+	const char *proposal = wasm_type_proposal(type);
+	if (proposal)
+		return decode_fail_beyond(d, proposal, "type 0x%02x", type);
 	return decode_fail(d, -E_INVALID, "malformed value type 0x%02x", type);
 }
 
@@ -212,9 +221,7 @@ static int one_section(struct decoder *d, const struct section *s, unsigned *ord
 	if (s->id == 0)
 		return custom(d, s);
 	if (s->id == 13)
-		return decode_fail(d, -E_UNSUPPORTED,
-				   "the tag section belongs to `exception handling`, which is not "
-				   "part of WebAssembly 2.0");
+		return decode_fail_beyond(d, "exception handling", "the tag section");
 	if (s->id >= ARRAY_LEN(known))
 		return decode_fail(d, -E_INVALID, "unknown section id %u", s->id);
 	if (known[s->id].order <= *order)

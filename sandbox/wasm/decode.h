@@ -40,6 +40,9 @@ struct decoder {
 int decode_fail(struct decoder *d, int err, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* What wasm_insn_next() refused: names the opcode and its proposal. */
 int decode_fail_insn(struct decoder *d, int err, const struct wasm_insn *insn);
+/* -E_UNSUPPORTED: what it is, and the proposal that it belongs to. */
+int decode_fail_beyond(struct decoder *d, const char *proposal, const char *fmt, ...)
+	PRINTF_LIKE(3, 4);
 int decode_fail_memory(struct decoder *d);
 
 uint8_t decode_u8(struct decoder *d);

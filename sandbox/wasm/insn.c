@@ -31,33 +31,6 @@ const struct wasm_opinfo *wasm_opinfo(uint32_t code)
 	return info->text ? info : NULL;
 }
 
-const char *wasm_proposal(uint32_t code)
-{
-	static const struct {
-		uint32_t first, last;
-		const char *name;
-	} beyond[] = {
-		{ 0x06, 0x0a, "exception handling" },
-		{ 0x12, 0x13, "tail call" },
-		{ 0x14, 0x15, "typed function references" },
-		{ 0x18, 0x19, "exception handling" },
-		{ 0x1f, 0x1f, "exception handling" },
-		{ 0xd3, 0xd3, "garbage collection" },
-		{ 0xd4, 0xd6, "typed function references" },
-		{ 0xe0, 0xe6, "stack switching" },
-		{ 0xfb0000, 0xfbffff, "garbage collection" },
-		{ 0xfc0012, 0xfc0012, "memory control" },
-		{ 0xfc0013, 0xfc0016, "wide arithmetic" },
-		{ 0xfd0100, 0xfd012f, "relaxed SIMD" },
-		{ 0xfe0000, 0xfeffff, "threads" },
-	};
-	for (size_t i = 0; i < ARRAY_LEN(beyond); i++) {
-		if (code >= beyond[i].first && code <= beyond[i].last)
-			return beyond[i].name;
-	}
-	return NULL;
-}
-
 bool wasm_is_value_type(uint8_t code)
 {
 	return (code >= AOT_V128 && code <= AOT_I32) || wasm_is_ref_type(code);
@@ -121,33 +94,35 @@ unsigned wasm_lanes(const struct wasm_opinfo *info)
 
 /* One byte, the type itself, or an s33 that is a type index. The byte is never part of a longer
  * LEB128 form. */
-static int64_t block_type(struct rd *r)
+static void block_type(struct rd *r, struct wasm_insn *insn)
 {
 	size_t left = r->left;
-	int64_t type = rd_leb_s33(r);
-	if (type >= 0)
-		return type;
+	insn->block = rd_leb_s33(r);
+	if (insn->block >= 0 || insn->block == WASM_BLOCK_EMPTY)
+		return;
 	bool one_byte = left - r->left == 1;
-	if (!one_byte || (type != WASM_BLOCK_EMPTY && !wasm_is_value_type((uint8_t)(type & 0x7f))))
+	uint8_t type = (uint8_t)(insn->block & 0x7f);
+	if (one_byte)
+		insn->beyond = wasm_type_proposal(type);
+	if (!one_byte || (!insn->beyond && !wasm_is_value_type(type)))
 		rd_fail(r, -E_INVALID);
-	return type;
 }
 
-static struct span types(struct rd *r, uint32_t n)
+static void types(struct rd *r, uint32_t n, struct wasm_insn *insn)
 {
-	struct span s = rd_span(r, n);
-	for (size_t i = 0; i < s.len; i++) {
-		if (!wasm_is_value_type(s.at[i]))
+	insn->types = rd_span(r, n);
+	for (size_t i = 0; i < insn->types.len && !insn->beyond; i++) {
+		insn->beyond = wasm_type_proposal(insn->types.at[i]);
+		if (!insn->beyond && !wasm_is_value_type(insn->types.at[i]))
 			rd_fail(r, -E_INVALID);
 	}
-	return s;
 }
 
-static uint32_t zero_byte(struct rd *r)
+/* 2.0 has one memory and keeps a byte for its index. */
+static void memory_index(struct rd *r, struct wasm_insn *insn)
 {
 	if (rd_u8(r) != 0)
-		rd_fail(r, -E_INVALID);
-	return 0;
+		insn->beyond = "multi-memory";
 }
 
 static void bytes16(struct rd *r, union aot_value *ret)
@@ -169,6 +144,8 @@ static void br_table(struct rd *r, struct wasm_insn *insn)
 static void memarg(struct rd *r, struct wasm_insn *insn)
 {
 	insn->align = rd_leb_u32(r);
+	if (insn->align >> 6 == 1) /* the flag for a memory's index behind it */
+		insn->beyond = "multi-memory";
 	insn->offset = rd_leb_u32(r);
 }
 
@@ -178,24 +155,27 @@ static void immediates(struct rd *r, struct wasm_insn *insn)
 	case WASM_IMM_NONE:
 		break;
 	case WASM_IMM_BLOCK:
-		insn->block = block_type(r);
+		block_type(r, insn);
 		break;
 	case WASM_IMM_INDEX:
 		insn->index = rd_leb_u32(r);
 		break;
 	case WASM_IMM_INDEX2:
 		insn->index = rd_leb_u32(r);
-		insn->index2 = insn->op == WASM_MEMORY_INIT ? zero_byte(r) : rd_leb_u32(r);
+		if (insn->op == WASM_MEMORY_INIT)
+			memory_index(r, insn);
+		else
+			insn->index2 = rd_leb_u32(r);
 		break;
 	case WASM_IMM_BR_TABLE:
 		br_table(r, insn);
 		break;
 	case WASM_IMM_SELECT:
-		insn->types = types(r, rd_leb_count(r, 1));
+		types(r, rd_leb_count(r, 1), insn);
 		break;
 	case WASM_IMM_REF_TYPE:
-		insn->types = types(r, 1);
-		if (insn->types.len && !wasm_is_ref_type(insn->types.at[0]))
+		types(r, 1, insn);
+		if (insn->types.len && !insn->beyond && !wasm_is_ref_type(insn->types.at[0]))
 			rd_fail(r, -E_INVALID);
 		break;
 	case WASM_IMM_MEMARG:
@@ -206,11 +186,11 @@ static void immediates(struct rd *r, struct wasm_insn *insn)
 		insn->index = rd_u8(r);
 		break;
 	case WASM_IMM_MEMORY2:
-		(void)zero_byte(r);
-		(void)zero_byte(r);
+		memory_index(r, insn);
+		memory_index(r, insn);
 		break;
 	case WASM_IMM_MEMORY:
-		(void)zero_byte(r);
+		memory_index(r, insn);
 		break;
 	case WASM_IMM_I32:
 		insn->value.i32 = (uint32_t)rd_leb_s32(r);
@@ -250,5 +230,5 @@ int wasm_insn_next(struct rd *code, struct wasm_insn *ret_insn)
 	*ret_insn = insn;
 	if (!rd_ok(code))
 		return -E_INVALID;
-	return insn.info ? 0 : -E_UNSUPPORTED;
+	return insn.info && !insn.beyond ? 0 : -E_UNSUPPORTED;
 }

@@ -74,9 +74,12 @@ struct wasm_opinfo {
 
 /* NULL for a code that WebAssembly 2.0 does not have. O(1). */
 const struct wasm_opinfo *wasm_opinfo(uint32_t code);
-/* The name of the proposal that an unknown code belongs to ("tail call", "threads", ...), or NULL.
- */
+/* beyond.c: the name of the proposal that an unknown code, type, form of type, or flags of limits
+ * belong to ("tail call", "threads", ...), or NULL. */
 const char *wasm_proposal(uint32_t code);
+const char *wasm_type_proposal(uint8_t code);
+const char *wasm_form_proposal(uint8_t form);
+const char *wasm_limits_proposal(uint8_t flags);
 /* How many bytes of memory an instruction with a memarg touches, which is its natural alignment
  * too; 0 for any other. */
 unsigned wasm_access_bytes(const struct wasm_opinfo *info);
@@ -100,11 +103,12 @@ struct wasm_insn {
 	union aot_value value; /* constants; 16 lanes for LANES16 */
 	struct span types;     /* SELECT, one byte each; REF_TYPE: one byte */
 	uint32_t ntargets;     /* BR_TABLE, without the default */
+	const char *beyond;    /* the proposal that an immediate belongs to; NULL: none */
 	struct rd targets;     /* rd_leb_u32() it ntargets + 1 times; proven to be well-formed */
 };
 
-/* Reads one instruction. 0, or -E_INVALID (malformed), -E_UNSUPPORTED (unknown opcode): then
- * insn->op is the code and insn->at its place. Validates form, not types. */
+/* Reads one instruction. 0, or -E_INVALID (malformed), -E_UNSUPPORTED (unknown opcode, or
+ * an immediate beyond 2.0): then insn->op is the code and insn->at its place. Validates form, not types. */
 int wasm_insn_next(struct rd *code, struct wasm_insn *ret_insn) MUST_USE;
 
 #endif

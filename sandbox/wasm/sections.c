@@ -22,11 +22,8 @@ static int functype(struct decoder *d, struct aot_functype *ret)
 {
 	struct span params, results;
 	uint8_t form = decode_u8(d);
-	if (form == 0x4e || form == 0x4f || form == 0x50 || form == 0x5e || form == 0x5f)
-		return decode_fail(d, -E_UNSUPPORTED,
-				   "type form 0x%02x belongs to `garbage collection`, which is not "
-				   "part of WebAssembly 2.0",
-				   form);
+	if (wasm_form_proposal(form))
+		return decode_fail_beyond(d, wasm_form_proposal(form), "type form 0x%02x", form);
 	if (form != 0x60)
 		return decode_fail(d, -E_INVALID, "malformed function type: 0x%02x, not 0x60",
 				   form);
@@ -67,11 +64,9 @@ int section_types(struct decoder *d)
 static int limits(struct decoder *d, uint32_t most, const char *what, struct aot_limits *ret)
 {
 	uint8_t flags = decode_u8(d);
-	if (flags > 1 && flags < 8)
-		return decode_fail(d, -E_UNSUPPORTED,
-				   "limits with flags 0x%02x belong to `%s`, which is not part of "
-				   "WebAssembly 2.0",
-				   flags, flags & 4 ? "memory64" : "threads");
+	if (wasm_limits_proposal(flags))
+		return decode_fail_beyond(d, wasm_limits_proposal(flags),
+					  "limits flags byte 0x%02x", flags);
 	if (flags > 1)
 		return decode_fail(d, -E_INVALID, "malformed limits flags 0x%02x", flags);
 	struct aot_limits l = { .min = decode_u32(d), .max = UINT32_MAX };
@@ -94,7 +89,13 @@ static int limits(struct decoder *d, uint32_t most, const char *what, struct aot
 
 static int tabletype(struct decoder *d, struct wasm_table *ret)
 {
-	int err = decode_ref_type(d, &ret->elem_type);
+	int err = 0;
+	if (d->r.left > 0 && *d->r.at == 0x40) {
+		(void)decode_u8(d);
+		return decode_fail_beyond(d, "typed function references",
+					  "a table with an initial value");
+	}
+	err = decode_ref_type(d, &ret->elem_type);
 	if (err == 0)
 		err = limits(d, UINT32_MAX, "elements", &ret->limits);
 	return err ? err : DECODE_LIMIT(d, table_elements, ret->limits.min);
@@ -146,9 +147,7 @@ static int import(struct decoder *d, struct wasm_import *i)
 		d->m->nimported_globals++;
 		return globaltype(d, &i->global);
 	case 4:
-		return decode_fail(d, -E_UNSUPPORTED,
-				   "an imported tag belongs to `exception handling`, which is not "
-				   "part of WebAssembly 2.0");
+		return decode_fail_beyond(d, "exception handling", "an imported tag");
 	default:
 		return decode_fail(d, -E_INVALID, "malformed import kind 0x%02x", kind);
 	}
@@ -158,7 +157,7 @@ static int one_memory(struct decoder *d, uint32_t n)
 {
 	d->m->nmemories = n;
 	if (n > 1)
-		return decode_fail(d, -E_INVALID, "%u memories; there may be only one", n);
+		return decode_fail_beyond(d, "multi-memory", "to have %u memories", n);
 	return 0;
 }
 
@@ -321,9 +320,7 @@ static int export(struct decoder *d, struct wasm_export *e)
 		return err;
 	uint8_t kind = decode_u8(d);
 	if (kind == 4)
-		return decode_fail(d, -E_UNSUPPORTED,
-				   "an exported tag belongs to `exception handling`, which is not "
-				   "part of WebAssembly 2.0");
+		return decode_fail_beyond(d, "exception handling", "an exported tag");
 	if (kind >= ARRAY_LEN(space))
 		return decode_fail(d, -E_INVALID, "malformed export kind 0x%02x", kind);
 	e->kind = kind;

@@ -162,9 +162,24 @@ static int link_all(const int *fds, const struct verdict *v, size_t n, bool is_x
 		    struct why *why)
 {
 	static const char *const flags[] = {
-		"ld.lld", "-shared", "-z", "max-page-size=65536", "-z", "defs", "-z", "now", "-z",
-		"relro", "-z", "noexecstack", "--hash-style=gnu", "--build-id=none", "--eh-frame-hdr",
-		"--threads=1", "--strip-debug", "--whole-archive",
+		"ld.lld",
+		"-shared",
+		"-z",
+		"max-page-size=65536",
+		"-z",
+		"defs",
+		"-z",
+		"now",
+		"-z",
+		"relro",
+		"-z",
+		"noexecstack",
+		"--hash-style=gnu",
+		"--build-id=none",
+		"--eh-frame-hdr",
+		"--threads=1",
+		"--strip-debug",
+		"--whole-archive",
 	};
 	const char *argv[ARRAY_LEN(flags) + 6 + BATCH_MAX];
 	char paths[BATCH_MAX][FD_PATH];

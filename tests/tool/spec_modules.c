@@ -73,7 +73,8 @@ static void command(struct tally *t, const char *json, const json_t *c)
 		wrong(t, line, "refused", why_text(&why, err));
 	else if ((invalid || malformed) && err == 0)
 		wrong(t, line, "accepted, though", text);
-	else if (invalid && err != -E_INVALID)
+	else if (invalid && err != -E_INVALID &&
+		 err != -E_UNSUPPORTED) /* valid in later versions */
 		wrong(t, line, why_name(err), why_text(&why, err));
 	if (getenv("VERBOSE") && err < 0)
 		printf("# line %ld: %s\n#\t%s\n", line, text ? text : type, why_text(&why, err));
