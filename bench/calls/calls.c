@@ -4,9 +4,9 @@
  *     NAME CHECKSUM PICOSECONDS
  * per call, of the fastest of PASSES runs.
  *   direct    fib(n): a function that calls itself, which no compiler can inline away
- *   indirect  through a table, one of four functions, chosen by the last result
- *   host      args_sizes_get, the least that a WASI host does: two checked stores. Natively, a function of
- *             a shared object would be called; here one behind a pointer that is read each time
+ *   indirect  through a table, one of four functions in turn
+ *   host      clock_res_get, the least that a WASI host does: one checked store. Natively,
+ *             a function behind a pointer that is read each time, as those of shared objects are
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,7 +19,7 @@ enum { FIB = 32, INDIRECT_CALLS = 5000000, HOST_CALLS = 1000000 };
 #define WASI(name) __attribute__((import_module("wasi_snapshot_preview1"), import_name(#name)))
 WASI(clock_time_get)
 uint32_t wasi_clock_time_get(uint32_t id, uint64_t precision, uint64_t *ret_ns);
-WASI(args_sizes_get) uint32_t host(uint32_t *ret_count, uint32_t *ret_bytes);
+WASI(clock_res_get) uint32_t host(uint32_t id, uint64_t *ret_ns);
 
 static uint64_t cpu_ns(void)
 {
@@ -38,13 +38,12 @@ static uint64_t cpu_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-static uint32_t native_host(uint32_t *ret_count, uint32_t *ret_bytes)
+static uint32_t native_host(uint32_t id, uint64_t *ret_ns)
 {
-	*ret_count = 2;
-	*ret_bytes = 8;
-	return 0;
+	*ret_ns = 1;
+	return id > 3 ? 28 : 0;
 }
-static uint32_t (*volatile host)(uint32_t *, uint32_t *) = native_host;
+static uint32_t (*volatile host)(uint32_t id, uint64_t *ret_ns) = native_host;
 #endif
 
 static uint32_t fib(uint32_t n)
@@ -87,9 +86,10 @@ static uint32_t indirect(void)
 
 static uint32_t hosts(void)
 {
-	uint32_t sum = 0, count, bytes;
+	uint32_t sum = 0;
+	uint64_t ns;
 	for (uint32_t i = 0; i < HOST_CALLS; i++)
-		sum += host(&count, &bytes);
+		sum += host(1, &ns);
 	return sum;
 }
 
