@@ -6,11 +6,10 @@
 #ifndef RUNTIME_JOB_H
 #define RUNTIME_JOB_H
 
-#include <ck_stack.h>
-
 #include "proto/ipc.h"
 #include "sandbox/runtime/answers.h"
 #include "sandbox/runtime/function.h"
+#include "sandbox/runtime/handover.h"
 #include "sandbox/runtime/host.h"
 #include "sandbox/runtime/task.h"
 

@@ -6,16 +6,6 @@
 
 #include "sandbox/runtime/job.h"
 
-/* Concurrency Kit's atomics are assembly, which ThreadSanitizer does not understand. */
-#if __has_feature(thread_sanitizer)
-#include <sanitizer/tsan_interface.h>
-#define TOLD_RELEASE(p) __tsan_release(p)
-#define TOLD_ACQUIRE(p) __tsan_acquire(p)
-#else
-#define TOLD_RELEASE(p) (void)(p)
-#define TOLD_ACQUIRE(p) (void)(p)
-#endif
-
 static bool more_urgent(const struct job *a, const struct job *b)
 {
 	return a->urgency != b->urgency ? a->urgency < b->urgency : a->seq < b->seq;
@@ -79,8 +69,7 @@ void sched_put(struct sched *s, unsigned at, struct job *j)
 	struct sched_queue *q = &s->queues[at];
 	uint64_t u = j->urgency = urgency(s, j);
 	atomic_fetch_add(&s->queued, 1);
-	TOLD_RELEASE(&q->inbox);
-	ck_stack_push_upmc(&q->inbox, &j->inbox);
+	handover_put(&q->inbox, &j->inbox);
 	lower(&q->first, u); /* j may be running already */
 }
 
@@ -88,8 +77,7 @@ static struct job *take_from(struct sched *s, struct sched_queue *q)
 {
 	ENSURE(pthread_mutex_lock(&q->lock) == 0);
 	atomic_store(&q->first, SCHED_NONE);
-	ck_stack_entry_t *e = ck_stack_batch_pop_upmc(&q->inbox);
-	TOLD_ACQUIRE(&q->inbox);
+	ck_stack_entry_t *e = handover_take(&q->inbox);
 	while (e) {
 		struct job *in = CONTAINER_OF(e, struct job, inbox);
 		e = e->next;

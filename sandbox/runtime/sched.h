@@ -25,10 +25,10 @@
 #ifndef RUNTIME_SCHED_H
 #define RUNTIME_SCHED_H
 
-#include <ck_stack.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "sandbox/runtime/handover.h"
 #include "sandbox/runtime/heap.h"
 #include "sandbox/runtime/worker.h"
 
