@@ -16,10 +16,13 @@
  *     beyond the reservation (offset' < AOT_GUARD_BYTES, d < NEAR): it traps. Between the two there
  *     is nothing but loads and arithmetic, so nobody can tell which of them did. This is what a
  *     stretch is: loads of one block, up to and with the first store, or up to a call.
+ * The same holds where d is not a constant, as long as it is known to be less than NEAR: the index of
+ * a table that was accessed before, table + (x & 255) * 4 (is_beyond).
+ *
  * It makes no difference whether the anchor itself is still there in the end: nothing is said to LLVM
  * that would be undefined, only the address of n is another expression.
  */
-#include "sandbox/compiler/codegen.h"
+#include "sandbox/compiler/dom.h"
 
 #include <string.h>
 
@@ -56,7 +59,7 @@ struct access {
 
 /* A block to visit, and how many anchors hold when it begins. */
 struct visit {
-	LLVMBasicBlockRef block;
+	uint32_t block;
 	unsigned nanchors;
 };
 
@@ -66,8 +69,6 @@ struct rebase {
 	unsigned nanchors, nstretch;
 	struct place anchors[ANCHORS];
 	struct access stretch[STRETCH];
-	struct visit *todo;
-	size_t ntodo, blocks;
 };
 
 static bool constant(LLVMValueRef v, uint64_t *ret)
@@ -190,7 +191,50 @@ static bool is_near(const struct place *anchor, const struct place *at)
 	       at->nterms == anchor->nterms && same_terms(at, anchor);
 }
 
-static void move(struct rebase *r, struct access *a, const struct place *anchor)
+/* The most that v can be; UINT32_MAX: unknown. Of the index of a table it is a mask or a narrow load
+ * that tells. */
+static uint32_t most(LLVMValueRef v)
+{
+	uint64_t k;
+	if (LLVMIsAZExtInst(v))
+		return UINT32_MAX >> (32 - LLVMGetIntTypeWidth(LLVMTypeOf(LLVMGetOperand(v, 0))));
+	if (!LLVMIsAInstruction(v) || LLVMGetNumOperands(v) != 2 ||
+	    !constant(LLVMGetOperand(v, 1), &k))
+		return UINT32_MAX;
+	switch (LLVMGetInstructionOpcode(v)) {
+	case LLVMAnd:
+		return (uint32_t)k;
+	case LLVMLShr:
+		return k < 32 ? UINT32_MAX >> k : 0;
+	default:
+		return UINT32_MAX;
+	}
+}
+
+/* What at has beyond the anchor's terms and above them: rest, and the most that it can be. */
+static bool is_beyond(const struct place *anchor, const struct place *at, struct place *rest)
+{
+	unsigned k = 0;
+	uint64_t reach = at->c - anchor->c;
+	*rest = (struct place){ 0 };
+	if (at->base != anchor->base)
+		return false;
+	for (unsigned i = 0; i < at->nterms; i++) {
+		if (k < anchor->nterms && at->x[i].v == anchor->x[k].v &&
+		    at->x[i].factor == anchor->x[k].factor) {
+			k++;
+			continue;
+		}
+		rest->x[rest->nterms++] = at->x[i];
+		reach += (uint64_t)most(at->x[i].v) * at->x[i].factor;
+		if (reach >= NEAR)
+			return false;
+	}
+	return k == anchor->nterms && k > 0 && reach < NEAR;
+}
+
+static void move(struct rebase *r, struct access *a, const struct place *anchor,
+		 const struct place *rest)
 {
 	struct gen *g = r->g;
 	a->done = true;
@@ -200,18 +244,32 @@ static void move(struct rebase *r, struct access *a, const struct place *anchor)
 	LLVMValueRef away = gen_i64(g, a->at.offset + (a->at.c - anchor->c));
 	LLVMPositionBuilderBefore(g->b, a->insn);
 	LLVMValueRef p = LLVMBuildInBoundsGEP2(g->b, g->i8, anchor->base, &index, 1, "");
+	for (unsigned i = 0; i < rest->nterms; i++) {
+		LLVMValueRef v = LLVMBuildZExt(g->b, rest->x[i].v, g->i64, "");
+		v = LLVMBuildNUWMul(g->b, v, gen_i64(g, rest->x[i].factor), "");
+		p = LLVMBuildInBoundsGEP2(g->b, g->i8, p, &v, 1, "");
+	}
 	p = LLVMBuildInBoundsGEP2(g->b, g->i8, p, &away, 1, "");
 	LLVMSetOperand(a->insn, a->operand, p);
 }
 
-static const struct place *anchor_of(const struct rebase *r, const struct place *at)
+static const struct place *anchor_of(const struct rebase *r, const struct place *at,
+				     struct place *rest)
 {
+	const struct place *beyond = NULL;
 	unsigned least = r->nanchors > LOOK_BACK ? r->nanchors - LOOK_BACK : 0;
+	struct place more;
 	for (unsigned i = r->nanchors; i > least; i--) {
-		if (is_near(&r->anchors[i - 1], at))
-			return &r->anchors[i - 1];
+		const struct place *anchor = &r->anchors[i - 1];
+		*rest = (struct place){ 0 };
+		if (is_near(anchor, at))
+			return anchor;
+		if (!beyond && is_beyond(anchor, at, &more))
+			beyond = anchor;
 	}
-	return NULL;
+	if (beyond)
+		(void)is_beyond(beyond, at, rest);
+	return beyond;
 }
 
 /* The lowest that the stretch has near to its access number `first`. */
@@ -236,13 +294,15 @@ static struct place lowest(struct rebase *r, unsigned first)
 
 static void end_stretch(struct rebase *r)
 {
+	static const struct place nothing;
+	struct place rest;
 	for (unsigned i = 0; i < r->nstretch; i++) {
 		struct access *first = &r->stretch[i];
 		if (first->done)
 			continue;
-		const struct place *known = anchor_of(r, &first->at);
+		const struct place *known = anchor_of(r, &first->at, &rest);
 		if (known) {
-			move(r, first, known);
+			move(r, first, known, &rest);
 			continue;
 		}
 		struct place anchor = lowest(r, i);
@@ -251,7 +311,7 @@ static void end_stretch(struct rebase *r)
 		for (unsigned k = i; k < r->nstretch; k++) {
 			struct access *a = &r->stretch[k];
 			if (!a->done && is_near(&anchor, &a->at))
-				move(r, a, &anchor);
+				move(r, a, &anchor, &nothing);
 		}
 	}
 	r->nstretch = 0;
@@ -282,48 +342,28 @@ static void visit_instruction(struct rebase *r, LLVMValueRef v)
 		end_stretch(r);
 }
 
-/* A use of a block is an edge to it. Whether this is one, the first of those that lead to it, and
- * the others have the same origin. */
-static bool is_only_way(LLVMUseRef edge, LLVMBasicBlockRef from)
+static void visit_block(struct rebase *r, LLVMBasicBlockRef block)
 {
-	LLVMValueRef to = LLVMGetUsedValue(edge);
-	if (!LLVMValueIsBasicBlock(to) || LLVMGetFirstUse(to) != edge)
-		return false;
-	while (edge && LLVMGetInstructionParent(LLVMGetUser(edge)) == from)
-		edge = LLVMGetNextUse(edge);
-	return !edge;
+	for (LLVMValueRef v = LLVMGetFirstInstruction(block); v; v = LLVMGetNextInstruction(v))
+		visit_instruction(r, v);
+	end_stretch(r);
 }
 
-static void push(struct rebase *r, LLVMBasicBlockRef block, unsigned nanchors)
+/* From a block on to those that are reached through it only; there its anchors hold, too. */
+static void visit_function(struct rebase *r, const struct dom *dom)
 {
-	ENSURE(r->ntodo < r->blocks);
-	r->todo[r->ntodo++] = (struct visit){ block, nanchors };
-}
-
-/* From a block on to those that are reached from it only; there its anchors hold, too. */
-static void visit_tree(struct rebase *r, LLVMBasicBlockRef root)
-{
-	push(r, root, 0);
-	while (r->ntodo > 0) {
-		struct visit now = r->todo[--r->ntodo];
+	struct visit *todo = gen_alloc(dom->nblocks, sizeof(todo[0]));
+	uint32_t n = 0;
+	todo[n++] = (struct visit){ 0, 0 };
+	while (n > 0) {
+		struct visit now = todo[--n];
 		r->nanchors = now.nanchors;
-		LLVMValueRef v = LLVMGetFirstInstruction(now.block);
-		for (; v; v = LLVMGetNextInstruction(v))
-			visit_instruction(r, v);
-		end_stretch(r);
-		LLVMValueRef last = LLVMGetBasicBlockTerminator(now.block);
-		for (unsigned i = 0; i < (unsigned)LLVMGetNumOperands(last); i++) {
-			LLVMUseRef edge = LLVMGetOperandUse(last, i);
-			if (is_only_way(edge, now.block))
-				push(r, LLVMValueAsBasicBlock(LLVMGetUsedValue(edge)), r->nanchors);
-		}
+		visit_block(r, dom->blocks[now.block].block);
+		uint32_t child = dom->blocks[now.block].child;
+		for (; child != DOM_NONE; child = dom->blocks[child].next)
+			todo[n++] = (struct visit){ child, r->nanchors };
 	}
-}
-
-static bool is_root(LLVMBasicBlockRef block)
-{
-	LLVMUseRef edge = LLVMGetFirstUse(LLVMBasicBlockAsValue(block));
-	return !edge || !is_only_way(edge, LLVMGetInstructionParent(LLVMGetUser(edge)));
+	free(todo);
 }
 
 bool rebase_memory_is_smaller(const struct wasm_module *m)
@@ -340,14 +380,11 @@ void rebase_run(struct gen *g)
 	r->g = g;
 	r->memory_kind = LLVMGetEnumAttributeKindForName("memory", strlen("memory"));
 	for (LLVMValueRef f = LLVMGetFirstFunction(g->mod); f; f = LLVMGetNextFunction(f)) {
-		r->blocks = LLVMCountBasicBlocks(f);
-		r->todo = gen_alloc(r->blocks, sizeof(r->todo[0]));
-		LLVMBasicBlockRef block = LLVMGetFirstBasicBlock(f);
-		for (; block; block = LLVMGetNextBasicBlock(block)) {
-			if (is_root(block))
-				visit_tree(r, block);
-		}
-		free(r->todo);
+		struct dom dom;
+		dom_init(&dom, f);
+		if (dom.nblocks > 0)
+			visit_function(r, &dom);
+		dom_fini(&dom);
 	}
 	free(r);
 }

@@ -136,6 +136,59 @@ static void a_memory_of_4_gib_wraps(void **state)
 	    { "around", { 0xffffffff }, 0, { 11 } });
 }
 
+/* An access says something about a table: what lies above it by the few bytes that an index can be */
+static void tables_are_read_where_they_are(void **state)
+{
+	(void)state;
+	RUN("(module (memory 1)"
+	    "(func (export \"poke\") (param i32 i32) (i32.store (local.get 0) (local.get 1)))"
+	    "(func (export \"masked\") (param i32 i32) (result i32) (i32.sub (i32.load8_u"
+	    " (local.get 0)) (i32.load8_u (i32.add (local.get 0) (i32.and (local.get 1)"
+	    " (i32.const 255))))))"
+	    "(func (export \"scaled\") (param i32 i32) (result i32) (i32.sub (i32.load (local.get"
+	    " 0)) (i32.load offset=4 (i32.add (local.get 0) (i32.shl (i32.and (local.get 1)"
+	    " (i32.const 255)) (i32.const 2))))))"
+	    "(func (export \"below\") (param i32 i32) (result i32) (i32.sub (i32.load8_u"
+	    " (local.get 0)) (i32.load8_u (i32.sub (local.get 0) (i32.and (local.get 1)"
+	    " (i32.const 255))))))"
+	    "(func (export \"wide\") (param i32 i32) (result i32) (i32.sub (i32.load8_u"
+	    " (local.get 0)) (i32.load8_u (i32.add (local.get 0) (i32.and (local.get 1)"
+	    " (i32.const 0xffff))))))"
+	    "(func (export \"signed\") (param i32 i32) (result i32) (i32.sub (i32.load8_u"
+	    " (local.get 0)) (i32.load8_u (i32.add (local.get 0) (i32.shr_s (local.get 1)"
+	    " (i32.const 24))))))"
+	    "(func (export \"first\") (param i32 i32) (result i32) (i32.sub (i32.load8_u (i32.add"
+	    " (local.get 0) (i32.and (local.get 1) (i32.const 255)))) (i32.load8_u (local.get"
+	    " 0))))"
+	    "(func (export \"looped\") (param i32 i32) (result i32) (local i32) (local.set 2"
+	    " (i32.load8_u (local.get 0))) (loop $next (local.set 2 (i32.add (local.get 2)"
+	    " (i32.load8_u (i32.add (local.get 0) (i32.and (local.get 1) (i32.const 255))))))"
+	    " (br_if $next (local.tee 1 (i32.shr_u (local.get 1) (i32.const 8))))) (local.get 2)))",
+	    { "poke", { 0, 0x04030201 }, 0, { 0 } }, { "poke", { 252, 0x09080706 }, 0, { 0 } },
+	    { "poke", { 65532, 0x0d0c0b0a }, 0, { 0 } }, { "masked", { 0, 3 }, 0, { TOP(3) } },
+	    { "masked", { 65533, 0x302 }, 0, { TOP(2) } },
+	    { "masked", { 65533, 3 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "masked", { TOP(1), 1 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "masked", { TOP(3), 255 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "scaled", { 0, 62 }, 0, { 0x04030201u - 0x09080706u } },
+	    { "scaled", { 65528, 0 }, 0, { TOP(0x0d0c0b0a) } },
+	    { "scaled", { 65528, 1 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "scaled", { TOP(8), 1 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "scaled", { TOP(4), 0 }, AOT_TRAP_MEMORY, { 0 } }, { "below", { 3, 3 }, 0, { 3 } },
+	    { "below", { 3, 4 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "wide", { 0, 0xffff }, 0, { TOP(12) } },
+	    { "wide", { 1, 0xffff }, AOT_TRAP_MEMORY, { 0 } },
+	    { "wide", { TOP(4), 4 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "signed", { 3, 0xfd000000 }, 0, { 3 } },
+	    { "signed", { 3, 0xfc000000 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "signed", { 0, 0x03000000 }, 0, { TOP(3) } }, { "first", { 65534, 1 }, 0, { 1 } },
+	    { "first", { 65534, 2 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "first", { TOP(1), 1 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "looped", { 0, 0x0300fe }, 0, { 14 } }, { "looped", { 65533, 0x000102 }, 0, { 36 } },
+	    { "looped", { 65533, 0x0301 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "looped", { TOP(2), 0x0002 }, AOT_TRAP_MEMORY, { 0 } });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -144,6 +197,7 @@ int main(void)
 		cmocka_unit_test(accesses_on_another_way_prove_nothing),
 		cmocka_unit_test(loops_go_on_to_the_end),
 		cmocka_unit_test(a_memory_of_4_gib_wraps),
+		cmocka_unit_test(tables_are_read_where_they_are),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
