@@ -170,11 +170,13 @@ $(tools_bins): %: %.c.o $(B)/tools/mqtt.c.o $(call lib,proto) $(call lib,base)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_proto)
 tool-bins: $(tools_bins)
 
-WASM_CC := clang-19 --target=wasm32-wasi -O2 -fno-unroll-loops -Wall -Wextra -Isdk/include
-WASM_CXX := clang++-19 --target=wasm32-wasi -O2 -fno-unroll-loops -fno-exceptions -fno-rtti -std=c++20 -Wall -Wextra -Isdk/include
+# sdk/README.md, "Compilers", says what the last two are for.
+WASM_OPT := -O2 -mllvm -unroll-runtime=0 -mllvm -unroll-allow-partial=0
+WASM_CC := clang-19 --target=wasm32-wasi $(WASM_OPT) -Wall -Wextra -Isdk/include
+WASM_CXX := clang++-19 --target=wasm32-wasi $(WASM_OPT) -fno-exceptions -fno-rtti -std=c++20 -Wall -Wextra -Isdk/include
 # Linked without -O: with it the driver runs wasm-opt where that is installed, and that removes the names of functions.
 # (--no-wasm-opt of clang 19.1 leaves out the linking, too, and says nothing.)
-wasm_build = $(Q)$(1) -c -o $@.o $< && $(filter-out -O% -W%,$(1)) $(2) -Wl,--strip-debug -o $@ $@.o && rm $@.o
+wasm_build = $(Q)$(1) -c -o $@.o $< && $(filter-out -O% -W% -mllvm -unroll-%,$(1)) $(2) -Wl,--strip-debug -o $@ $@.o && rm $@.o
 RUSTC := /usr/bin/rustc
 example = $(B)/examples/$(1).wasm
 example_bins := $(foreach e,overheat overheat-command overheat-cpp overheat-rust overheat-assemblyscript,$(call example,$(e)))

@@ -16,7 +16,7 @@ bench-kernels: $(B)/penstock $(B)/penstock-aot $(B)/penstock-sandbox kernels-was
 kernels-wasm: $(kernels_dir)/native $(kernels_wasm:%=$(kernels_dir)/%.wasm)
 
 define kernels_variant
-$(kernels_dir)/$(1).o/%.o: %.c | deps-demo
+$(kernels_dir)/$(1).o/%.o: %.c bench/kernels.mk | deps-demo
 	$$(call say,KERNEL,$(1)/$$(*F))
 	@mkdir -p $$(@D)
 	$$(kernels_cc) $(kernels_flags_$(1)) -c -o $$@ $$<

@@ -13,7 +13,7 @@ usage() {
 		CHECKSUM NANOSECONDS). Fails when two variants do not compute the same.
 		Variants, all of them timed inside, of the same sources (make kernels-wasm):
 		  native   clang -O3                           host  and -march=native -ffp-contract=off
-		  scalar   ours, Wasm by clang -O3 -fno-unroll-loops (what sdk/README.md recommends)
+		  scalar   ours, Wasm by clang with the flags that sdk/README.md recommends
 		  default  ours, Wasm by clang -O3             simd  ours, as scalar, and -msimd128
 		  check    as scalar, compiled with --bounds=check
 		  node     node's engine, the Wasm of scalar

@@ -12,7 +12,7 @@
  *		return penstock_emit("alerts/pump", alert, len);
  *	}
  *
- *	clang-19 --target=wasm32-wasi -O2 -fno-unroll-loops -c f.c
+ *	clang-19 --target=wasm32-wasi -O2 -c f.c
  *	clang-19 --target=wasm32-wasi -mexec-model=reactor -o f.wasm f.o
  *
  * on_event returns 0 when the event is done: only then do its effects happen, all together. Any

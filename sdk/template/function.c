@@ -2,7 +2,7 @@
 /*
  * A function to start from: logs what came, answers with its length.
  *
- *	clang-19 --target=wasm32-wasi -O2 -fno-unroll-loops -I../include -c function.c
+ *	clang-19 --target=wasm32-wasi -O2 -I../include -c function.c
  *	clang-19 --target=wasm32-wasi -mexec-model=reactor -o function.wasm function.o
  *	penstock sign --key author.key --manifest manifest.json -o signed.wasm function.wasm
  */
