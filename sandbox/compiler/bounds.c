@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bounds checks in code (--bounds=check). While LLVM works on it, a check is a call of
- * llvm.experimental.guard: no branch that would cut blocks into pieces and give every loop many
- * exits, but nothing that has an effect moves across it. Checks are thinned out (checks.c) and taken
- * out of loops (hoist.c) in that form; in the end each becomes a branch to a trap of its own.
+ * Bounds checks in code (--bounds=check). While LLVM works on it, a check is a call of a function
+ * that nobody defines, check(holds): no branch that would cut blocks into pieces and give every loop
+ * many exits, but nothing that has an effect moves across it. Checks are thinned out (checks.c) and
+ * taken out of loops (hoist.c) in that form; in the end each becomes a branch to a trap of its own.
  *
  * A check is zext(x) + k <= size, where k is the static offset and the width of the access.
+ *
+ * llvm.experimental.guard is the same idea, but with it ScalarEvolution walks through all guards of
+ * the module for every question (LLVM 19, isBasicBlockEntryGuardedByCond()).
  */
 #include "sandbox/compiler/codegen.h"
 
@@ -49,58 +52,76 @@ LLVMValueRef bounds_size(struct fn *fn)
 	return size;
 }
 
-static LLVMValueRef guard_intrinsic(struct gen *g)
+/* It reads everything, so stores stay before it; it may throw, as far as LLVM knows, so what could
+ * trap stays behind it; and it changes nothing that others read, so loads need not be repeated. */
+static void declare(struct gen *g)
 {
-	static const char name[] = "llvm.experimental.guard";
-	if (!g->guard)
-		g->guard = LLVMGetIntrinsicDeclaration(
-			g->mod, LLVMLookupIntrinsicID(name, strlen(name)), NULL, 0);
-	return g->guard;
-}
-
-void bounds_guard(struct gen *g, LLVMValueRef holds)
-{
-	LLVMValueRef f = guard_intrinsic(g);
-	LLVMOperandBundleRef deopt = LLVMCreateOperandBundle("deopt", strlen("deopt"), NULL, 0);
-	(void)LLVMBuildCallWithOperandBundles(g->b, LLVMGlobalGetValueType(f), f, &holds, 1, &deopt,
-					      1, "");
-	LLVMDisposeOperandBundle(deopt);
+	enum { READ = 1, WRITE = 2, ARGUMENTS = 0, INACCESSIBLE = 2, OTHER = 4 };
+	static const uint64_t effects =
+		READ << ARGUMENTS | (READ | WRITE) << INACCESSIBLE | READ << OTHER;
+	LLVMTypeRef type = LLVMFunctionType(g->void_, &g->i1, 1, false);
+	unsigned memory = LLVMGetEnumAttributeKindForName("memory", strlen("memory"));
+	g->check = LLVMAddFunction(g->mod, "penstock.check", type);
+	LLVMAddAttributeAtIndex(g->check, LLVMAttributeFunctionIndex,
+				LLVMCreateEnumAttribute(g->ctx, memory, effects));
 }
 
 void bounds_check(struct fn *fn, LLVMValueRef end)
 {
 	struct gen *g = fn->g;
-	(void)bounds_guard(g, LLVMBuildICmp(g->b, LLVMIntULE, end, bounds_size(fn), ""));
+	if (!g->check)
+		declare(g);
+	LLVMValueRef holds = LLVMBuildICmp(g->b, LLVMIntULE, end, bounds_size(fn), "");
+	(void)LLVMBuildCall2(g->b, LLVMGlobalGetValueType(g->check), g->check, &holds, 1, "");
 }
 
-bool bounds_is_guard(const struct gen *g, LLVMValueRef v)
+bool bounds_is_check(const struct gen *g, LLVMValueRef v)
 {
-	return g->guard && LLVMIsACallInst(v) && LLVMGetCalledValue(v) == g->guard;
+	return g->check && LLVMIsACallInst(v) && LLVMGetCalledValue(v) == g->check;
 }
 
-/* LLVM has made guards into branches to a call that would leave for an interpreter, and a return. */
-static void trap_instead(struct gen *g, LLVMBasicBlockRef block, unsigned leaving)
+static void redirect(LLVMBasicBlockRef from, LLVMBasicBlockRef to)
 {
-	LLVMValueRef call = LLVMGetFirstInstruction(block);
-	if (!LLVMIsACallInst(call) || LLVMGetIntrinsicID(LLVMGetCalledValue(call)) != leaving)
-		return;
-	struct fn fn = { .g = g, .f = LLVMGetBasicBlockParent(block) };
-	fn.self = LLVMGetParam(fn.f, 0);
-	LLVMPositionBuilderAtEnd(g->b, block);
-	LLVMSetCurrentDebugLocation2(g->b, LLVMInstructionGetDebugLoc(call));
-	LLVMInstructionEraseFromParent(LLVMGetBasicBlockTerminator(block));
-	LLVMInstructionEraseFromParent(call);
+	LLVMUseRef use;
+	while ((use = LLVMGetFirstUse(LLVMBasicBlockAsValue(from)))) {
+		LLVMValueRef branch = LLVMGetUser(use);
+		for (unsigned i = 0; i < LLVMGetNumSuccessors(branch); i++)
+			if (LLVMGetSuccessor(branch, i) == from)
+				LLVMSetSuccessor(branch, i, to);
+	}
+}
+
+/* What comes before the check moves to a block of its own: so those after this one, whose phis name
+ * it, need not be touched. */
+static void lower(struct gen *g, LLVMValueRef check)
+{
+	LLVMBasicBlockRef rest = LLVMGetInstructionParent(check);
+	LLVMBasicBlockRef before = LLVMInsertBasicBlockInContext(g->ctx, rest, "");
+	LLVMValueRef f = LLVMGetBasicBlockParent(rest), v;
+	struct fn fn = { .g = g, .f = f, .self = LLVMGetParam(f, 0) };
+	redirect(rest, before);
+	LLVMPositionBuilderAtEnd(g->b, before);
+	LLVMSetCurrentDebugLocation2(g->b, NULL); /* what moves keeps its own */
+	while ((v = LLVMGetFirstInstruction(rest)) != check) {
+		LLVMInstructionRemoveFromParent(v);
+		LLVMInsertIntoBuilder(g->b, v);
+	}
+	LLVMSetCurrentDebugLocation2(g->b, LLVMInstructionGetDebugLoc(check));
+	LLVMBasicBlockRef bad = LLVMAppendBasicBlockInContext(g->ctx, f, "");
+	(void)LLVMBuildCondBr(g->b, LLVMGetOperand(check, 0), rest, bad);
+	LLVMPositionBuilderAtEnd(g->b, bad);
 	fn_trap(&fn, AOT_TRAP_MEMORY);
+	LLVMInstructionEraseFromParent(check);
 	LLVMSetCurrentDebugLocation2(g->b, NULL);
 }
 
 void bounds_lower(struct gen *g)
 {
-	static const char name[] = "llvm.experimental.deoptimize";
-	unsigned leaving = LLVMLookupIntrinsicID(name, strlen(name));
-	for (LLVMValueRef f = LLVMGetFirstFunction(g->mod); f; f = LLVMGetNextFunction(f)) {
-		LLVMBasicBlockRef block = LLVMGetFirstBasicBlock(f);
-		for (; block; block = LLVMGetNextBasicBlock(block))
-			trap_instead(g, block, leaving);
-	}
+	LLVMUseRef use;
+	if (!g->check)
+		return;
+	while ((use = LLVMGetFirstUse(g->check)))
+		lower(g, LLVMGetUser(use));
+	LLVMDeleteFunction(g->check);
+	g->check = NULL;
 }

@@ -35,7 +35,7 @@ struct thin {
 	uint32_t near;        /* 1: a memory may take all that an i32 can name */
 	unsigned nfacts, nstretch;
 	struct fact facts[FACTS];
-	struct check stretch[STRETCH]; /* done ones have no guard */
+	struct check stretch[STRETCH]; /* done ones have no call */
 };
 
 static bool constant(LLVMValueRef v, uint64_t *ret)
@@ -69,7 +69,7 @@ uint32_t check_sum(LLVMValueRef v, LLVMValueRef *ret_x)
 bool check_read(const struct gen *g, LLVMValueRef v, struct check *ret)
 {
 	uint64_t k;
-	if (!bounds_is_guard(g, v))
+	if (!bounds_is_check(g, v))
 		return false;
 	LLVMValueRef holds = LLVMGetOperand(v, 0);
 	if (!LLVMIsAICmpInst(holds))
@@ -80,7 +80,7 @@ bool check_read(const struct gen *g, LLVMValueRef v, struct check *ret)
 	if (!swapped && !strict && p != LLVMIntULE)
 		return false;
 	LLVMValueRef end = LLVMGetOperand(holds, swapped);
-	*ret = (struct check){ .guard = v, .size = LLVMGetOperand(holds, !swapped), .k = strict };
+	*ret = (struct check){ .call = v, .size = LLVMGetOperand(holds, !swapped), .k = strict };
 	for (; is_sum(end, false, &k); end = LLVMGetOperand(end, 0))
 		ret->k += k;
 	if (!LLVMIsAZExtInst(end) || LLVMTypeOf(end) != g->i64)
@@ -92,7 +92,7 @@ bool check_read(const struct gen *g, LLVMValueRef v, struct check *ret)
 
 static bool is_near(const struct thin *t, LLVMValueRef x, uint32_t c, const struct check *at)
 {
-	return at->guard && at->x == x && at->c - c < t->near;
+	return at->call && at->x == x && at->c - c < t->near;
 }
 
 static struct fact *fact_of(struct thin *t, const struct check *at)
@@ -108,11 +108,11 @@ static struct fact *fact_of(struct thin *t, const struct check *at)
 
 static void drop(struct check *c)
 {
-	LLVMValueRef holds = LLVMGetOperand(c->guard, 0);
-	LLVMInstructionEraseFromParent(c->guard);
+	LLVMValueRef holds = LLVMGetOperand(c->call, 0);
+	LLVMInstructionEraseFromParent(c->call);
 	if (!LLVMGetFirstUse(holds))
 		LLVMInstructionEraseFromParent(holds);
-	c->guard = NULL;
+	c->call = NULL;
 }
 
 /* The stretch's checks from number `first` on that are near to it, as one. */
@@ -126,7 +126,7 @@ static void make_one(struct thin *t, unsigned first)
 		whole.c = known->c;
 	for (unsigned i = first + 1; !known && i < t->nstretch; i++) {
 		const struct check *c = &t->stretch[i];
-		if (c->guard && c->x == at->x && whole.c - c->c < t->near && at->c - c->c < t->near)
+		if (c->call && c->x == at->x && whole.c - c->c < t->near && at->c - c->c < t->near)
 			whole.c = c->c;
 	}
 	unsigned n = 0;
@@ -140,15 +140,15 @@ static void make_one(struct thin *t, unsigned first)
 			drop(c);
 	}
 	if (n > 1 || at->c != whole.c) {
-		LLVMPositionBuilderBefore(g->b, at->guard);
+		LLVMPositionBuilderBefore(g->b, at->call);
 		LLVMValueRef end = whole.x;
 		if (whole.c != 0)
 			end = LLVMBuildAdd(g->b, end, gen_i32(g, whole.c), "");
 		end = LLVMBuildZExt(g->b, end, g->i64, "");
 		end = LLVMBuildNUWAdd(g->b, end, gen_i64(g, whole.reach), "");
-		LLVMSetOperand(at->guard, 0, LLVMBuildICmp(g->b, LLVMIntULE, end, at->size, ""));
+		LLVMSetOperand(at->call, 0, LLVMBuildICmp(g->b, LLVMIntULE, end, at->size, ""));
 	}
-	at->guard = NULL;
+	at->call = NULL;
 	if (t->nfacts < FACTS)
 		t->facts[t->nfacts++] = whole;
 }
@@ -157,10 +157,10 @@ static void end_stretch(struct thin *t)
 {
 	for (unsigned i = 0; i < t->nstretch; i++) {
 		struct check *at = &t->stretch[i];
-		const struct fact *known = at->guard ? fact_of(t, at) : NULL;
+		const struct fact *known = at->call ? fact_of(t, at) : NULL;
 		if (known && (at->c - known->c) + at->k <= known->reach)
 			drop(at);
-		else if (at->guard)
+		else if (at->call)
 			make_one(t, i);
 	}
 	t->nstretch = 0;
@@ -170,7 +170,7 @@ static void end_stretch(struct thin *t)
 static bool has_effects(const struct thin *t, LLVMValueRef call)
 {
 	LLVMValueRef f = LLVMGetCalledValue(call);
-	if (f == t->g->guard)
+	if (f == t->g->check)
 		return false;
 	if (LLVMGetIntrinsicID(f) == 0)
 		return true;
@@ -226,7 +226,7 @@ static void visit_function(struct thin *t, LLVMValueRef f)
 
 void checks_thin(struct gen *g)
 {
-	if (!g->guard)
+	if (!g->check)
 		return;
 	const struct wasm_module *m = g->m;
 	uint32_t most = m->nimported_memories ? m->memory.max : m->memory.min;

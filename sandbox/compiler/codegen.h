@@ -39,7 +39,7 @@ struct gen {
 	LLVMValueRef *funcs;   /* by function index; NULL: imported */
 	char **names;          /* by function index, sanitised and unique */
 	LLVMValueRef type_ids; /* uint32_t[ntypes], filled in by the runtime */
-	LLVMValueRef guard;    /* the intrinsic that bounds checks are; NULL: there are none */
+	LLVMValueRef check;    /* bounds.c; NULL: there are no bounds checks */
 	LLVMValueRef alias[ALIAS_COUNT], empty_md;
 	unsigned md_tbaa, md_invariant;
 	LLVMAttributeRef cold, noreturn, nomerge;
@@ -118,12 +118,10 @@ LLVMValueRef table_address(struct fn *fn, uint32_t table);
 LLVMValueRef memory_address(struct fn *fn, const struct wasm_insn *insn, LLVMValueRef at);
 LLVMValueRef numeric_quiet(struct fn *fn, LLVMValueRef v);
 
-/* bounds.c: a check is an instruction of its own until bounds_lower(), after all passes and after
- * LLVM's lower-guard-intrinsic. */
+/* bounds.c: a check is an instruction of its own until bounds_lower(), after all passes. */
 LLVMValueRef bounds_size(struct fn *fn);            /* of memory 0, in bytes */
 void bounds_check(struct fn *fn, LLVMValueRef end); /* traps unless end <= size */
-void bounds_guard(struct gen *g, LLVMValueRef holds);
-bool bounds_is_guard(const struct gen *g, LLVMValueRef v);
+bool bounds_is_check(const struct gen *g, LLVMValueRef v);
 void bounds_lower(struct gen *g);
 
 /* checks.c: fewer of them. hoist.c: out of loops, where rebase_run() runs; needs loops in the form of

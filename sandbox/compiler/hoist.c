@@ -390,7 +390,7 @@ static void widen_index(struct hoist *h, LLVMValueRef v)
 static void free_loop(struct hoist *h)
 {
 	for (unsigned i = 0; i < h->nchecks; i++)
-		LLVMInstructionEraseFromParent(h->checks[i].guard);
+		LLVMInstructionEraseFromParent(h->checks[i].call);
 	for (uint32_t i = 0; i < h->loop->nblocks; i++) {
 		LLVMValueRef v = LLVMGetFirstInstruction(h->flow->block[h->loop->blocks[i]]);
 		for (; v; v = LLVMGetNextInstruction(v))
@@ -416,7 +416,7 @@ static void visit_loop(void *with, const struct flow *flow, const struct flow_lo
 
 void hoist_run(struct gen *g)
 {
-	if (!g->guard)
+	if (!g->check)
 		return;
 	struct hoist *h = gen_alloc(1, sizeof(*h));
 	h->g = g;

@@ -149,7 +149,7 @@ int passes_run(struct gen *g, struct why *why)
 		rc = run(g, simplify[opt], why);
 	}
 	keep_traps(g);
-	if (rc == 0 && opt > 0 && g->guard)
+	if (rc == 0 && opt > 0 && g->check)
 		rc = run(g, "function(loop-simplify,lcssa)", why);
 	if (rc == 0 && opt > 0) {
 		checks_thin(g);
@@ -160,8 +160,6 @@ int passes_run(struct gen *g, struct why *why)
 		rc = run(g, pipeline[opt], why);
 	if (rc == 0 && opt > 0)
 		rebase_run(g);
-	if (rc == 0 && g->guard)
-		rc = run(g, "function(lower-guard-intrinsic)", why);
 	if (rc < 0)
 		return rc;
 	bounds_lower(g);
