@@ -26,6 +26,15 @@ static const struct option_row bind_rows[] = {
 	  "until when an event has to end (default: the function's)", 1, INT32_MAX },
 	{ "criticality", 0, OPT_TEXT, "LEVEL",
 	  "low, normal or high: who gives way under overload (default: the function's)", 0, 0 },
+	{ "durability", 0, OPT_TEXT, "LEVEL",
+	  "process, power or off: what its events of QoS 1 and 2 survive (default: "
+	  "journal.durability)",
+	  0, 0 },
+	{ "retry", 0, OPT_NUMBER, "N", "how often an event that failed is tried again (default 3)",
+	  0, 1000 },
+	{ "backoff", 0, OPT_NUMBER, "MS", "pause before that, doubled each time (default 1000)", 0,
+	  INT32_MAX },
+	{ "ordered", 0, OPT_FLAG, NULL, "events of a topic run one after the other", 0, 0 },
 };
 
 static struct span span_of(const char *s)
@@ -63,6 +72,16 @@ static json_t *binding_of(const struct cli *c)
 	if (j && args_text(a, "criticality"))
 		(void)json_object_set_new(j, "criticality",
 					  json_string(args_text(a, "criticality")));
+	if (j && args_text(a, "durability"))
+		(void)json_object_set_new(j, "durability", json_string(args_text(a, "durability")));
+	if (j && args_flag(a, "retry"))
+		(void)json_object_set_new(j, "retry",
+					  json_integer((json_int_t)args_number(a, "retry", 0)));
+	if (j && args_flag(a, "backoff"))
+		(void)json_object_set_new(j, "backoff_ms",
+					  json_integer((json_int_t)args_number(a, "backoff", 0)));
+	if (j && args_flag(a, "ordered"))
+		(void)json_object_set_new(j, "ordered", json_true());
 	if (j && args_flag(a, "publish-qos"))
 		(void)json_object_set_new(
 			j, "publish_qos",

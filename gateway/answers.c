@@ -9,9 +9,15 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "gateway/dispatch_impl.h"
+#include "gateway/durable.h"
 #include "gateway/effects.h"
 
 enum { FAILURES_PER_S = 20 };
+
+struct judging {
+	struct durable_store *store;
+	struct outbox_batch batch;
+};
 
 /* By enum ipc_status. */
 static const struct {
@@ -75,14 +81,27 @@ static void log_guest(struct flight *f, struct span lines)
 	}
 }
 
-/* Turns a status that the gateway disagrees with into a failure; m is changed. */
-static void judge(struct flight *f, struct ipc_result *m, struct why *why)
+/* An effects_take: they go out when the end of the event is in the journal. */
+static int plan(void *arg, const struct flight *f, const struct trigger_message *m, unsigned n,
+		struct why *why)
 {
+	struct judging *j = arg;
+	if (durable_plan(j->store, f, m, n, &j->batch) < 0)
+		return why_set(why, -ENOMEM, "out of memory");
+	return 0;
+}
+
+/* Turns a status that the gateway disagrees with into a failure; m is changed. */
+static void judge(struct dispatch *d, struct flight *f, struct ipc_result *m,
+		  struct outbox_batch *ret_batch, struct why *why)
+{
+	struct judging j = { .store = d->durable };
 	int err = 0;
 	if (m->status == IPC_OK)
 		err = effects_check(f, m, why);
 	if (m->status == IPC_OK && err == 0 && f->binding)
-		err = effects_publish(f, m, why);
+		err = effects_collect(f, m, f->durable ? plan : effects_publish, &j, why);
+	*ret_batch = j.batch;
 	if (err == 0)
 		return;
 	m->status = IPC_FAILED;
@@ -112,11 +131,28 @@ static void measure(struct flight *f, const struct ipc_result *m)
 		admission_learn(&fn->estimate, m->run_ns);
 }
 
+/* To the journal, which releases the flight. */
+static void end_durable(struct dispatch *d, struct flight *f, const struct ipc_result *m,
+			const char *reason, const struct outbox_batch *batch)
+{
+	const struct durable_end e = { .status = m->status,
+				       .code = m->code,
+				       .postponed = m->status == IPC_REFUSED,
+				       .reason = reason,
+				       .reply = m->reply,
+				       .effects = m->effects,
+				       .neffects = m->neffects,
+				       .batch = *batch };
+	durable_end(d->durable, f, &e);
+}
+
 /* The end of an event that the sandbox answered, but for handing the result to who waits. */
 static void conclude(struct dispatch *d, struct flight *f, struct ipc_result *m, struct why *why)
 {
+	char reason[REASON_BYTES] = "";
+	struct outbox_batch batch = { 0 };
 	log_guest(f, m->log);
-	judge(f, m, why);
+	judge(d, f, m, &batch, why);
 	count_end(d, f, m->status);
 	if (m->cpu_ns > 0) {
 		atomic_fetch_add_explicit(&f->version->function->cpu_ns, m->cpu_ns,
@@ -126,10 +162,13 @@ static void conclude(struct dispatch *d, struct flight *f, struct ipc_result *m,
 	}
 	measure(f, m);
 	if (m->status != IPC_OK) {
-		char reason[REASON_BYTES];
 		reason_of(m, reason);
 		log_end(d, f, m->status, m->code, reason);
 	}
+	if (f->durable)
+		end_durable(d, f, m, reason, &batch);
+	else if (!f->done)
+		dispatch_release(d, f);
 }
 
 static struct post *post_new(enum post_kind kind, const void *packet, size_t len)
@@ -144,10 +183,25 @@ static struct post *post_new(enum post_kind kind, const void *packet, size_t len
 	return p;
 }
 
+void dispatch_postpone(struct dispatch *d, struct flight *f, const char *reason)
+{
+	if (!f->durable) {
+		dispatch_fail(d, f, reason);
+		return;
+	}
+	const struct durable_end e = { .status = IPC_REFUSED, .reason = reason, .postponed = true };
+	durable_end(d->durable, f, &e);
+}
+
 void dispatch_fail(struct dispatch *d, struct flight *f, const char *reason)
 {
 	count_end(d, f, IPC_FAILED);
 	log_end(d, f, IPC_FAILED, 0, reason);
+	if (f->durable) {
+		const struct durable_end e = { .status = IPC_FAILED, .reason = reason };
+		durable_end(d->durable, f, &e);
+		return;
+	}
 	struct post *p = f->done ? post_new(POST_FAILED, reason, strlen(reason) + 1) : NULL;
 	if (!p) {
 		dispatch_release(d, f);
@@ -240,7 +294,6 @@ static int on_result(struct dispatch *d, struct ipc_result *m, const uint8_t *pa
 	if (f) { /* else: it was given up, or the answer of a sandbox that died since */
 		struct why verdict = { 0 };
 		conclude(d, f, m, &verdict);
-		dispatch_release(d, f);
 	}
 	if (map)
 		(void)munmap((void *)map, map_len);
@@ -311,6 +364,7 @@ int dispatch_take(struct dispatch *d, struct ipc_inbox *in)
 		on_packet(d, generation, packet[i].bytes, packet[i].err ? 0 : packet[i].len,
 			  packet[i].fd);
 	dispatch_pump(d);
+	dispatch_commit(d);
 	return n;
 }
 
@@ -366,6 +420,7 @@ int dispatch_before_sleep(struct dispatch *d, struct dispatch_seat *seat)
 		return -1;
 	seat->events = 0;
 	dispatch_pump(d);
+	dispatch_commit(d);    /* while the sandbox is at work */
 	if (worth_spinning(d)) /* else the descriptor returned says whether there is an answer */
 		spin(d);
 	if (atomic_load(&d->gate.expected) > 0 && !gate_is_down(&d->gate))

@@ -22,6 +22,7 @@
 
 #include "base/rd.h"
 #include "base/why.h"
+#include "gateway/journal.h"
 
 struct binding_table; /* of one broker */
 
@@ -41,7 +42,11 @@ struct binding {
 	uint8_t qos, publish_qos, retain;
 	uint32_t deadline_ms; /* 0 = the function's */
 	uint8_t criticality;  /* enum criticality; CRITICALITIES = the function's */
-	void *way_out;        /* where its messages go; the owner's */
+	enum journal_durability durability;
+	unsigned retry_max; /* attempts after the first */
+	uint32_t retry_ms;  /* pause before the second; doubles */
+	bool ordered;       /* events of a topic run one after the other */
+	void *way_out;      /* where its messages go; the owner's */
 	_Atomic uint64_t counts[BINDING_COUNTS];
 	struct binding *next; /* on its route */
 };

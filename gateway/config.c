@@ -19,7 +19,13 @@
 
 enum { CONFIG_BYTES_MAX = 1 << 20, CONFIG_FILES_MAX = 128, NAME_BYTES_MAX = 63 };
 
-enum kind { TEXT, ABSOLUTE, LEVEL, URL, BOOL, NUMBER, SIZE };
+enum kind { TEXT, ABSOLUTE, LEVEL, URL, CHOICE, BOOL, NUMBER, COUNT, SIZE };
+
+static const char *const choices[][4] = {
+	[CONFIG_DURABILITY] = { "off", "process", "power" },
+	[CONFIG_CHECK] = { "boot", "always", "never" },
+	[CONFIG_FULL] = { "refuse", "drop_oldest" },
+};
 
 struct key {
 	const char *section, *name;
@@ -67,6 +73,27 @@ static const struct key keys[] = {
 	  "most processor time per event that a manifest may ask for" },
 	{ "limits", "deadline_ms", NUMBER, G(deadline_ms), 1, 86400000, "60000",
 	  "most time from arrival to result that a manifest may ask for" },
+	{ "journal", "durability", CHOICE, G(journal_durability), CONFIG_DURABILITY, 0, "process",
+	  "events of QoS 1, 2 survive crashes of software (process), of power too (power), or not "
+	  "(off)" },
+	{ "journal", "bytes", SIZE, G(journal_bytes), 65536, UINT64_C(1) << 40, "256MiB",
+	  "events and messages that wait; above, events are left with their source" },
+	{ "journal", "rows", COUNT, G(journal_rows), 1, UINT64_C(1) << 32, "1000000",
+	  "the same, counted" },
+	{ "journal", "keep_bytes", SIZE, G(journal_keep_bytes), 0, UINT64_C(1) << 40, "256MiB",
+	  "events that are over, for replay and `penstock events`" },
+	{ "journal", "keep_hours", NUMBER, G(journal_keep_hours), 0, 87600, "24",
+	  "the same, by age" },
+	{ "journal", "check", CHOICE, G(journal_check), CONFIG_CHECK, 0, "boot",
+	  "look for damage at the start: boot = after the machine went down; always, never" },
+	{ "outbox", "bytes", SIZE, G(outbox_bytes), 65536, UINT64_C(1) << 40, "256MiB",
+	  "messages of journaled events that wait for their broker" },
+	{ "outbox", "rows", COUNT, G(outbox_rows), 1, UINT64_C(1) << 32, "1000000",
+	  "the same, counted" },
+	{ "outbox", "max_age_hours", NUMBER, G(outbox_max_age_hours), 0, 87600, "0",
+	  "older ones are dropped, counted and logged; 0 = never" },
+	{ "outbox", "full", CHOICE, G(outbox_full), CONFIG_FULL, 0, "refuse",
+	  "then events are left with their source (refuse), or the oldest go (drop_oldest)" },
 	{ "mqtt", "url", URL, B(url), 0, 0, "",
 	  "tcp://HOST:1883 or ssl://HOST:8883; empty = no broker" },
 	{ "mqtt", "version", NUMBER, B(version), 3, 5, "5", "5, or 3 for MQTT 3.1.1" },
@@ -200,6 +227,15 @@ static bool url_ok(const char *url)
 	return *rest == '\0' && port >= 1 && port <= 65535;
 }
 
+int config_choice(enum config_choices which, const char *word)
+{
+	for (int i = 0; i < 4 && choices[which][i]; i++) {
+		if (strcmp(choices[which][i], word) == 0)
+			return i;
+	}
+	return -1;
+}
+
 static int text(struct reading *r, const struct key *k, const char *value, const char **ret)
 {
 	enum log_level level;
@@ -210,6 +246,11 @@ static int text(struct reading *r, const struct key *k, const char *value, const
 	if (k->kind == LEVEL && !log_level_parse(value, &level))
 		return bad(r, "%s = \"%s\": expected error, warning, notice, info or debug",
 			   k->name, value);
+	if (k->kind == CHOICE && config_choice((enum config_choices)k->least, value) < 0)
+		return bad(r, "%s = \"%s\": expected %s, %s%s%s", k->name, value,
+			   choices[k->least][0], choices[k->least][1],
+			   choices[k->least][2] ? " or " : "",
+			   choices[k->least][2] ? choices[k->least][2] : "");
 	if (k->kind == URL && !url_ok(value))
 		return bad(r, "%s = \"%s\": expected tcp://HOST:PORT or ssl://HOST:PORT", k->name,
 			   value);
@@ -229,6 +270,7 @@ static int assign(struct reading *r, const struct key *k, void *base, const char
 	case ABSOLUTE:
 	case LEVEL:
 	case URL:
+	case CHOICE:
 		return text(r, k, value, at);
 	case BOOL:
 		return boolean(r, k, value, at);
@@ -236,6 +278,7 @@ static int assign(struct reading *r, const struct key *k, void *base, const char
 		if (number(r, k, value, &n) == 0)
 			*(unsigned *)at = (unsigned)n;
 		return r->err;
+	case COUNT:
 	case SIZE:
 		if (number(r, k, value, &n) == 0)
 			*(uint64_t *)at = n;
@@ -299,8 +342,8 @@ static void *section_base(struct reading *r, const char *section, const char **r
 			return r->config;
 	}
 	(void)bad(r,
-		  "unknown section [%s]: there are [gateway], [sandbox], [limits], [mqtt] and "
-		  "[mqtt.NAME]",
+		  "unknown section [%s]: there are [gateway], [sandbox], [limits], [journal], "
+		  "[outbox], [mqtt] and [mqtt.NAME]",
 		  section);
 	return NULL;
 }

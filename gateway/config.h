@@ -47,6 +47,16 @@ struct config {
 	uint64_t module_bytes;       /* default 16 MiB */
 	uint64_t memory_bytes, stack_bytes, output_bytes; /* most that a manifest may ask for */
 	unsigned cpu_ms, deadline_ms;
+	/* [journal] */
+	const char *journal_durability; /* process, power or off: of bindings that do not say */
+	uint64_t journal_bytes, journal_rows;
+	uint64_t journal_keep_bytes;
+	unsigned journal_keep_hours;
+	const char *journal_check; /* boot, always, never */
+	/* [outbox] */
+	uint64_t outbox_bytes, outbox_rows;
+	unsigned outbox_max_age_hours;
+	const char *outbox_full; /* refuse, drop_oldest */
 	struct config_broker brokers[CONFIG_BROKERS_MAX];
 	unsigned nbrokers;
 	struct arena arena; /* owns the strings */
@@ -61,6 +71,11 @@ int config_read(const char *file, struct span bytes, struct config *c, struct wh
  * --check-config: a running gateway tries again when it connects. */
 int config_check_files(const struct config *c, struct why *why) MUST_USE;
 void config_fini(struct config *c);
+
+/* Which word of a choice it is, or -1. The order is that of enum journal_durability, journal_check and
+ * outbox_full. */
+enum config_choices { CONFIG_DURABILITY, CONFIG_CHECK, CONFIG_FULL };
+int config_choice(enum config_choices which, const char *word);
 void config_print_help(void);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "gateway/dispatch_impl.h"
+#include "gateway/durable_impl.h"
 
 uint64_t now_ns(void)
 {
@@ -219,17 +220,9 @@ void dispatch_pump(struct dispatch *d)
 
 /* ---- the way in ---- */
 
-static bool take_in(struct dispatch *d, struct span name, const struct event *e, struct binding *b,
-		    struct flight *f, bool later)
+/* From here on it has an end, and is counted. */
+static bool take_off(struct dispatch *d, struct binding *b, struct flight *f, bool later)
 {
-	int err = flight_encode(f, f->version->handle, e);
-	if (err < 0) {
-		/* Not ENDING: it says nothing about a suspect. */
-		dispatch_release(d, f);
-		(void)dispatch_refuse(d, name, e, b,
-				      err == -E_LIMIT ? REFUSE_ATTRS : REFUSE_SYSTEM);
-		return false;
-	}
 	count(d, EVENTS_INVOKED);
 	atomic_fetch_add_explicit(&f->version->function->counts[FUNCTION_INVOKED], 1,
 				  memory_order_relaxed);
@@ -238,33 +231,90 @@ static bool take_in(struct dispatch *d, struct span name, const struct event *e,
 	return send_or_queue(d, f, later);
 }
 
-static bool one_binding(struct dispatch *d, const struct event *e, struct binding *b, bool later)
+static bool volatile_event(struct dispatch *d, const struct event *e, struct binding *b, bool later)
 {
 	enum refusal why = REFUSE_SYSTEM;
 	struct flight *f = dispatch_admit(d, b->function, e, b, &why);
-	if (!f) {
-		(void)dispatch_refuse(d, b->function, e, b, why);
-		return false;
+	int err = f ? flight_encode(f, f->version->handle, e) : 0;
+	if (f && err == 0) {
+		f->binding = binding_ref(b);
+		return take_off(d, b, f, later);
 	}
-	f->binding = binding_ref(b);
-	return take_in(d, b->function, e, b, f, later);
+	if (f) { /* Not ENDING: it says nothing about a suspect. */
+		why = err == -E_LIMIT ? REFUSE_ATTRS : REFUSE_SYSTEM;
+		dispatch_release(d, f);
+	}
+	(void)dispatch_refuse(d, b->function, e, b, why);
+	return false;
 }
 
-void dispatch_event(struct dispatch *d, const struct event *e, struct binding *const *b, unsigned n,
-		    struct dispatch_seat *seat)
+static uint64_t new_id(struct dispatch *d)
+{
+	(void)pthread_mutex_lock(&d->lock);
+	uint64_t id = d->next_id++;
+	(void)pthread_mutex_unlock(&d->lock);
+	return id;
+}
+
+/* What cannot run now is in the journal all the same, and runs later. */
+static int durable_event(struct dispatch *d, const struct event *e, struct binding *b, bool later,
+			 bool *ret_sent)
+{
+	enum refusal why = REFUSE_FUNCTION_FULL;
+	uint64_t id = b->ordered ? new_id(d) : 0;
+	if (!durable_hold(d->durable, b, e->topic, id))
+		return durable_put_aside(d->durable, e, b, id, why);
+	struct flight *f = dispatch_admit(d, b->function, e, b, &why);
+	int err = 0;
+	if (f) {
+		f->id = id ? id : f->id;
+		f->binding = binding_ref(b);
+		err = flight_encode(f, f->version->handle, e);
+		if (err == 0)
+			err = durable_begin(d->durable, f, e, b);
+		if (err == 0) {
+			*ret_sent |= take_off(d, b, f, later);
+			return 0;
+		}
+		why = err == -E_LIMIT ? REFUSE_ATTRS : REFUSE_SYSTEM;
+		dispatch_release(d, f);
+	}
+	(void)dispatch_refuse(d, b->function, e, b, why);
+	durable_let_go(d->durable, b, e->topic, id, true);
+	return durable_put_aside(d->durable, e, b, id ? id : new_id(d), why);
+}
+
+static int admit_all(struct dispatch *d, const struct event *e, struct binding *const *b,
+		     unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (durable_wanted(d->durable, e, b[i]))
+			return durable_admit(d->durable, e);
+	return 0;
+}
+
+int dispatch_event(struct dispatch *d, const struct event *e, struct binding *const *b, unsigned n,
+		   struct dispatch_seat *seat)
 {
 	bool any = false;
+	int err = admit_all(d, e, b, n);
+	if (err < 0)
+		return err;
 	if (seat && !seat->taken)
 		seat->taken = gate_attend(&d->gate);
 	/* The sandbox has work already: it gets more in batches, which wake it once. */
 	bool later = seat && seat->taken &&
 		     (seat->more || atomic_load(&d->gate.expected) > SPIN_SENT_MAX);
-	for (unsigned i = 0; i < n; i++)
-		any |= one_binding(d, e, b[i], later);
+	for (unsigned i = 0; i < n && err == 0; i++) {
+		if (durable_wanted(d->durable, e, b[i]))
+			err = durable_event(d, e, b[i], later, &any);
+		else
+			any |= volatile_event(d, e, b[i], later);
+	}
 	if (!seat || !seat->taken) {
 		if (any)
 			gate_arm(&d->gate);
-		return;
+		return err;
 	}
 	uint64_t last =
 		atomic_exchange_explicit(&d->last_event_ns, e->arrived_ns, memory_order_relaxed);
@@ -273,6 +323,52 @@ void dispatch_event(struct dispatch *d, const struct event *e, struct binding *c
 		seat->events = 0;
 		dispatch_ready(d);
 	}
+	return err;
+}
+
+/* ---- with the journal ---- */
+
+void dispatch_use(struct dispatch *d, struct durable_store *s, uint64_t last_id)
+{
+	(void)pthread_mutex_lock(&d->lock);
+	d->durable = s;
+	if (d->next_id <= last_id) /* the clock was set back since */
+		d->next_id = last_id + 1;
+	(void)pthread_mutex_unlock(&d->lock);
+}
+
+void dispatch_send(struct dispatch *d, struct flight *f)
+{
+	if (take_off(d, f->binding, f, false))
+		gate_arm(&d->gate);
+}
+
+void dispatch_again(struct dispatch *d, struct flight *f)
+{
+	(void)pthread_mutex_lock(&d->lock);
+	f->answered = false;
+	dispatch_queue(d, f, true);
+	(void)pthread_mutex_unlock(&d->lock);
+	dispatch_pump(d);
+}
+
+void dispatch_wants_food(struct dispatch *d)
+{
+	if (atomic_exchange(&d->hungry, true))
+		return;
+	struct post *p = calloc(1, sizeof(*p));
+	if (!p) {
+		atomic_store(&d->hungry, false); /* the tick feeds, too */
+		return;
+	}
+	p->kind = POST_FEED;
+	dispatch_post(d, p);
+}
+
+void dispatch_commit(struct dispatch *d)
+{
+	if (d->durable)
+		durable_commit(d->durable);
 }
 
 int dispatch_invoke(struct dispatch *d, const char *function, const struct event *e,
@@ -392,6 +488,8 @@ static void stop(struct dispatch *d)
 		gate_stop(&d->gate);
 		(void)pthread_join(d->results, NULL);
 	}
+	if (d->durable)
+		durable_stop(d->durable);
 	sandbox_peer_free(d->peer);
 	d->closing = 2;
 	(void)uv_timer_stop(&d->tick);
@@ -469,8 +567,15 @@ void dispatch_free(struct dispatch *d, unsigned wait_ms)
 		(void)nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
 		dispatch_on_posts(&d->async); /* who waits for a result, waits on this thread */
 	}
-	if (n > 0)
-		LOG(LOG_WARN, "stopping with events in flight; they are lost", F_U64("events", n));
+	unsigned kept = 0;
+	for (unsigned i = 0; i < d->pool.fresh; i++)
+		kept += d->pool.flights[i].state != FLIGHT_FREE && d->pool.flights[i].durable;
+	if (n > kept)
+		LOG(LOG_WARN, "stopping with events in flight; they are lost",
+		    F_U64("events", n - kept));
+	if (kept > 0)
+		LOG(LOG_NOTE, "stopping with events in flight; the journal has them",
+		    F_U64("events", kept));
 	uint8_t packet[64];
 	struct wr w = wr_into(packet, sizeof(packet));
 	if (ipc_put_quit(&w))

@@ -59,6 +59,10 @@ int dispatch_new(const struct config *config, uv_loop_t *loop, const char *progr
  * loop must run until its handles are closed; then the memory goes. NULL is fine. */
 void dispatch_free(struct dispatch *d, unsigned wait_ms);
 
+/* Before the first event; ids go on behind last_id. s is borrowed until dispatch_free. */
+struct durable_store;
+void dispatch_use(struct dispatch *d, struct durable_store *s, uint64_t last_id);
+
 /* A receiving thread that takes the answers to its events itself (gateway/gate.h): all zero at first,
  * and then that thread's alone. */
 struct dispatch_seat {
@@ -68,9 +72,10 @@ struct dispatch_seat {
 };
 
 /* One event for each of these bindings. seat: NULL, or the caller's, who then promises to call
- * dispatch_before_sleep before it sleeps. */
-void dispatch_event(struct dispatch *d, const struct event *e, struct binding *const *b, unsigned n,
-		    struct dispatch_seat *seat);
+ * dispatch_before_sleep before it sleeps. Not 0: the journal did not take it, and its source is not to
+ * be told that we have it. */
+int dispatch_event(struct dispatch *d, const struct event *e, struct binding *const *b, unsigned n,
+		   struct dispatch_seat *seat);
 /* Sends what waits, and takes the answers if a short wait for them pays. Returns a descriptor to sleep
  * on as well, and to call dispatch_ready for when it can be read; or -1: no answer is owed. */
 int dispatch_before_sleep(struct dispatch *d, struct dispatch_seat *seat);

@@ -35,7 +35,7 @@ enum {
 
 struct post { /* from any thread to the loop's */
 	struct post *next;
-	enum post_kind { POST_CONTROL, POST_RESULT, POST_FAILED, POST_REAP } kind;
+	enum post_kind { POST_CONTROL, POST_RESULT, POST_FAILED, POST_REAP, POST_FEED } kind;
 	struct flight *flight; /* RESULT, FAILED: ENDING, to be released */
 	const void *map;       /* RESULT by memfd, of map_len bytes */
 	size_t map_len;
@@ -59,9 +59,11 @@ struct dispatch {
 	unsigned owed;                       /* HELLO and LOADED that it owes */
 	uint64_t bytes;
 	uint64_t next_id;
-	struct function *trial; /* the suspect whose turn it is */
-	bool up;                /* it said HELLO */
-	bool closed;            /* no new events */
+	struct durable_store *durable; /* NULL: no journal */
+	atomic_bool hungry;            /* a POST_FEED is under way */
+	struct function *trial;        /* the suspect whose turn it is */
+	bool up;                       /* it said HELLO */
+	bool closed;                   /* no new events */
 	unsigned workers;
 
 	atomic_uint waiting; /* flights in queues */
@@ -104,6 +106,14 @@ int dispatch_refuse(struct dispatch *d, struct span name, const struct event *e,
 void dispatch_pump(struct dispatch *d);
 /* The end of a flight in state ENDING: gives back what it held. */
 void dispatch_release(struct dispatch *d, struct flight *f);
+/* A flight that is admitted, encoded and in the journal goes its way. */
+void dispatch_send(struct dispatch *d, struct flight *f);
+/* One that is ENDING runs again. */
+void dispatch_again(struct dispatch *d, struct flight *f);
+/* There is room for what waits in the journal. Any thread. */
+void dispatch_wants_food(struct dispatch *d);
+/* Commits what has been put, if there is a journal. */
+void dispatch_commit(struct dispatch *d);
 /* Takes a flight out of SENT. */
 REQUIRES(lock) void dispatch_unsend(struct dispatch *d, struct flight *f);
 REQUIRES(lock) void dispatch_queue(struct dispatch *d, struct flight *f, bool front);
@@ -116,6 +126,8 @@ int dispatch_take(struct dispatch *d, struct ipc_inbox *in);
 void *dispatch_results(void *d); /* the results thread */
 /* Ends a flight (ENDING) that got no result. reason: a constant, or copied before this returns. */
 void dispatch_fail(struct dispatch *d, struct flight *f, const char *reason);
+/* It did not run, and is to run later if it is in the journal; else as dispatch_fail. */
+void dispatch_postpone(struct dispatch *d, struct flight *f, const char *reason);
 void dispatch_on_result_post(struct dispatch *d, struct post *p);
 
 /* candidates.c */

@@ -113,7 +113,21 @@ static unsigned collect(const struct flight *f, const struct ipc_result *m, stru
 	return n;
 }
 
-int effects_publish(const struct flight *f, const struct ipc_result *m, struct why *why)
+int effects_publish(void *arg, const struct flight *f, const struct trigger_message *m, unsigned n,
+		    struct why *why)
+{
+	struct trigger *out = f->binding->way_out;
+	int err = out->ops->publish(out, m, n);
+	(void)arg;
+	if (err < 0)
+		return why_set(why, err,
+			       "there is no room for its messages in the queue to the "
+			       "broker; none of them was published");
+	return 0;
+}
+
+int effects_collect(const struct flight *f, const struct ipc_result *m, effects_take *take,
+		    void *arg, struct why *why)
 {
 	uint8_t topic[TOPIC_BYTES_MAX];
 	struct wr w = wr_into(topic, sizeof(topic));
@@ -126,12 +140,6 @@ int effects_publish(const struct flight *f, const struct ipc_result *m, struct w
 		return err;
 	if (m->neffects >= MESSAGES_USUAL && !(more = calloc(m->neffects + 1, sizeof(*more))))
 		return why_set(why, -ENOMEM, "out of memory");
-	struct trigger *out = f->binding->way_out;
 	unsigned n = collect(f, m, (struct span){ topic, w.len }, more ? more : usual);
-	err = out->ops->publish(out, more ? more : usual, n);
-	if (err < 0)
-		return why_set(why, err,
-			       "there is no room for its messages in the queue to the "
-			       "broker; none of them was published");
-	return 0;
+	return n > 0 ? take(arg, f, more ? more : usual, n, why) : 0;
 }

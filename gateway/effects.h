@@ -7,14 +7,22 @@
 #define GATEWAY_EFFECTS_H
 
 #include "gateway/flight.h"
+#include "triggers/trigger.h"
 
 /* Every message to a named topic is to one that is valid and granted. -E_INVALID, and why names
  * topic and function. */
 int effects_check(const struct flight *f, const struct ipc_result *m, struct why *why) MUST_USE;
 
-/* For a flight with a binding, after effects_check: publishes its messages, and its reply to the
- * binding's own topic. -E_INVALID: no own topic, or the template gives no valid one; nothing was
- * published then. -E_LIMIT: the way out has no room for all of them; none was published. */
-int effects_publish(const struct flight *f, const struct ipc_result *m, struct why *why) MUST_USE;
+/* For a flight with a binding, after effects_check: hands its messages, and its reply to the binding's own
+ * topic, to `take`, all in one call, borrowed for it; not at all when there are none. -E_INVALID: no own
+ * topic, or the template gives no valid one; else what take says. */
+typedef int effects_take(void *arg, const struct flight *f, const struct trigger_message *m,
+			 unsigned n, struct why *why);
+int effects_collect(const struct flight *f, const struct ipc_result *m, effects_take *take,
+		    void *arg, struct why *why) MUST_USE;
+/* A take: publishes at once, or queues in memory. -E_LIMIT: the way out has no room for all of them; none
+ * was published. */
+int effects_publish(void *arg, const struct flight *f, const struct trigger_message *m, unsigned n,
+		    struct why *why);
 
 #endif

@@ -228,22 +228,59 @@ static size_t attrs_bytes_most(const struct event *e)
 	return n;
 }
 
-static int make_room(struct flight *f, const struct event *e, size_t packet_bytes)
+static int make_room(struct flight *f, struct span topic, size_t packet_bytes)
 {
-	size_t need = e->topic.len + packet_bytes;
+	size_t need = topic.len + packet_bytes;
 	f->bytes = need <= sizeof(f->small) ? f->small : malloc(need);
 	if (!f->bytes)
 		return -ENOMEM;
-	if (e->topic.len)
-		memcpy(f->bytes, e->topic.at, e->topic.len);
-	f->topic = (struct span){ f->bytes, e->topic.len };
-	f->packet = wr_into(f->bytes + e->topic.len, packet_bytes);
+	if (topic.len)
+		memcpy(f->bytes, topic.at, topic.len);
+	f->topic = (struct span){ f->bytes, topic.len };
+	f->packet = wr_into(f->bytes + topic.len, packet_bytes);
 	return 0;
 }
 
 void flight_retarget(struct flight *f, uint32_t function)
 {
 	ipc_invoke_retarget(&f->packet, f->id, function);
+}
+
+int flight_encode_again(struct flight *f, uint32_t function, struct span topic, struct span attrs,
+			uint32_t nattrs, struct span payload)
+{
+	struct ipc_invoke m = { .event = f->id,
+				.deadline_ns = f->deadline_ns,
+				.function = function,
+				.attrs = attrs,
+				.nattrs = nattrs };
+	if (attrs.len + payload.len <= IPC_INLINE_BYTES) {
+		m.payload = payload;
+	} else {
+		f->payload_fd = ipc_memfd("event", &payload, 1);
+		if (f->payload_fd < 0)
+			return f->payload_fd;
+		m.payload_fd_bytes = (uint32_t)payload.len;
+	}
+	int err = make_room(f, topic, PACKET_HEAD_BYTES + attrs.len + m.payload.len);
+	if (err == 0 && !ipc_put_invoke(&f->packet, &m))
+		err = -E_LIMIT;
+	return err;
+}
+
+int flight_attrs(const struct flight *f, const struct event *e, uint8_t **ret, size_t *ret_len)
+{
+	size_t most = attrs_bytes_most(e);
+	if (most > IPC_INLINE_BYTES || e->payload.len > IPC_PAYLOAD_BYTES)
+		return -E_LIMIT;
+	*ret = malloc(most);
+	if (!*ret)
+		return -ENOMEM;
+	struct wr attrs = wr_into(*ret, most);
+	(void)put_attrs(&attrs, f->id, e);
+	ENSURE(wr_ok(&attrs));
+	*ret_len = attrs.len;
+	return 0;
 }
 
 int flight_encode(struct flight *f, uint32_t function, const struct event *e)
@@ -256,22 +293,8 @@ int flight_encode(struct flight *f, uint32_t function, const struct event *e)
 	if (most > sizeof(usual) && !(unusual = malloc(most)))
 		return -ENOMEM;
 	struct wr attrs = wr_into(unusual ? unusual : usual, unusual ? most : sizeof(usual));
-	struct ipc_invoke m = { .event = f->id,
-				.deadline_ns = f->deadline_ns,
-				.function = function };
-	m.nattrs = put_attrs(&attrs, f->id, e);
+	uint32_t n = put_attrs(&attrs, f->id, e);
 	ENSURE(wr_ok(&attrs));
-	m.attrs = (struct span){ attrs.buf, attrs.len };
-	if (attrs.len + e->payload.len <= IPC_INLINE_BYTES) {
-		m.payload = e->payload;
-	} else {
-		f->payload_fd = ipc_memfd("event", &e->payload, 1);
-		if (f->payload_fd < 0)
-			return f->payload_fd;
-		m.payload_fd_bytes = (uint32_t)e->payload.len;
-	}
-	int err = make_room(f, e, PACKET_HEAD_BYTES + attrs.len + m.payload.len);
-	if (err == 0 && !ipc_put_invoke(&f->packet, &m))
-		err = -E_LIMIT;
-	return err;
+	return flight_encode_again(f, function, e->topic, (struct span){ attrs.buf, attrs.len }, n,
+				   e->payload);
 }

@@ -18,6 +18,7 @@
 #include "proto/ipc.h"
 
 struct version;
+struct durable;
 struct binding;
 
 enum flight_state {
@@ -42,10 +43,11 @@ struct flight {
 	flight_done *done;
 	void *arg;
 	enum flight_state state;
-	bool retrying; /* was in flight when the sandbox died */
-	bool answered; /* the sandbox sent a result */
-	bool overdue;  /* was not answered in time: the sandbox was killed for it */
-	uint8_t hops;  /* the event's */
+	bool retrying;           /* was in flight when the sandbox died */
+	bool answered;           /* the sandbox sent a result */
+	bool overdue;            /* was not answered in time: the sandbox was killed for it */
+	uint8_t hops;            /* the event's */
+	struct durable *durable; /* in the journal (durable.h); NULL */
 	uint64_t arrived_ns, deadline_ns, sent_ns;
 	uint64_t cost_ns; /* admission.h */
 	uint8_t ring;
@@ -76,6 +78,13 @@ struct flight *flight_unhash(struct flight_pool *p, uint64_t id);
 /* Writes f->packet from f->id, f->deadline_ns and e. -E_LIMIT: topic and attributes are too large;
  * -ENOMEM, or the errno of memfd_create. */
 int flight_encode(struct flight *f, uint32_t function, const struct event *e) MUST_USE;
+
+/* The same of an event whose attributes were encoded before. */
+int flight_encode_again(struct flight *f, uint32_t function, struct span topic, struct span attrs,
+			uint32_t nattrs, struct span payload) MUST_USE;
+/* Only the attributes, malloc'd. */
+int flight_attrs(const struct flight *f, const struct event *e, uint8_t **ret,
+		 size_t *ret_len) MUST_USE;
 
 /* The same event for another version. */
 void flight_retarget(struct flight *f, uint32_t function);

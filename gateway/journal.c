@@ -378,6 +378,11 @@ void journal_status(struct journal *j, struct journal_status *ret)
 	ret->duplicates = atomic_load(&j->duplicates);
 }
 
+void journal_count_duplicate(struct journal *j)
+{
+	atomic_fetch_add(&j->duplicates, 1);
+}
+
 uint64_t journal_last_id(struct journal *j)
 {
 	return j->last_id;

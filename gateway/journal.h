@@ -202,6 +202,9 @@ int journal_events(struct journal *j, const struct journal_query *q, journal_row
 /* Open ones that are due by now and come after (due, id), oldest first: for the feeder. */
 int journal_due(struct journal *j, uint64_t now_wall_ms, uint64_t after_due_ms, uint64_t after_id,
 		unsigned limit, journal_row_fn *each, void *arg, struct why *why) MUST_USE;
+/* All open ones, without attributes and payload. */
+int journal_due_heads(struct journal *j, uint64_t after_due_ms, uint64_t after_id, unsigned limit,
+		      journal_row_fn *each, void *arg, struct why *why) MUST_USE;
 /* The newest of a source that had a packet identifier, newest first, without their bytes. */
 int journal_recent(struct journal *j, const char *source, unsigned limit, journal_row_fn *each,
 		   void *arg, struct why *why) MUST_USE;
@@ -217,9 +220,11 @@ typedef int journal_inbound_fn(void *arg, unsigned packet, struct span bytes);
 int journal_inbounds(struct journal *j, const char *source, journal_inbound_fn *each, void *arg,
 		     struct why *why) MUST_USE;
 /* Dead letters back to open (attempts 0), or dropped. -E_UNKNOWN: it is not one. Committed when it returns. */
-int journal_dead_retry(struct journal *j, uint64_t id, struct why *why) MUST_USE;
+int journal_dead_retry(struct journal *j, uint64_t id, uint64_t due_wall_ms,
+		       struct why *why) MUST_USE;
 int journal_dead_drop(struct journal *j, uint64_t id, struct why *why) MUST_USE;
 
+void journal_count_duplicate(struct journal *j);
 uint64_t journal_last_id(struct journal *j); /* highest id of an event ever stored here */
 
 struct journal_status {

@@ -86,6 +86,14 @@ int journal_due(struct journal *j, uint64_t now_wall_ms, uint64_t after_due_ms, 
 	return each_event(j, s, each, arg, why);
 }
 
+int journal_due_heads(struct journal *j, uint64_t after_due_ms, uint64_t after_id, unsigned limit,
+		      journal_row_fn *each, void *arg, struct why *why)
+{
+	JSTMT s = j->query[Q_due_heads];
+	journal_bind(s, "uui", after_due_ms, after_id, (int)limit);
+	return each_event(j, s, each, arg, why);
+}
+
 int journal_recent(struct journal *j, const char *source, unsigned limit, journal_row_fn *each,
 		   void *arg, struct why *why)
 {
@@ -151,7 +159,7 @@ int journal_inbounds(struct journal *j, const char *source, journal_inbound_fn *
 
 struct settle {
 	struct journal_op op;
-	uint64_t id;
+	uint64_t id, due_wall_ms;
 	enum journal_state to;
 };
 
@@ -159,7 +167,7 @@ static int write_settle(struct journal *j, struct journal_op *op)
 {
 	const struct settle *x = CONTAINER_OF(op, struct settle, op);
 	JSTMT s = j->write[W_event_settle];
-	journal_bind(s, "ui", x->id, (int)x->to);
+	journal_bind(s, "uiu", x->id, (int)x->to, x->due_wall_ms);
 	return journal_step(s);
 }
 
@@ -175,7 +183,8 @@ static int is_dead(void *arg, const struct journal_row *r)
 	return 0;
 }
 
-static int settle(struct journal *j, uint64_t id, enum journal_state to, struct why *why)
+static int settle(struct journal *j, uint64_t id, enum journal_state to, uint64_t due_wall_ms,
+		  struct why *why)
 {
 	bool dead = false;
 	int err = journal_events(j, &(struct journal_query){ .id = id }, is_dead, &dead, why);
@@ -193,17 +202,18 @@ static int settle(struct journal *j, uint64_t id, enum journal_state to, struct 
 	x->op.open = to == EVENT_OPEN;
 	x->id = id;
 	x->to = to;
+	x->due_wall_ms = due_wall_ms;
 	journal_put(j, &x->op);
 	journal_commit(j);
 	return 0;
 }
 
-int journal_dead_retry(struct journal *j, uint64_t id, struct why *why)
+int journal_dead_retry(struct journal *j, uint64_t id, uint64_t due_wall_ms, struct why *why)
 {
-	return settle(j, id, EVENT_OPEN, why);
+	return settle(j, id, EVENT_OPEN, due_wall_ms, why);
 }
 
 int journal_dead_drop(struct journal *j, uint64_t id, struct why *why)
 {
-	return settle(j, id, EVENT_DROPPED, why);
+	return settle(j, id, EVENT_DROPPED, 0, why);
 }

@@ -223,6 +223,10 @@ static int binding_restore(void *arg, const struct registry_binding *b)
 		.retain = b->retain,
 		.deadline_ms = b->deadline_ms,
 		.criticality = b->criticality,
+		.durability = b->durability,
+		.retry_max = b->retry_max,
+		.retry_ms = b->retry_ms,
+		.ordered = b->ordered,
 	};
 	int err = path_binding_put(g->path, &p, &why);
 	if (err < 0)

@@ -50,6 +50,7 @@ struct outbox {
 	struct journal *journal;
 	struct way ways[OUTBOX_WAYS_MAX];
 	unsigned nways;
+	atomic_bool stopped;
 	pthread_mutex_t load_lock; /* one reader of open effects at a time */
 	struct limiter drops;
 };
@@ -236,7 +237,7 @@ static int send_row(struct way *w, const struct row *r)
 
 static void pump(struct way *w)
 {
-	while (w->line) {
+	while (w->line && !atomic_load(&w->box->stopped)) {
 		struct row *r = w->line;
 		if (r->e.qos == 2 && !r->ready) {
 			if (!r->noted)
@@ -444,7 +445,7 @@ static void unplan(struct way *w, struct row *r)
 
 static void give_up(struct way *w, struct row *r)
 {
-	if (r->e.packet)
+	if (r->e.packet && !atomic_load(&w->box->stopped))
 		w->trigger->ops->unreserve(w->trigger, r->e.packet);
 	free(r);
 }
@@ -675,6 +676,11 @@ static void free_rows(struct row *r)
 		next = r->next;
 		free(r);
 	}
+}
+
+void outbox_stop(struct outbox *o)
+{
+	atomic_store(&o->stopped, true);
 }
 
 void outbox_free(struct outbox *o)

@@ -42,7 +42,9 @@ struct outbox_options {
 
 int outbox_new(const struct outbox_options *o, struct journal *j, struct outbox **ret,
 	       struct why *why) MUST_USE;
-/* After the triggers' threads are gone. */
+/* Nothing is sent any more. */
+void outbox_stop(struct outbox *o);
+/* After the triggers' threads are gone, and what was noted in the journal (journal_quiesce). */
 void outbox_free(struct outbox *o);
 
 /* A way out, before it is started; out and t live as long as the outbox. Loads what is open. */

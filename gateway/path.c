@@ -9,6 +9,7 @@
 #include "base/child.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "gateway/durable.h"
 #include "gateway/path_impl.h"
 #include "triggers/mqtt.h"
 
@@ -69,13 +70,16 @@ static int on_event(void *arg, const struct event *e, const uint32_t *routes, un
 	struct binding **found = more ? more : room;
 	atomic_fetch_add_explicit(&b->path->received, 1, memory_order_relaxed);
 	b->path->seat.more = more_at_hand;
+	int err = 0;
 	if (n == 0)
 		unbound(b, e);
-	else
-		dispatch_event(b->path->dispatch, e, found, n, &b->path->seat);
+	else if (!path_is_repeated(b, e))
+		err = dispatch_event(b->path->dispatch, e, found, n, &b->path->seat);
+	if (err == 0 && n > 0)
+		path_remember(b, e);
 	for (unsigned i = 0; i < n; i++)
 		binding_unref(found[i]);
-	return 0;
+	return err;
 }
 
 static int on_before_sleep(void *arg)
@@ -115,9 +119,12 @@ static int broker_open(struct path *p, struct path_broker *b, const struct confi
 		.outbox_messages = p->config->queue_events,
 		.outbox_bytes = p->config->queue_bytes,
 	};
-	const struct trigger_sink sink = {
+	struct trigger_sink sink = {
 		.event = on_event, .before_sleep = on_before_sleep, .ready = on_ready, .arg = b
 	};
+	if (p->journal)
+		path_sink_durable(&sink);
+	(void)snprintf(b->source, sizeof(b->source), "mqtt:%s", c->name);
 	b->path = p;
 	b->config = c;
 	b->table = binding_table_new();
@@ -131,12 +138,16 @@ static int broker_open(struct path *p, struct path_broker *b, const struct confi
 static void on_first_turn(uv_timer_t *t)
 {
 	struct path *p = t->data;
+	if (p->durable)
+		durable_start(p->durable);
 	for (unsigned i = 0; i < p->nbrokers; i++)
 		p->brokers[i].trigger->ops->start(p->brokers[i].trigger);
 }
 
 static void finish_free(struct path *p)
 {
+	if (p->outbox)
+		outbox_stop(p->outbox);
 	for (struct binding_entry *e; (e = p->bindings);) {
 		p->bindings = e->next;
 		binding_unref(e->binding);
@@ -147,6 +158,7 @@ static void finish_free(struct path *p)
 		if (p->brokers[i].trigger)
 			p->brokers[i].trigger->ops->free(p->brokers[i].trigger);
 	}
+	path_journal_close(p);
 	free(p);
 }
 
@@ -156,7 +168,7 @@ static void timer_closed(uv_handle_t *h)
 	finish_free(h->data);
 }
 
-int path_new_with(const struct config *config, uv_loop_t *loop, const char *program,
+int path_new_with(const struct config *config, uv_loop_t *loop, const char *program, bool journaled,
 		  struct path **ret_path, struct why *why)
 {
 	struct path *p = calloc(1, sizeof(*p));
@@ -170,7 +182,7 @@ int path_new_with(const struct config *config, uv_loop_t *loop, const char *prog
 					 : cores > WORKERS_MOST ? WORKERS_MOST
 								: (unsigned)cores;
 	}
-	int err = 0;
+	int err = journaled ? path_journal_open(p, why) : 0;
 	for (unsigned i = 0; err == 0 && i < config->nbrokers; i++) {
 		p->nbrokers++;
 		err = broker_open(p, &p->brokers[i], &config->brokers[i], why);
@@ -178,6 +190,11 @@ int path_new_with(const struct config *config, uv_loop_t *loop, const char *prog
 	if (err == 0)
 		err = dispatch_new(&p->path_config, loop, program, &p->dispatch, why);
 	if (err < 0) {
+		finish_free(p);
+		return err;
+	}
+	if (p->journal && (err = path_journal_attach(p, why)) < 0) {
+		dispatch_free(p->dispatch, 0);
 		finish_free(p);
 		return err;
 	}
@@ -193,7 +210,7 @@ int path_new(const struct config *config, uv_loop_t *loop, struct path **ret_pat
 	OWN_FREE char *program = child_sibling("penstock-sandbox", why);
 	if (!program)
 		return -ENOENT;
-	return path_new_with(config, loop, program, ret_path, why);
+	return path_new_with(config, loop, program, true, ret_path, why);
 }
 
 static void stop_brokers(struct path *p, bool deaf_only)
@@ -307,6 +324,13 @@ int path_binding_put(struct path *p, const struct path_binding *b, struct why *w
 	if (b->criticality)
 		(void)criticality_parse(b->criticality, &criticality);
 	e->binding->criticality = (uint8_t)criticality;
+	e->binding->durability =
+		b->durability && *b->durability
+			? (enum journal_durability)config_choice(CONFIG_DURABILITY, b->durability)
+			: p->durability;
+	e->binding->retry_max = b->retry_max;
+	e->binding->retry_ms = b->retry_ms;
+	e->binding->ordered = b->ordered;
 	e->binding->way_out = broker->trigger;
 	e->broker = broker;
 	err = binding_table_add(broker->table, e->binding, &route);

@@ -70,6 +70,9 @@ struct path_binding {
 	bool retain;
 	unsigned deadline_ms;    /* 0: the function's; never more than that */
 	const char *criticality; /* "" or NULL: the function's */
+	const char *durability;  /* "process", "power", "off"; "" or NULL: journal.durability */
+	unsigned retry_max, retry_ms;
+	bool ordered;
 };
 
 /* -E_INVALID (filter, template), -E_UNKNOWN (broker), -E_EXISTS (id). Copies what it needs. */
@@ -85,6 +88,11 @@ int path_invoke(struct path *p, const char *function, const struct event *e, pat
 /* The parts of GET /status and of the counts in GET /functions, /bindings that the path knows
  * (doc/API.md): new references. path_function_counts: {state, reason, counts, cpu_us_mean,
  * last_error, trial}, NULL when unknown; trial is there while a candidate is. */
+/* NULL: none. Reading is the loop thread's (journal.h). */
+struct journal *path_journal(struct path *p);
+/* A dead letter is tried again. -E_UNKNOWN: it is none. */
+int path_event_retry(struct path *p, uint64_t id, struct why *why) MUST_USE;
+
 json_t *path_status(struct path *p);
 json_t *path_function_counts(struct path *p, const char *name);
 json_t *path_binding_counts(struct path *p, uint64_t id);

@@ -16,6 +16,9 @@ struct path_broker {
 	const struct config_broker *config;
 	struct trigger *trigger;
 	struct binding_table *table;
+	char source[80];     /* "mqtt:NAME", as in its events */
+	struct dedupe *seen; /* NULL: no journal */
+	struct limiter duplicates;
 };
 
 struct binding_entry { /* the loop thread's list of all bindings */
@@ -28,6 +31,10 @@ struct path {
 	const struct config *config;
 	struct config path_config; /* the same, with workers worked out; owns nothing */
 	struct dispatch *dispatch;
+	struct journal *journal; /* NULL: none */
+	struct outbox *outbox;
+	struct durable_store *durable;
+	enum journal_durability durability; /* of bindings that do not say */
 	struct dispatch_seat seat; /* of Paho's receiving thread, which serves all brokers */
 	struct path_broker brokers[CONFIG_BROKERS_MAX];
 	unsigned nbrokers;
@@ -39,9 +46,17 @@ struct path {
 	struct limiter unbound_lines;
 };
 
-/* path_new with another sandbox program. */
-int path_new_with(const struct config *config, uv_loop_t *loop, const char *program,
+/* path_new with another sandbox program, and perhaps without a journal. */
+int path_new_with(const struct config *config, uv_loop_t *loop, const char *program, bool journaled,
 		  struct path **ret_path, struct why *why) MUST_USE;
+/* path_journal.c; in this order */
+int path_journal_open(struct path *p, struct why *why) MUST_USE;
+void path_sink_durable(struct trigger_sink *s);
+int path_journal_attach(struct path *p, struct why *why) MUST_USE;
+void path_journal_close(struct path *p);
+/* A redelivery of what is in the journal; and what is in it now. Receiving thread. */
+bool path_is_repeated(struct path_broker *b, const struct event *e);
+void path_remember(struct path_broker *b, const struct event *e);
 struct path_broker *path_broker_find(struct path *p, const char *name);
 /* The place in the list where it is, or the end. */
 struct binding_entry **path_binding_find(struct path *p, uint64_t id);

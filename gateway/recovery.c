@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "gateway/dispatch_impl.h"
+#include "gateway/durable.h"
 #include "proto/aot_abi.h"
 
 enum { PACKET_SMALL = 4096 + 4, DOWN_TICKS_MAX = 2, LOAD_DEATHS_MAX = 3 };
@@ -342,9 +343,14 @@ void dispatch_on_posts(uv_async_t *async)
 		case POST_REAP:
 			reap(d);
 			break;
+		case POST_FEED:
+			atomic_store(&d->hungry, false);
+			durable_feed(d->durable);
+			break;
 		}
 		free(p);
 	}
+	dispatch_commit(d);
 }
 
 /* ---- birth and death ---- */
@@ -482,6 +488,7 @@ void dispatch_on_died(void *arg, const char *how)
 	}
 	clear_quarantined(d);
 	candidates_judge(d);
+	dispatch_commit(d);
 }
 
 /* ---- time ---- */
@@ -530,7 +537,10 @@ void dispatch_on_tick(uv_timer_t *t)
 	bool busy = d->pool.used > 0;
 	bool up = d->up;
 	(void)pthread_mutex_unlock(&d->lock);
-	fail_all(d, list, "its deadline passed while it waited");
+	for (struct flight *f = list, *next; f; f = next) {
+		next = f->next;
+		dispatch_postpone(d, f, "its deadline passed while it waited");
+	}
 	if (overdue)
 		sandbox_peer_kill(d->peer, "an event was not answered long after its deadline");
 	d->down_ticks = up && gate_is_down(&d->gate) ? d->down_ticks + 1 : 0;
@@ -538,6 +548,8 @@ void dispatch_on_tick(uv_timer_t *t)
 		sandbox_peer_kill(d->peer, "it closed its socket");
 	candidates_judge(d);
 	send_loads(d);
+	if (d->durable)
+		durable_tick(d->durable);
 	dispatch_pump(d);
 	uint64_t answers = atomic_load(&d->answers);
 	if (busy && answers == d->ticked_answers)

@@ -371,9 +371,13 @@ int registry_binding_put(struct registry *r, const struct registry_binding *b, u
 			 struct why *why)
 {
 	STMT s = registry_stmt(r, S_binding_put);
-	registry_bind(s, "sssssuuuuus", b->function, b->kind, b->broker, b->filter, b->publish,
-		      U64(b->qos), U64(b->publish_qos), U64(b->retain), b->created_wall_ms,
-		      U64(b->deadline_ms), b->criticality ? b->criticality : "");
+	registry_bind(s,
+		      "sssssuuuuus"
+		      "suuu",
+		      b->function, b->kind, b->broker, b->filter, b->publish, U64(b->qos),
+		      U64(b->publish_qos), U64(b->retain), b->created_wall_ms, U64(b->deadline_ms),
+		      b->criticality ? b->criticality : "", b->durability ? b->durability : "",
+		      U64(b->retry_max), U64(b->retry_ms), U64(b->ordered));
 	if (sqlite3_step(s) != SQLITE_DONE) {
 		int code = sqlite3_extended_errcode(r->db);
 		if (code == SQLITE_CONSTRAINT_UNIQUE)
@@ -408,6 +412,10 @@ static int bindings_walk(struct registry *r, sqlite3_stmt *s, registry_binding_f
 			.created_wall_ms = column_u64(s, 9),
 			.deadline_ms = (unsigned)column_u64(s, 10),
 			.criticality = registry_text(s, 11),
+			.durability = registry_text(s, 12),
+			.retry_max = (unsigned)column_u64(s, 13),
+			.retry_ms = (unsigned)column_u64(s, 14),
+			.ordered = column_u64(s, 15) != 0,
 		};
 		int err = each(arg, &b);
 		if (err != 0)

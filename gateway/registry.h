@@ -131,6 +131,9 @@ struct registry_binding {
 	bool retain;
 	unsigned deadline_ms;    /* 0: the function's */
 	const char *criticality; /* "" or NULL: the function's */
+	const char *durability;  /* "" or NULL: journal.durability */
+	unsigned retry_max, retry_ms;
+	bool ordered;
 	uint64_t created_wall_ms;
 };
 typedef int registry_binding_fn(void *arg, const struct registry_binding *b);

@@ -186,6 +186,15 @@ static unsigned get_u16(const uint8_t *at)
 	return (unsigned)at[0] << 8 | at[1];
 }
 
+/* More than len: they are cut short, or longer than two bytes can say. */
+static size_t behind_properties(const uint8_t *body, size_t at, size_t len)
+{
+	if (at + 1 < len && body[at] >= 128)
+		return body[at + 1] < 128 ? at + 2 + (body[at] & 127) + 128u * body[at + 1]
+					  : len + 1;
+	return at < len ? at + 1 + body[at] : len + 1;
+}
+
 static int got_publish(struct mqtt *m, unsigned first, const uint8_t *body, size_t len,
 		       struct mqtt_message *ret)
 {
@@ -194,10 +203,8 @@ static int got_publish(struct mqtt *m, unsigned first, const uint8_t *body, size
 	size_t id_at = at;
 
 	at += qos > 0 ? 2 : 0;
-	if (at > len || (m->version == MQTT_5 && (at >= len || body[at] >= 128)))
-		return -1;
 	if (m->version == MQTT_5)
-		at += 1 + body[at]; /* properties; ours are never longer than 127 bytes */
+		at = behind_properties(body, at, len);
 	if (at > len)
 		return -1;
 	*ret = (struct mqtt_message){

@@ -9,16 +9,21 @@
 #include "gateway/wall.h"
 #include "proto/topic.h"
 
+enum { RETRY_MAX = 3, RETRY_MS = 1000, RETRY_MOST = 1000 };
+
 static json_t *binding_json(struct gateway *g, const struct registry_binding *b)
 {
 	char at[WALL_TEXT];
-	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:b, s:i, s:s, s:s, s:o?}", "id",
-			 (json_int_t)b->id, "function", b->function, "kind", b->kind, "broker",
-			 b->broker, "filter", b->filter, "qos", (int)b->qos, "publish", b->publish,
-			 "publish_qos", (int)b->publish_qos, "retain", (int)b->retain,
-			 "deadline_ms", (int)b->deadline_ms, "criticality", b->criticality,
-			 "created_at", wall_text(b->created_wall_ms, at), "counts",
-			 path_binding_counts(g->path, b->id));
+	return json_pack(
+		"{s:I, s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:b, s:i, s:s, s:s, s:i, s:i, s:b, s:s, "
+		"s:o?}",
+		"id", (json_int_t)b->id, "function", b->function, "kind", b->kind, "broker",
+		b->broker, "filter", b->filter, "qos", (int)b->qos, "publish", b->publish,
+		"publish_qos", (int)b->publish_qos, "retain", (int)b->retain, "deadline_ms",
+		(int)b->deadline_ms, "criticality", b->criticality, "durability", b->durability,
+		"retry", (int)b->retry_max, "backoff_ms", (int)b->retry_ms, "ordered",
+		(int)b->ordered, "created_at", wall_text(b->created_wall_ms, at), "counts",
+		path_binding_counts(g->path, b->id));
 }
 
 struct list {
@@ -68,22 +73,45 @@ static int terms_read(json_int_t deadline_ms, struct registry_binding *b, struct
 	return 0;
 }
 
+static int retry_read(json_int_t retry, json_int_t backoff_ms, struct registry_binding *b,
+		      struct why *why)
+{
+	if (b->durability[0] != '\0' && config_choice(CONFIG_DURABILITY, b->durability) < 0)
+		return why_set(why, -EINVAL,
+			       "`durability` is \"%.40s\", it must be process, power or off",
+			       b->durability);
+	if (retry < 0 || retry > RETRY_MOST)
+		return why_set(why, -EINVAL, "`retry` is %lld, it must be from 0 to %d",
+			       (long long)retry, RETRY_MOST);
+	if (backoff_ms < 0 || backoff_ms > INT32_MAX)
+		return why_set(why, -EINVAL, "`backoff_ms` is %lld, it must be a time",
+			       (long long)backoff_ms);
+	b->retry_max = (unsigned)retry;
+	b->retry_ms = (unsigned)backoff_ms;
+	return 0;
+}
+
 int api_binding_read(struct span body, json_t **ret_body, struct registry_binding *b,
 		     struct why *why)
 {
 	const json_int_t not_given = INT64_MIN;
 	json_int_t qos = 1, publish_qos = not_given, deadline_ms = 0;
-	int retain = 0;
+	json_int_t retry = RETRY_MAX, backoff_ms = RETRY_MS;
+	int retain = 0, ordered = 0;
 	*b = (struct registry_binding){ .kind = "mqtt",
 					.broker = "default",
 					.publish = "",
 					.criticality = "",
+					.durability = "",
 					.created_wall_ms = wall_ms() };
-	int err = body_json(
-		body, ret_body, why, "{s:s, s?s, s:s, s?I, s?s, s?I, s?b, s?s, s?I, s?s}",
-		"function", &b->function, "kind", &b->kind, "filter", &b->filter, "qos", &qos,
-		"publish", &b->publish, "publish_qos", &publish_qos, "retain", &retain, "broker",
-		&b->broker, "deadline_ms", &deadline_ms, "criticality", &b->criticality);
+	int err = body_json(body, ret_body, why,
+			    "{s:s, s?s, s:s, s?I, s?s, s?I, s?b, s?s, s?I, s?s, s?s, s?I, "
+			    "s?I, s?b}",
+			    "function", &b->function, "kind", &b->kind, "filter", &b->filter, "qos",
+			    &qos, "publish", &b->publish, "publish_qos", &publish_qos, "retain",
+			    &retain, "broker", &b->broker, "deadline_ms", &deadline_ms,
+			    "criticality", &b->criticality, "durability", &b->durability, "retry",
+			    &retry, "backoff_ms", &backoff_ms, "ordered", &ordered);
 	if (err == 0 && strcmp(b->kind, "mqtt") != 0)
 		err = why_set(why, -E_UNSUPPORTED, "`kind` is \"%.40s\", only \"mqtt\" is offered",
 			      b->kind);
@@ -94,6 +122,9 @@ int api_binding_read(struct span body, json_t **ret_body, struct registry_bindin
 			       &b->publish_qos, why);
 	if (err == 0)
 		err = terms_read(deadline_ms, b, why);
+	if (err == 0)
+		err = retry_read(retry, backoff_ms, b, why);
+	b->ordered = ordered != 0;
 	b->retain = retain != 0;
 	return err;
 }
@@ -111,6 +142,10 @@ static struct path_binding path_binding_of(const struct registry_binding *b)
 		.retain = b->retain,
 		.deadline_ms = b->deadline_ms,
 		.criticality = b->criticality,
+		.durability = b->durability,
+		.retry_max = b->retry_max,
+		.retry_ms = b->retry_ms,
+		.ordered = b->ordered,
 	};
 }
 
@@ -144,7 +179,10 @@ static int same_take(void *arg, const struct registry_binding *have)
 	s->is_equal = strcmp(b->publish, have->publish) == 0 && b->qos == have->qos &&
 		      b->publish_qos == have->publish_qos && b->retain == have->retain &&
 		      b->deadline_ms == have->deadline_ms &&
-		      strcmp(b->criticality, have->criticality) == 0;
+		      strcmp(b->criticality, have->criticality) == 0 &&
+		      strcmp(b->durability, have->durability) == 0 &&
+		      b->retry_max == have->retry_max && b->retry_ms == have->retry_ms &&
+		      b->ordered == have->ordered;
 	return 0;
 }
 

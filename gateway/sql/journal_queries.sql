@@ -21,6 +21,10 @@ SELECT id, due, binding, arrived, finished, digest, first_effect, state, attempt
        code, packet, hops, function, source, reason, stack, topic, attrs, payload, output, trace
 FROM events INDEXED BY events_open WHERE state = 0 AND due <= ?1 AND (due, id) > (?2, ?3)
 ORDER BY due, id LIMIT ?4;
+-- name: due_heads
+SELECT id, due, binding, arrived, finished, digest, first_effect, state, attempts, revision, status, neffects,
+       code, packet, hops, function, source, '', '', topic, x'', x'', x'', x''
+FROM events INDEXED BY events_open WHERE state = 0 AND (due, id) > (?1, ?2) ORDER BY due, id LIMIT ?3;
 -- name: recent
 SELECT id, due, binding, arrived, finished, digest, first_effect, state, attempts, revision, status, neffects,
        code, packet, hops, function, source, reason, stack, topic, attrs, x'', x'', x''

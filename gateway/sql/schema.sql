@@ -80,3 +80,11 @@ CREATE TABLE rollouts (
 ALTER TABLE bindings ADD COLUMN deadline_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE bindings ADD COLUMN criticality TEXT NOT NULL DEFAULT ''
 	CHECK (criticality IN ('', 'low', 'normal', 'high'));
+
+-- name: 5
+-- What the journal does with the events of a binding; durability '': journal.durability.
+ALTER TABLE bindings ADD COLUMN durability TEXT NOT NULL DEFAULT ''
+	CHECK (durability IN ('', 'off', 'process', 'power'));
+ALTER TABLE bindings ADD COLUMN retry_max INTEGER NOT NULL DEFAULT 3;
+ALTER TABLE bindings ADD COLUMN retry_ms INTEGER NOT NULL DEFAULT 1000;
+ALTER TABLE bindings ADD COLUMN ordered INTEGER NOT NULL DEFAULT 0;
