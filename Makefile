@@ -219,6 +219,9 @@ check: deps-check ## installs what the tests need and runs all of them
 check-spec: deps-check ## the WebAssembly 2.0 test suite (SPEC_DIR=../shared/spec BOUNDS=guard|check SPEC='i32 call')
 	$(sub) $(B)/penstock-aot $(B)/spec-run
 	@B=$(B) SPEC_DIR=$(SPEC_DIR) BOUNDS=$(BOUNDS) OPT=$(OPT) CPU=$(CPU) tests/spec/run.sh $(SPEC)
+check-spec-arm64: deps-check ## the suite's code for 64-bit ARM, under qemu (packages qemu-user-static, mmdebstrap; SYSROOT= SPEC=)
+	$(sub) $(B)/penstock-aot
+	@B=$(B) SPEC_DIR=$(SPEC_DIR) BOUNDS=$(BOUNDS) OPT=$(OPT) CPU=$(CPU) SYSROOT=$(SYSROOT) tests/spec/arm64.sh $(SPEC)
 check-%: deps-check
 	+@B=$(B) MAKE="$(MAKE)" tests/run $*
 lint: deps-check ## include direction, sizes, banned calls, layout
@@ -258,4 +261,4 @@ help: ## this list
 
 .PHONY: all unit-bins replay-bins fuzz-bins tool-bins examples demo check lint fuzz fuzz-diff install clean help \
 	deps-build deps-demo deps-check deps-bench FORCE
--include $(shell find $(B) -path $(B)/bench/sources -prune -o -name '*.d' -print 2>/dev/null)
+-include $(shell find $(B) -path $(B)/bench/sources -prune -o -name sysroot -prune -o -name '*.d' -print 2>/dev/null)

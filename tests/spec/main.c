@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * spec-run [--bounds guard|check] [--opt 0..3] [--cpu NAME] [--jobs N] [--verbose] FILE.json...
+ * spec-run [--bounds guard|check] [--opt 0..3] [--target TRIPLE] [--cpu NAME] [--jobs N] [--verbose] FILE.json...
  *
  * Runs test scripts of the WebAssembly specification, as wast2json wrote them, through penstock-aot
  * (the one beside this program) and the runtime of penstock-sandbox. Each script has a process of
@@ -178,6 +178,9 @@ static bool option(struct runner *r, int c, const char *arg)
 		return r->o.compile.bounds_check || strcmp(arg, "guard") == 0;
 	case 'o':
 		return number(arg, 3, &r->o.compile.opt);
+	case 't':
+		r->o.compile.target = arg;
+		return true;
 	case 'c':
 		r->o.compile.cpu = arg;
 		return true;
@@ -196,6 +199,7 @@ static bool options(struct runner *r, int argc, char **argv)
 	static const struct option longs[] = {
 		{ "bounds", required_argument, NULL, 'b' },
 		{ "opt", required_argument, NULL, 'o' },
+		{ "target", required_argument, NULL, 't' },
 		{ "cpu", required_argument, NULL, 'c' },
 		{ "jobs", required_argument, NULL, 'j' },
 		{ "verbose", no_argument, NULL, 'v' },

@@ -7,6 +7,7 @@
 #   SPEC_DIR  the suite's *.wast files (default ../shared/spec)
 #   BOUNDS    guard or check
 #   OPT, CPU  as penstock-aot takes them (default: its own)
+#   RUNNER    the command that runs scripts (default B/spec-run; arm64.sh sets another)
 #   JOBS      files at a time (default 2)
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -42,6 +43,6 @@ while read -r wast; do
 	fi
 done < <(find tests/spec/own "$SPEC_DIR" -name '*.wast' | sort) 2>/dev/null
 [ ${#files[@]} -gt 0 ] || { echo "check-spec: no such file: $*" >&2; exit 64; }
-"$B/spec-run" --bounds "${BOUNDS:-guard}" ${OPT:+--opt "$OPT"} ${CPU:+--cpu "$CPU"} --jobs "${JOBS:-2}" "${files[@]}" |
+${RUNNER:-"$B/spec-run"} --bounds "${BOUNDS:-guard}" ${OPT:+--opt "$OPT"} ${CPU:+--cpu "$CPU"} --jobs "${JOBS:-2}" "${files[@]}" |
 	awk -v more=$unconverted '/^[0-9]+ passed, / { $5 += more } { print; fflush() }'
 exit "${PIPESTATUS[0]}"
