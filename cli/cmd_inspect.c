@@ -5,11 +5,13 @@
 
 #include "base/own.h"
 #include "cli/client.h"
+#include "cli/inspect_stack.h"
 #include "cli/sheet.h"
 #include "cli/text.h"
 #include "proto/envelope.h"
 #include "proto/manifest_sheet.h"
 #include "proto/signature.h"
+#include "sandbox/wasm/features.h"
 #include "sandbox/wasm/module.h"
 
 #define GROUP "Modules, without a gateway"
@@ -122,6 +124,17 @@ static json_t *customs_json(const struct wasm_module *m)
 	return list;
 }
 
+static json_t *features_json(const struct wasm_module *m)
+{
+	json_t *list = json_array();
+	uint32_t uses = wasm_features(m);
+	for (int i = 0; i < WASM_FEATURE_COUNT; i++) {
+		if (uses & 1u << i)
+			(void)json_array_append_new(list, json_string(wasm_feature_name(i)));
+	}
+	return list;
+}
+
 static json_t *memory_json(const struct wasm_module *m)
 {
 	if (m->nmemories == 0)
@@ -168,13 +181,14 @@ static void manifest_add(json_t *to, struct span module, struct arena *arena)
 
 static json_t *module_json(const struct wasm_module *m, struct arena *arena)
 {
-	json_t *j = json_pack(
-		"{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "bytes",
-		(json_int_t)m->bytes.len, "shape", shape_of(m), "types", (json_int_t)m->ntypes,
-		"functions", (json_int_t)(m->nfuncs - m->nimported_funcs), "imported_functions",
-		(json_int_t)m->nimported_funcs, "tables", (json_int_t)m->ntables, "globals",
-		(json_int_t)m->nglobals, "memory", memory_json(m), "imports", imports_json(m),
-		"exports", exports_json(m), "custom_sections", customs_json(m));
+	json_t *j = json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}",
+			      "bytes", (json_int_t)m->bytes.len, "shape", shape_of(m), "types",
+			      (json_int_t)m->ntypes, "functions",
+			      (json_int_t)(m->nfuncs - m->nimported_funcs), "imported_functions",
+			      (json_int_t)m->nimported_funcs, "tables", (json_int_t)m->ntables,
+			      "globals", (json_int_t)m->nglobals, "memory", memory_json(m),
+			      "imports", imports_json(m), "exports", exports_json(m),
+			      "custom_sections", customs_json(m), "features", features_json(m));
 	ENSURE(j);
 	signatures_add(j, m->bytes);
 	manifest_add(j, m->bytes, arena);
@@ -255,7 +269,13 @@ static void people_print(const json_t *j, FILE *out)
 	(void)fprintf(out, "%.0f functions, %.0f imported, %.0f types, %.0f tables, %.0f globals\n",
 		      json_num(j, "functions"), json_num(j, "imported_functions"),
 		      json_num(j, "types"), json_num(j, "tables"), json_num(j, "globals"));
+	label("features", out);
+	json_array_foreach(json_object_get(j, "features"), i, s)(void)
+		fprintf(out, "%s%s", i > 0 ? ", " : "", json_string_value(s));
+	(void)fputs(json_array_size(json_object_get(j, "features")) ? "\n" : "none beyond 1.0\n",
+		    out);
 	memory_print(json_object_get(j, "memory"), out);
+	inspect_stack_print(json_object_get(j, "stack"), LABEL_COLUMN, out);
 	externs_print("imports", json_object_get(j, "imports"), out);
 	externs_print("exports", json_object_get(j, "exports"), out);
 	json_array_foreach(json_object_get(j, "custom_sections"), i, s)
@@ -292,6 +312,8 @@ static int inspect_run(struct cli *c)
 	int code = CODE_OK;
 	if (err == 0) {
 		OWN_JSON *j = module_json(m, &arena);
+		if (!args_flag(&c->args, "quick"))
+			(void)json_object_set_new(j, "stack", inspect_stack(m));
 		if (cli_json(c))
 			json_print(c, j);
 		else
@@ -303,13 +325,20 @@ static int inspect_run(struct cli *c)
 	return code;
 }
 
+static const struct option_row inspect_rows[] = {
+	{ "quick", 0, OPT_FLAG, NULL, "without compiling it, so without its stack", 0, 0 },
+};
+
 const struct command command_inspect = {
 	.name = "inspect",
 	.group = GROUP,
 	.summary = "Show what a module is, needs and asks for",
 	.usage = "FILE.wasm",
 	.more = "Decodes and validates it as a gateway would. Signatures are shown, not checked:\n"
-		"penstock verify does that.",
+		"penstock verify does that. The stack is what the code compiled for this machine\n"
+		"takes: its largest frame, and where no function can call itself, a proven bound.",
+	.options = inspect_rows,
+	.noptions = ARRAY_LEN(inspect_rows),
 	.needs = "FILE.wasm",
 	.least_args = 1,
 	.most_args = 1,

@@ -1,66 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* run, compile: a module on this machine, without a gateway and without a signature */
+/* run: a module on this machine, without a gateway and without a signature */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/child.h"
 #include "base/own.h"
-#include "cli/client.h"
-#include "cli/text.h"
-#include "proto/aot_job.h"
-#include "proto/ipc.h"
-#include "proto/manifest.h"
+#include "cli/cache.h"
+#include "cli/compile.h"
+#include "cli/file.h"
 
 #define GROUP "Modules, without a gateway"
 
 enum { NUMBER_TEXT = 24, RUN_WORDS = 24 };
-
-/* "refused: REASON" is what scripts look for. */
-static int refused(struct cli *c, int err, const struct why *why)
-{
-	bool is_refusal =
-		err == -E_INVALID || err == -E_UNSUPPORTED || err == -E_LIMIT || err == -E_TIME;
-	if (!is_refusal)
-		return cli_fail_why(c, err, why);
-	(void)fprintf(c->err, "refused: ");
-	text_put(c->err, why_text(why, err));
-	(void)fputc('\n', c->err);
-	return CODE_REFUSED;
-}
-
-/* A memfd with the file: what is compiled cannot change while it is. */
-static int module_open(struct cli *c, int *ret_fd)
-{
-	OWN_BYTES module = { 0 };
-	struct why why = { 0 };
-	int err = file_read(cli_arg(c, 0), FILE_MODULE_MAX, &module, &why);
-	if (err == -E_LIMIT)
-		return refused(c, err, &why);
-	if (err < 0)
-		return cli_fail(c, CODE_NOFILE, NULL, "%s", why.text);
-	const struct span all = bytes_span(&module);
-	int fd = ipc_memfd("penstock-module", &all, 1);
-	if (fd < 0)
-		return cli_fail(c, CODE_FAILED, NULL, "a file in memory: %s", strerrordesc_np(-fd));
-	*ret_fd = fd;
-	return CODE_OK;
-}
-
-static int compile(struct cli *c, const struct aot_job_options *o, int *ret_so, char **ret_report)
-{
-	OWN_FD wasm = -1;
-	struct why why = { 0 };
-	int code = module_open(c, &wasm);
-	if (code != CODE_OK)
-		return code;
-	int err = aot_job_run(wasm, o, ret_so, ret_report, &why);
-	return err < 0 ? refused(c, err, &why) : CODE_OK;
-}
-
-/* ---- run ---- */
 
 static const struct option_row run_rows[] = {
 	{ "invoke", 0, OPT_TEXT, "FUNCTION", "call this export; the arguments are its parameters",
@@ -70,8 +23,7 @@ static const struct option_row run_rows[] = {
 	{ "memory", 0, OPT_SIZE, "SIZE", "linear memory it may have (default: 4GiB)", 65536,
 	  UINT64_C(4) << 30 },
 	{ "stack", 0, OPT_SIZE, "SIZE", "stack it may use", 65536, 1 << 30 },
-	{ "bounds", 0, OPT_CHOICE, "guard|check", "how memory accesses are checked", 0, 0 },
-	{ "opt", 'O', OPT_NUMBER, "0..3", "effort of the compiler (default 2)", 0, 3 },
+	COMPILE_OPTION_ROWS,
 };
 
 struct words {
@@ -112,13 +64,15 @@ static int envs_make(struct cli *c, char **list)
 }
 
 /* The command line of `penstock-sandbox run`. */
-static void words_make(struct cli *c, struct words *w, int so_fd, char **envs)
+static void words_make(struct cli *c, struct words *w, int so_fd, const char *so_path, char **envs)
 {
 	const struct args *a = &c->args;
 	const char *invoke = args_text(a, "invoke");
 	w->v[w->n++] = "penstock-sandbox";
 	w->v[w->n++] = "run";
 	words_number(w, "--so-fd", (uint64_t)so_fd);
+	if (so_path)
+		words_option(w, "--so-path", so_path);
 	for (; *envs; envs++)
 		words_option(w, "--env", *envs);
 	if (args_flag(a, "cpu-ms"))
@@ -135,7 +89,7 @@ static void words_make(struct cli *c, struct words *w, int so_fd, char **envs)
 }
 
 /* Becomes the sandbox: signals, exit code and terminal are then those of the program. */
-static int become(struct cli *c, int so_fd, char **envs)
+static int become(struct cli *c, int so_fd, const char *so_path, char **envs)
 {
 	struct why why = { 0 };
 	OWN_FREE char *path = child_sibling("penstock-sandbox", &why);
@@ -144,7 +98,7 @@ static int become(struct cli *c, int so_fd, char **envs)
 	size_t room = RUN_WORDS + c->args.ngiven * 2 + c->args.nrest;
 	struct words w = { .v = calloc(room, sizeof(*w.v)) };
 	ENSURE(w.v);
-	words_make(c, &w, so_fd, envs);
+	words_make(c, &w, so_fd, so_path, envs);
 	ENSURE(w.n < room);
 	if (fcntl(so_fd, F_SETFD, 0) == 0)
 		(void)execv(path, (char *const *)w.v);
@@ -153,21 +107,44 @@ static int become(struct cli *c, int so_fd, char **envs)
 	return cli_fail(c, CODE_FAILED, NULL, "%s: %s", path, strerrordesc_np(err));
 }
 
+/* Debuggers and profilers look for code in files: with --debug it lies in one of the user's. */
+static int so_publish(struct cli *c, int *so, char **ret_path)
+{
+	struct why why = { 0 };
+	OWN_FREE char *path = NULL;
+	OWN_BYTES all = { 0 };
+	int err = cache_path("debug", cli_arg(c, 0), ".so", &path, &why);
+	if (err == 0 && lseek(*so, 0, SEEK_SET) < 0)
+		err = why_set(&why, -errno, "the compiler's output: %s", strerrordesc_np(errno));
+	if (err == 0)
+		err = file_read_fd(*so, "the compiler's output", SIZE_MAX / 4, &all, &why);
+	if (err == 0)
+		err = file_write(path, bytes_span(&all), FILE_REPLACE, 0700, &why);
+	int fd = err == 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	if (err == 0 && fd < 0)
+		err = why_set(&why, -errno, "%s: %s", path, strerrordesc_np(errno));
+	if (err < 0)
+		return cli_fail(c, CODE_FAILED, NULL, "%s", why_text(&why, err));
+	own_fd_close(so);
+	*so = fd;
+	*ret_path = ptr_steal(&path);
+	return CODE_OK;
+}
+
 static int run_run(struct cli *c)
 {
-	const char *bounds = args_text(&c->args, "bounds");
-	const struct aot_job_options o = {
-		.bounds_check = bounds && strcmp(bounds, "check") == 0,
-		.opt = args_flag(&c->args, "opt") ? (int)args_number(&c->args, "opt", 0) : -1,
-	};
+	const struct aot_job_options o = compile_options_of(&c->args);
 	char *envs[OPTIONS_GIVEN_MAX + 1] = { NULL };
 	OWN_FD so = -1;
 	OWN_FREE char *report = NULL;
+	OWN_FREE char *path = NULL;
 	int code = envs_make(c, envs);
 	if (code == CODE_OK)
-		code = compile(c, &o, &so, &report);
+		code = compile_file(c, &o, &so, &report);
+	if (code == CODE_OK && o.debug)
+		code = so_publish(c, &so, &path);
 	if (code == CODE_OK)
-		code = become(c, so, envs);
+		code = become(c, so, path, envs);
 	for (size_t i = 0; envs[i]; i++)
 		free(envs[i]);
 	return code;
@@ -189,6 +166,8 @@ const struct command command_run = {
 		"After FILE.wasm the options above are still ours; what follows the first "
 		"argument\n"
 		"that is none of them, or --, belongs to the program.\n"
+		"--debug keeps the code in ~/.cache/penstock/debug for gdb and perf: "
+		"doc/DEBUGGING.md.\n"
 		"A trap prints \"trap: KIND at FILE:LINE FUNCTION\" and the functions that called, "
 		"or\n"
 		"without -g in the module FUNCTION+OFFSET (OFFSET IN THE MODULE); a refused "
@@ -202,81 +181,4 @@ const struct command command_run = {
 	.rest_is_foreign = true,
 	.may = MAY_REFUSE | MAY_LACK_FILE | MAY_TRAP | MAY_BE_THE_PROGRAMS,
 	.run = run_run,
-};
-
-/* ---- compile ---- */
-
-static const struct option_row compile_rows[] = {
-	{ "output", 'o', OPT_TEXT, "FILE.so", "where the shared object goes", 0, 0 },
-	{ "target", 0, OPT_TEXT, "TRIPLE", "for another machine (default: this one)", 0, 0 },
-	{ "cpu", 0, OPT_TEXT, "NAME", "for this CPU (default: this one's)", 0, 0 },
-	{ "bounds", 0, OPT_CHOICE, "guard|check", "how memory accesses are checked", 0, 0 },
-	{ "opt", 'O', OPT_NUMBER, "0..3", "effort of the compiler (default 2)", 0, 3 },
-};
-
-/* The finished object as bytes; it lies in a sealed memfd. */
-static int so_write(struct cli *c, int so, const char *path, size_t *ret_bytes)
-{
-	OWN_BYTES all = { 0 };
-	struct why why = { 0 };
-	if (lseek(so, 0, SEEK_SET) < 0)
-		return cli_fail(c, CODE_FAILED, NULL, "the compiler's output: %s",
-				strerrordesc_np(errno));
-	if (file_read_fd(so, "the compiler's output", SIZE_MAX / 4, &all, &why) < 0 ||
-	    file_write(path, bytes_span(&all), FILE_REPLACE, 0755, &why) < 0)
-		return cli_fail(c, CODE_FAILED, NULL, "%s", why.text);
-	*ret_bytes = all.len;
-	return CODE_OK;
-}
-
-static int compile_run(struct cli *c)
-{
-	const struct args *a = &c->args;
-	const char *out = args_text(a, "output"), *bounds = args_text(a, "bounds");
-	const struct aot_job_options o = {
-		.target = args_text(a, "target"),
-		.cpu = args_text(a, "cpu"),
-		.bounds_check = bounds && strcmp(bounds, "check") == 0,
-		.opt = args_flag(a, "opt") ? (int)args_number(a, "opt", 0) : -1,
-	};
-	OWN_FD so = -1;
-	OWN_FREE char *text = NULL;
-	size_t bytes;
-	if (!out)
-		return cli_fail(c, CODE_USAGE, "penstock compile FILE.wasm -o FILE.so",
-				"-o is missing");
-	int code = compile(c, &o, &so, &text);
-	if (code == CODE_OK)
-		code = so_write(c, so, out, &bytes);
-	if (code != CODE_OK)
-		return code;
-	OWN_JSON *report = json_loads(text, JSON_ALLOW_NUL, NULL);
-	if (cli_json(c)) {
-		json_print(c, report);
-		return CODE_OK;
-	}
-	(void)fprintf(c->out, "compiled ");
-	text_put(c->out, out);
-	(void)fprintf(c->out, "  %zu bytes, %.0f functions, in %.0f ms, for ", bytes,
-		      json_num(report, "functions"), json_num(report, "wall_ms"));
-	text_put(c->out, json_text(report, "cpu"));
-	(void)fputc('\n', c->out);
-	return CODE_OK;
-}
-
-const struct command command_compile = {
-	.name = "compile",
-	.group = GROUP,
-	.summary = "Compile a module to a shared object",
-	.usage = "FILE.wasm -o FILE.so [options]",
-	.more = "To look at the code (objdump -d, gdb); gateways compile for themselves, from the\n"
-		"signed module.",
-	.options = compile_rows,
-	.noptions = ARRAY_LEN(compile_rows),
-	.needs = "FILE.wasm",
-	.least_args = 1,
-	.most_args = 1,
-	.prints_data = true,
-	.may = MAY_REFUSE | MAY_LACK_FILE,
-	.run = compile_run,
 };

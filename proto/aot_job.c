@@ -15,7 +15,7 @@
 #include "base/child.h"
 #include "base/own.h"
 
-enum { ARGS_MAX = 16, NUMBER_TEXT = 16, MESSAGE_BYTES = 300 };
+enum { ARGS_MAX = 20, NUMBER_TEXT = 16, MESSAGE_BYTES = 300 };
 
 struct aot_job {
 	pid_t pid; /* 0 = waited for */
@@ -97,6 +97,10 @@ int aot_job_start(int wasm_fd, const struct aot_job_options *o, struct aot_job *
 		option(&a, "--cpu", o->cpu);
 	if (o->opt >= 0)
 		option(&a, "--opt", opt);
+	if (o->debug)
+		a.v[a.n++] = "--debug";
+	if (o->details)
+		a.v[a.n++] = "--details";
 	option(&a, "--bounds", o->bounds_check ? "check" : "guard");
 	option(&a, "--cpu-seconds", cpu);
 	option(&a, "--memory-mb", memory);

@@ -4,7 +4,7 @@
  * here, for it and for those who start it (gateway, cli).
  *
  *	penstock-aot [--target TRIPLE] [--cpu NAME] [--bounds guard|check] [--opt 0|1|2|3]
- *	             [--cpu-seconds N] [--memory-mb N]
+ *	             [--debug] [--details] [--cpu-seconds N] [--memory-mb N]
  *	descriptor 0: the Wasm bytes (a file or memfd, read from offset 0)
  *	descriptor 1: the shared object is written here (empty on failure)
  *	descriptor 2: messages for people
@@ -13,7 +13,10 @@
  *	    "functions": n, "code_bytes": n, "memory_min_pages": n, "memory_max_pages": n,
  *	    "is_reactor": bool, "is_command": bool, "wall_ms": n,
  *	    "imports": [ { "module": "..", "name": "..", "kind": "func|table|memory|global" } ],
- *	    "exports": [ { "name": "..", "kind": ".." } ], "notes": [ "..." ] }
+ *	    "exports": [ { "name": "..", "kind": ".." } ],  "notes": [ "..." ],
+ *	    "phases": [ { "name": "optimise", "cpu_us": n } ],
+ *	    with --details also "details": null (too many) or { "functions": [ { "index": n, "name": "..",
+ *	      "wasm_bytes": n, "code_bytes": n, "frame_bytes": n } ], "remarks": [ "..." ] } }
  *	  { "ok": false, "error": "E_INVALID", "reason": "..." }
  * Exit code 0, 65 (the module is refused, reason in the report), 64 usage, 70 internal error,
  * 75 out of the time or memory given.
@@ -42,6 +45,8 @@ struct aot_job_options {
 	const char *cpu;                 /* NULL = this CPU ("native"); "generic" ... */
 	bool bounds_check;               /* --bounds=check */
 	int opt;                         /* -1 = default (2) */
+	bool debug;                      /* keep DWARF, for gdb */
+	bool details;                    /* in the report */
 	unsigned cpu_seconds, memory_mb; /* 0 = defaults above; wall clock limit = 2 * cpu + 10 s */
 };
 

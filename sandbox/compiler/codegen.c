@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The module as a whole: types, attributes, metadata, and the order of generation. */
 #include "sandbox/compiler/debug.h"
+#include "sandbox/compiler/details.h"
 
 #include <errno.h>
 #include <llvm-c/Analysis.h>
@@ -132,6 +133,13 @@ static LLVMAttributeRef enum_attribute(struct gen *g, const char *name, uint64_t
 	return LLVMCreateEnumAttribute(g->ctx, kind, value);
 }
 
+static void text_attribute(struct gen *g, LLVMValueRef f, const char *key, const char *value)
+{
+	LLVMAttributeRef a = LLVMCreateStringAttribute(g->ctx, key, (unsigned)strlen(key), value,
+						       (unsigned)strlen(value));
+	LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, a);
+}
+
 /* What every function gets. Absent on purpose: see codegen.h. The frame pointer is for perf, whose
  * stacks are right with it; a frame larger than a page touches each of its pages, so it meets the
  * guard page (stack.c). */
@@ -145,13 +153,11 @@ void gen_attributes(struct gen *g, LLVMValueRef f)
 		{ "no-builtins", "" },
 		{ "frame-pointer", "all" },
 	};
-	for (size_t i = 0; i < ARRAY_LEN(text); i++) {
-		LLVMAttributeRef a = LLVMCreateStringAttribute(
-			g->ctx, text[i].key, (unsigned)strlen(text[i].key), text[i].value,
-			(unsigned)strlen(text[i].value));
-		LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, a);
-	}
+	for (size_t i = 0; i < ARRAY_LEN(text); i++)
+		text_attribute(g, f, text[i].key, text[i].value);
 	LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, enum_attribute(g, "nounwind", 0));
+	if (g->o->details)
+		text_attribute(g, f, "warn-stack-size", "0");
 	/* 2: valid at every instruction, so that gdb can unwind from a fault. */
 	LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, enum_attribute(g, "uwtable", 2));
 }
@@ -292,7 +298,9 @@ int compile_module(const struct wasm_module *m, const struct target *t,
 {
 	struct compile_result result = { 0 };
 	struct gen g = { .m = m, .o = o, .t = t, .result = &result };
+	compile_phase(&result, "decode");
 	gen_init(&g);
+	details_begin(&g);
 	debug_begin(&g);
 	for (uint32_t i = m->nimported_funcs; i < m->nfuncs; i++)
 		func_emit(&g, i);
@@ -300,6 +308,7 @@ int compile_module(const struct wasm_module *m, const struct target *t,
 	debug_end(&g);
 	passes_plan(&g);
 	int rc = verify(&g, why);
+	compile_phase(&result, "generate");
 	if (rc == 0)
 		rc = passes_run(&g, why);
 	gen_fini(&g);
@@ -312,5 +321,6 @@ void compile_result_fini(struct compile_result *r)
 {
 	if (r->object)
 		LLVMDisposeMemoryBuffer(r->object);
+	details_free(r);
 	r->object = NULL;
 }

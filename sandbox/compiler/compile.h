@@ -11,7 +11,7 @@
 
 #include "sandbox/wasm/module.h"
 
-enum { COMPILE_NOTES_MAX = 16, COMPILE_OPT_DEFAULT = 2 };
+enum { COMPILE_NOTES_MAX = 16, COMPILE_PHASES_MAX = 16, COMPILE_OPT_DEFAULT = 2 };
 
 /* The machine that code is made for. Opened before the jail: it reads /proc/cpuinfo on some. */
 struct target {
@@ -29,12 +29,22 @@ void target_fini(struct target *t); /* half-built and zeroed ones are fine */
 struct compile_options {
 	bool bounds_check;
 	int opt; /* 0..3 */
+	bool details;
+};
+
+struct compile_phase {
+	const char *name;
+	uint64_t cpu_us;
 };
 
 struct compile_result {
-	LLVMMemoryBufferRef object; /* ELF relocatable; see compile_result_fini() */
-	uint64_t code_bytes;        /* of the guest's functions */
-	unsigned rolled_loops;      /* see reroll.c */
+	LLVMMemoryBufferRef object;      /* ELF relocatable; see compile_result_fini() */
+	uint64_t code_bytes;             /* of the guest's functions */
+	unsigned rolled_loops;           /* see reroll.c */
+	struct compile_details *details; /* details.h; NULL: not asked for */
+	struct compile_phase phases[COMPILE_PHASES_MAX];
+	size_t nphases;
+	uint64_t phase_start_us;
 	size_t nnotes;
 	char notes[COMPILE_NOTES_MAX][160]; /* what the author or operator should know */
 };
@@ -46,6 +56,8 @@ int compile_module(const struct wasm_module *m, const struct target *t,
 		   const struct compile_options *o, struct compile_result *ret_result,
 		   struct why *why) MUST_USE;
 void compile_result_fini(struct compile_result *r);
+/* What has been done since the last one, or since the start of the process. */
+void compile_phase(struct compile_result *r, const char *name);
 void compile_note(struct compile_result *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 #endif

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/wr.h"
+#include "sandbox/compiler/details.h"
 #include "sandbox/wasm/dwarf_line.h"
 
 _Static_assert(sizeof(struct aot_lines) == 5 * 8 + 6 * 4, "table_emit()");
@@ -116,6 +117,8 @@ static void find_natives(struct table *t, const struct object *o)
 		const struct named key = { .name = o->symbol_names + s->st_name };
 		const struct named *is = bsearch(&key, names, n, sizeof(key), by_name);
 		ENSURE(is && t->nnatives < n);
+		if (t->g->result->details)
+			t->g->result->details->code_bytes[is->func] = s->st_size;
 		t->natives[t->nnatives++] =
 			(struct native){ s->st_value, s->st_value + s->st_size, is->func };
 	}

@@ -50,8 +50,8 @@ static uint64_t now_ms(void)
 static void usage(void)
 {
 	fputs("usage: penstock-aot [--target TRIPLE] [--cpu NAME] [--bounds guard|check] "
-	      "[--opt 0|1|2|3] [--debug]\n"
-	      "                    [--cpu-seconds N] [--memory-mb N]\n"
+	      "[--opt 0|1|2|3]\n"
+	      "                    [--debug] [--details] [--cpu-seconds N] [--memory-mb N]\n"
 	      "  reads a Wasm module from descriptor 0, writes a shared object to 1 and a report\n"
 	      "  (JSON) to 3. `penstock compile` is the command for people.\n",
 	      stderr);
@@ -86,6 +86,9 @@ static int option(struct options *o, int c, const char *arg)
 	case 'g':
 		o->keep_debug = true;
 		return 0;
+	case 'd':
+		o->compile.details = true;
+		return 0;
 	case 's':
 		n = number(arg, 1, 3600);
 		o->limits.cpu_seconds = (unsigned)n;
@@ -107,6 +110,7 @@ static int parse(int argc, char **argv, struct options *o)
 		{ "bounds", required_argument, NULL, 'b' },
 		{ "opt", required_argument, NULL, 'o' },
 		{ "debug", no_argument, NULL, 'g' },
+		{ "details", no_argument, NULL, 'd' },
 		{ "cpu-seconds", required_argument, NULL, 's' },
 		{ "memory-mb", required_argument, NULL, 'm' },
 		{ 0 },

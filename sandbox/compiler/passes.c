@@ -2,6 +2,7 @@
 /* From IR to an object: which optimisations run, and on what they must not. */
 #include "sandbox/compiler/archive.h"
 #include "sandbox/compiler/debug.h"
+#include "sandbox/compiler/details.h"
 
 #include <errno.h>
 #include <llvm-c/Object.h>
@@ -113,12 +114,15 @@ static int emit(struct gen *g, struct why *why)
 		LLVMDisposeMessage(text);
 		return rc;
 	}
+	compile_phase(g->result, "make code");
+	details_end(g);
 	rc = debug_lines(g, objects[0], &objects[1], why);
 	if (rc == 0) {
 		g->result->code_bytes = code_bytes(objects[0]);
 		g->result->object = archive_make(objects, ARRAY_LEN(objects));
 		LLVMDisposeMemoryBuffer(objects[1]);
 	}
+	compile_phase(g->result, "tables");
 	LLVMDisposeMemoryBuffer(objects[0]);
 	return rc;
 }
@@ -142,6 +146,7 @@ int passes_run(struct gen *g, struct why *why)
 	keep_quiet(g);
 	if (rc == 0)
 		rc = run(g, opt > 0 ? early : early_0, why);
+	compile_phase(g->result, "prepare");
 	if (rc == 0 && opt > 0)
 		reroll_run(g);
 	if (rc == 0 && opt > 0) {
@@ -156,8 +161,10 @@ int passes_run(struct gen *g, struct why *why)
 		rebase_run(g);
 		hoist_run(g);
 	}
+	compile_phase(g->result, "simplify");
 	if (rc == 0 && opt > 0)
 		rc = run(g, pipeline[opt], why);
+	compile_phase(g->result, "optimise");
 	if (rc == 0 && opt > 0)
 		rebase_run(g);
 	if (rc < 0)

@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-static void json_string(struct wr *w, const void *p, size_t n)
+#include "sandbox/compiler/details.h"
+
+void report_string(struct wr *w, const void *p, size_t n)
 {
 	const uint8_t *s = p;
 	wr_u8(w, '"');
@@ -22,7 +24,7 @@ static void json_string(struct wr *w, const void *p, size_t n)
 static void member(struct wr *w, const char *key, const char *value)
 {
 	wr_fmt(w, "\"%s\": ", key);
-	json_string(w, value, strlen(value));
+	report_string(w, value, strlen(value));
 }
 
 static const char *const kinds[] = { [AOT_EXT_FUNC] = "func",
@@ -45,16 +47,16 @@ static void interface(struct wr *w, const struct wasm_module *m)
 	for (uint32_t i = 0; i < m->nimports; i++) {
 		const struct wasm_import *im = &m->imports[i];
 		wr_str(w, i ? ",\n  {\"module\": " : "\n  {\"module\": ");
-		json_string(w, im->module.at, im->module.len);
+		report_string(w, im->module.at, im->module.len);
 		wr_str(w, ", \"name\": ");
-		json_string(w, im->name.at, im->name.len);
+		report_string(w, im->name.at, im->name.len);
 		wr_fmt(w, ", \"kind\": \"%s\"}", kinds[im->kind]);
 	}
 	wr_str(w, "],\n \"exports\": [");
 	for (uint32_t i = 0; i < m->nexports; i++) {
 		const struct wasm_export *e = &m->exports[i];
 		wr_str(w, i ? ",\n  {\"name\": " : "\n  {\"name\": ");
-		json_string(w, e->name.at, e->name.len);
+		report_string(w, e->name.at, e->name.len);
 		wr_fmt(w, ", \"kind\": \"%s\"}", kinds[e->kind]);
 	}
 	wr_str(w, "]");
@@ -81,11 +83,12 @@ void report_module(struct wr *w, const struct wasm_module *m, const struct targe
 	       exports_func(m, "on_event") ? "true" : "false",
 	       exports_func(m, "_start") ? "true" : "false");
 	interface(w, m);
+	details_report(w, m, r);
 	wr_str(w, ",\n \"notes\": [");
 	for (size_t i = 0; i < r->nnotes; i++) {
 		if (i)
 			wr_str(w, ", ");
-		json_string(w, r->notes[i], strlen(r->notes[i]));
+		report_string(w, r->notes[i], strlen(r->notes[i]));
 	}
 }
 
@@ -95,7 +98,7 @@ void report_close(struct wr *w, const char *extra_note, unsigned long long wall_
 	if (extra_note) {
 		if (!first)
 			wr_str(w, ", ");
-		json_string(w, extra_note, strlen(extra_note));
+		report_string(w, extra_note, strlen(extra_note));
 	}
 	wr_fmt(w, "],\n \"wall_ms\": %llu}\n", wall_ms);
 }

@@ -12,6 +12,8 @@
 void report_module(struct wr *w, const struct wasm_module *m, const struct target *t,
 		   const struct compile_result *r);
 void report_close(struct wr *w, const char *extra_note, unsigned long long wall_ms);
+/* As a JSON string. */
+void report_string(struct wr *w, const void *p, size_t n);
 /* A whole report of a failure. */
 void report_failure(struct wr *w, int err, const struct why *why);
 

@@ -74,22 +74,41 @@ static const struct {
 	{ RLIMIT_MEMLOCK, 0 },
 };
 
+/* The one file that has a name; signal handlers get no argument. */
+static struct {
+	const char *path;
+	int fd;
+} named;
+
+void jail_name(int fd, const char *path)
+{
+	named.fd = fd;
+	named.path = path;
+}
+
+static long copy_of(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	/* A copy shares its position: whoever opens a file reads it from the start. */
+	return copy >= 0 && lseek(copy, 0, SEEK_SET) == 0 ? copy : -errno;
+}
+
 /* openat() for dlopen(), the only one who needs it: nothing but /proc/self/fd/N, which is a copy of
- * a descriptor that we have. The kernel's openat() is forbidden altogether, because a filter cannot
+ * a descriptor that we have, and the one that has a name. The kernel's openat() is forbidden altogether, because a filter cannot
  * look at names, and not every kernel has Landlock. */
 static long open_again(const char *path)
 {
 	static const char own[] = "/proc/self/fd/";
 	char *end;
+	if (named.path && strcmp(path, named.path) == 0)
+		return copy_of(named.fd);
 	if (strncmp(path, own, sizeof(own) - 1) != 0 ||
 	    !isdigit((unsigned char)path[sizeof(own) - 1]))
 		return -EACCES;
 	unsigned long fd = strtoul(path + sizeof(own) - 1, &end, 10);
 	if (*end != '\0' || fd > INT_MAX)
 		return -EACCES;
-	int copy = fcntl((int)fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	/* A copy shares its position: whoever opens a file reads it from the start. */
-	return copy >= 0 && lseek(copy, 0, SEEK_SET) == 0 ? copy : -errno;
+	return copy_of((int)fd);
 }
 
 static void on_forbidden(int sig, siginfo_t *info, void *context)

@@ -16,6 +16,8 @@
 #include "base/why.h"
 
 /* keep[0..n) stay open besides 0, 1 and 2; negative ones mean nothing. */
+/* Before it: from then on, path can be opened too, and is that descriptor. NULL: none. */
+void jail_name(int fd, const char *path);
 int jail_process(const int *keep, size_t n, struct why *why) MUST_USE;
 /* -ENOSYS only for seccomp: a kernel without Landlock is fine. */
 int jail_thread(struct why *why) MUST_USE;

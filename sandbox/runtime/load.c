@@ -57,6 +57,13 @@ int module_load(struct types *types, int so_fd, struct module **ret, struct why 
 	if (err < 0)
 		return err;
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", so_fd);
+	return module_load_file(types, so_fd, path, ret, why);
+}
+
+int module_load_file(struct types *types, int so_fd, const char *path, struct module **ret,
+		     struct why *why)
+{
+	int err = 0;
 	void *dl = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!dl)
 		return why_set(why, -E_INVALID, "native code cannot be loaded: %s", dlerror());

@@ -24,6 +24,10 @@ struct module {
 /* Takes over so_fd on success: a memfd sealed against writing, growing and shrinking.
  * -E_INVALID (not sealed, not a module, another ABI version), -ENOMEM, -errno. */
 int module_load(struct types *types, int so_fd, struct module **ret, struct why *why) MUST_USE;
+/* The same for the file at path, which the user's own command has written: debuggers and profilers
+ * find it by that name. It need not be sealed. */
+int module_load_file(struct types *types, int so_fd, const char *path, struct module **ret,
+		     struct why *why) MUST_USE;
 /* The same for a descriptor that is part of this program; borrowed. */
 int module_adopt(struct types *types, const struct aot_module *aot, struct module **ret,
 		 struct why *why) MUST_USE;

@@ -13,7 +13,8 @@
 
 static const char usage_text[] =
 	"usage: penstock-sandbox serve [--socket-fd 3] [--workers N] [--spin-us N] [--fifo]\n"
-	"       penstock-sandbox run --so-fd N [--env NAME=VALUE]... [--cpu-ms N]\n"
+	"       penstock-sandbox run --so-fd N [--so-path FILE] [--env NAME=VALUE]... [--cpu-ms "
+	"N]\n"
 	"               [--memory BYTES] [--stack BYTES] [--invoke FUNCTION] -- NAME "
 	"[ARGUMENT]...\n"
 	"Not for people: penstockd starts it with serve, `penstock run` with run.\n";
@@ -24,6 +25,7 @@ enum {
 	OPT_SPIN,
 	OPT_FIFO,
 	OPT_SO,
+	OPT_SO_PATH,
 	OPT_ENV,
 	OPT_CPU,
 	OPT_MEMORY,
@@ -111,6 +113,9 @@ static bool run_option(int c, struct run_options *o, struct strings *env)
 			return false;
 		o->so_fd = (int)v;
 		return true;
+	case OPT_SO_PATH:
+		o->so_path = optarg;
+		return true;
 	case OPT_ENV:
 		return strchr(optarg, '=') != NULL && strings_add(env, optarg);
 	case OPT_CPU:
@@ -140,6 +145,7 @@ static int main_run(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "so-fd", required_argument, NULL, OPT_SO },
+		{ "so-path", required_argument, NULL, OPT_SO_PATH },
 		{ "env", required_argument, NULL, OPT_ENV },
 		{ "cpu-ms", required_argument, NULL, OPT_CPU },
 		{ "memory", required_argument, NULL, OPT_MEMORY },

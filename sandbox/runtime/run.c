@@ -41,6 +41,7 @@ static int start_up(struct run *r, struct why *why)
 	const int keep[] = { r->o->so_fd };
 	int err;
 	(void)signal(SIGPIPE, SIG_IGN);
+	jail_name(r->o->so_fd, r->o->so_path);
 	if ((err = jail_process(keep, ARRAY_LEN(keep), why)) < 0 ||
 	    (err = worker_signals(why)) < 0 || (err = worker_init(&r->worker, why)) < 0)
 		return err;
@@ -57,7 +58,9 @@ static int load(struct run *r, struct why *why)
 	r->hostcalls = r->types ? hostcalls_new(r->types) : NULL;
 	if (!r->hostcalls)
 		return why_set(why, -ENOMEM, "no memory");
-	int err = module_load(r->types, r->o->so_fd, &r->module, why);
+	int err = r->o->so_path
+			  ? module_load_file(r->types, r->o->so_fd, r->o->so_path, &r->module, why)
+			  : module_load(r->types, r->o->so_fd, &r->module, why);
 	if (err < 0)
 		return err;
 	/* As in a gateway: on_event, if there is one. */

@@ -13,6 +13,7 @@ enum { RUN_EXIT_USAGE = 64, RUN_EXIT_REFUSED = 65, RUN_EXIT_INTERNAL = 70, RUN_E
 
 struct run_options {
 	int so_fd;
+	const char *so_path;   /* NULL, or where that file is, for debuggers */
 	struct span env, args; /* NUL-separated; args: the program's, its name first */
 	uint64_t cpu_ns;       /* 0 = no limit */
 	uint32_t memory_pages, stack_bytes;
