@@ -10,6 +10,8 @@ enum {
 	COARSE_SHIFT = 28,         /* 268 ms */
 	EVENT_NS = 20000,          /* of the sandbox, for each event beside its run */
 	RATE_SLACK_NS = 250000000, /* events come in bursts */
+	SECOND_NS = 1000000000,
+	HURRY_PERCENT = 80,
 };
 /* How far ahead of now a ring may be filled: the rest of it is for what is overdue. */
 #define FINE_NS   ((uint64_t)(ADMISSION_FINE * 3 / 4) << FINE_SHIFT)
@@ -23,13 +25,14 @@ const struct refusal_text refusal_texts[REFUSALS] = {
 };
 
 /* By enum criticality: how much room there must be, in percent of what is estimated, and how much of
- * the common queue it may find taken. */
+ * the common queue it may find taken, and how far those in a hurry may be ahead of their share. */
 static const struct {
 	unsigned room, queue;
+	unsigned hurry_slack_ns;
 } terms[] = {
-	[CRITICALITY_LOW] = { 200, 50 },
-	[CRITICALITY_NORMAL] = { 125, 90 },
-	[CRITICALITY_HIGH] = { 110, 100 },
+	[CRITICALITY_LOW] = { 200, 50, 50000000 },
+	[CRITICALITY_NORMAL] = { 125, 90, 150000000 },
+	[CRITICALITY_HIGH] = { 110, 100, 250000000 },
 };
 
 static uint64_t load(const _Atomic uint64_t *at)
@@ -87,6 +90,32 @@ static bool rate_ok(struct admission_estimate *e, const struct admission_wish *w
 	return true;
 }
 
+/* The share of the processors, of 1000, that is not used by those in a hurry. */
+static uint64_t rest_per_mille(const struct admission *a, uint64_t now_ns)
+{
+	uint64_t age = now_ns - a->hurried_at_ns;
+	uint64_t used = age < SECOND_NS ? a->hurried_ns / 1000 * (SECOND_NS - age) / SECOND_NS : 0;
+	uint64_t per_mille = used / (SECOND_NS / 1000000) / a->workers;
+	return per_mille < HURRY_PERCENT * 10 ? 1000 - per_mille : 1000 - HURRY_PERCENT * 10;
+}
+
+static bool hurry_ok(struct admission *a, const struct admission_wish *w, uint64_t cost_ns)
+{
+	if (!w->hurried || a->workers == 0)
+		return true;
+	uint64_t at = a->hurry_ns > w->now_ns ? a->hurry_ns : w->now_ns;
+	if (at - w->now_ns > terms[w->criticality].hurry_slack_ns)
+		return false;
+	a->hurry_ns = at + cost_ns * 100 / HURRY_PERCENT / a->workers;
+	uint64_t age = w->now_ns - a->hurried_at_ns;
+	a->hurried_ns = age < SECOND_NS
+				? a->hurried_ns - a->hurried_ns / 1000 * age / (SECOND_NS / 1000)
+				: 0;
+	a->hurried_ns += cost_ns;
+	a->hurried_at_ns = w->now_ns;
+	return true;
+}
+
 static bool in_time(const struct admission *a, const struct admission_estimate *e,
 		    const struct admission_wish *w)
 {
@@ -96,6 +125,8 @@ static bool in_time(const struct admission *a, const struct admission_estimate *
 	if (w->deadline_ns <= w->now_ns)
 		return false;
 	uint64_t before = admission_before_ns(a, w->now_ns, w->deadline_ns) / a->workers;
+	if (!w->hurried)
+		before = before / rest_per_mille(a, w->now_ns) * 1000;
 	uint64_t needs = before + run + 2 * load(&e->deviation_ns) + EVENT_NS;
 	return needs / 100 * terms[w->criticality].room <= w->deadline_ns - w->now_ns;
 }
@@ -109,7 +140,10 @@ enum refusal admission_check(struct admission *a, struct admission_estimate *e,
 		return REFUSE_DEADLINE;
 	if (!rate_ok(e, w))
 		return REFUSE_RATE;
-	*ret_cost_ns = load(&e->run_ns) + EVENT_NS;
+	uint64_t cost_ns = load(&e->run_ns) + EVENT_NS;
+	if (!hurry_ok(a, w, cost_ns))
+		return REFUSE_HURRY;
+	*ret_cost_ns = cost_ns;
 	return ADMITTED;
 }
 

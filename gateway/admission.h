@@ -11,6 +11,11 @@
  * do that: 16 ms each for the next seconds, 256 ms each for the next minute; what is due later counts
  * for later events alone.
  *
+ * Who is in a hurry (a deadline of a second or less) goes before everybody who is not, so a function that
+ * only declares a short deadline and burns could starve the others. Hence all that are in a hurry
+ * may use HURRY_PERCENT of the processors together, and what they use at present is taken off what
+ * the others are promised.
+ *
  * No locking here; the dispatcher's lock is held around every call. Estimates are fed from any thread.
  */
 #ifndef GATEWAY_ADMISSION_H
@@ -42,7 +47,10 @@ enum { ADMISSION_FINE = 256, ADMISSION_COARSE = 256 };
 struct admission {
 	uint64_t fine_ns[ADMISSION_FINE], coarse_ns[ADMISSION_COARSE], later_ns; /* of work */
 	uint64_t all_ns;
-	unsigned workers; /* 0: not known yet, nothing is refused for its deadline */
+	uint64_t hurry_ns;      /* when those in a hurry have used their share until then */
+	uint64_t hurried_ns;    /* work of theirs in the last second, about */
+	uint64_t hurried_at_ns; /* when that was so */
+	unsigned workers;       /* 0: not known yet, nothing is refused for its deadline */
 };
 
 /* Of one function. All zero at first. */
@@ -56,6 +64,7 @@ void admission_learn(struct admission_estimate *e, uint64_t run_ns);
 
 struct admission_wish {
 	uint64_t now_ns, deadline_ns;
+	bool hurried;          /* the function's deadlines are that short */
 	uint32_t events_per_s; /* most; 0 = no bound */
 	enum criticality criticality;
 	unsigned queued, queue_events; /* events in flight of all functions, and most */

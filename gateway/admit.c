@@ -73,6 +73,7 @@ static struct admission_wish wish_of(const struct dispatch *d, const struct vers
 		criticality = b->criticality;
 	return (struct admission_wish){ .now_ns = now_ns(),
 					.deadline_ns = arrived_ns + deadline_ms * 1000000u,
+					.hurried = deadline_ms * 1000000u <= HURRY_NS,
 					.events_per_s = v->limits.events_per_s,
 					.criticality = (enum criticality)criticality,
 					.queued = d->pool.used,

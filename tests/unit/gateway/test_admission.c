@@ -119,6 +119,36 @@ static void the_queue_is_kept_for_the_critical(void **state)
 	}
 }
 
+/* A function that only says that it is in a hurry, and burns. */
+static void those_in_a_hurry_leave_a_fifth_to_the_others(void **state)
+{
+	struct bench b;
+	uint64_t cost, hurried_ns = 0;
+	unsigned refused = 0, taken_patient = 0;
+	(void)state;
+	bench_init(&b);
+	for (int i = 0; i < 10000; i++) { /* ten seconds; 5 ms of work each millisecond */
+		uint64_t now = START + (uint64_t)i * MS;
+		struct admission_estimate burner = { .run_ns = 5 * MS };
+		struct admission_wish w = { .now_ns = now,
+					    .deadline_ns = now + 10 * MS,
+					    .hurried = true,
+					    .queue_events = 1000 };
+		b.a.all_ns = 0; /* all of it is done at once */
+		if (admission_check(&b.a, &burner, &w, &cost) == ADMITTED)
+			hurried_ns += cost;
+		else
+			refused++;
+		w.hurried = false;
+		w.deadline_ns = now + 3000 * MS;
+		b.a.all_ns = 100 * MS;
+		taken_patient += admission_check(&b.a, &b.quick, &w, &cost) == ADMITTED;
+	}
+	assert_in_range(hurried_ns / MS, 7900, 8400);
+	assert_true(refused > 8000);
+	assert_true(taken_patient > 9900);
+}
+
 static void no_more_events_per_second_than_allowed(void **state)
 {
 	struct bench b;
@@ -174,6 +204,7 @@ int main(void)
 		cmocka_unit_test(what_is_due_later_does_not_count),
 		cmocka_unit_test(less_critical_events_give_way_first),
 		cmocka_unit_test(the_queue_is_kept_for_the_critical),
+		cmocka_unit_test(those_in_a_hurry_leave_a_fifth_to_the_others),
 		cmocka_unit_test(no_more_events_per_second_than_allowed),
 		cmocka_unit_test(an_unknown_run_time_or_an_idle_gateway_refuses_nothing),
 		cmocka_unit_test(what_ends_is_not_before_anything_any_more),
