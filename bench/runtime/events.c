@@ -71,13 +71,14 @@ struct function *events_open(struct events *e, const char *so)
 	return f;
 }
 
-void events_begin(struct events *e, struct function *f, struct job *j, struct span payload)
+static void begin(struct events *e, struct function *f, struct job *j, struct instance *in,
+		  struct span payload)
 {
 	uint64_t now_ns = task_now_ns();
 	const struct ipc_invoke m = { .event = 1, .function = f->handle, .payload = payload };
 	if (job_set_event(j, f, &m, -1, now_ns) < 0)
 		die(f->name, "no memory for its payload");
-	job_start(j, function_take_idle(f), now_ns);
+	job_start(j, in, now_ns);
 	enum task_outcome outcome;
 	do
 		outcome = worker_run(&e->worker, &j->task);
@@ -91,20 +92,32 @@ void events_begin(struct events *e, struct function *f, struct job *j, struct sp
 	die(f->name, (const char *)text);
 }
 
-void events_end(struct events *e, struct function *f, struct job *j)
+static void answer(struct events *e, struct job *j)
 {
-	struct instance *in = j->task.instance;
 	if (job_answer(j, &e->answers) < 0)
-		die(f->name, "no RESULT of it");
+		die("RESULT", "no memory for it");
 	e->answers.n = 0;
+}
+
+void events_run(struct events *e, struct function *f, struct job *j, struct span payload)
+{
+	struct instance *in = function_take_idle(f);
+	begin(e, f, j, in, payload);
+	answer(e, j);
 	if (image_reset(f->image, in, j->task.run_ns) < 0)
 		die(f->name, "its instance cannot be reset");
 	function_put_idle(f, in);
 	job_reset(j);
 }
 
-void events_run(struct events *e, struct function *f, struct job *j, struct span payload)
+void events_run_cold(struct events *e, struct function *f, struct job *j, struct span payload)
 {
-	events_begin(e, f, j, payload);
-	events_end(e, f, j);
+	struct why why = { 0 };
+	struct instance *in = NULL;
+	if (function_instance(&e->loader, f, &in, &why) < 0)
+		die(f->name, why.text);
+	begin(e, f, j, in, payload);
+	answer(e, j);
+	instance_free(in);
+	job_reset(j);
 }

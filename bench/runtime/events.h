@@ -22,9 +22,8 @@ struct function *events_open(struct events *e, const char *so);
 int events_seal(const char *so);
 /* One event from a warm instance to an instance ready for the next, its RESULT built, not sent. */
 void events_run(struct events *e, struct function *f, struct job *j, struct span payload);
-/* The same in two parts, for looking at what came of it in between. */
-void events_begin(struct events *e, struct function *f, struct job *j, struct span payload);
-void events_end(struct events *e, struct function *f, struct job *j);
+/* The same with an instance that is made for it and goes away afterwards: a rush, the pool is empty. */
+void events_run_cold(struct events *e, struct function *f, struct job *j, struct span payload);
 void die(const char *what, const char *why) __attribute__((noreturn));
 
 #endif

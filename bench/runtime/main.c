@@ -49,6 +49,12 @@ static void run_event(struct bench *b, const struct row *r, struct function *f)
 	events_run(&b->events, f, &b->job, payload);
 }
 
+static void run_cold(struct bench *b, const struct row *r, struct function *f)
+{
+	const struct span payload = { (const uint8_t *)r->arg, sizeof(r->arg) };
+	events_run_cold(&b->events, f, &b->job, payload);
+}
+
 static void run_random(struct bench *b, const struct row *r, struct function *f)
 {
 	const uint32_t arg[2] = { r->arg[0], ++b->seed };
@@ -154,6 +160,7 @@ static const struct row rows[] = {
 	{ "json", "json", 1000, 1, { 0 }, run_json },
 	{ "json_native", NULL, 1000, 1, { 0 }, run_json_native },
 	{ "2_pages_1_dirty", "dirty2", 1000, 1, { 1, SAME }, run_event },
+	{ "2_pages_cold", "dirty2", 200, 1, { 1, SAME }, run_cold },
 	{ "2_pages_grow", "grow", 500, 1, { 0 }, run_event },
 	{ "1_MiB_1_dirty", "dirty16", 1000, 1, { 1, SAME }, run_event },
 	{ "1_MiB_64_dirty", "dirty16", 500, 1, { 64, SAME }, run_event },

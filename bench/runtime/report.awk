@@ -31,6 +31,7 @@ END {
 	line("  empty function, 2 pages of 64 KiB", "instantiate")
 	line("  2 pages, writes to 1 of 4 KiB", "2_pages_1_dirty")
 	line("  2 pages, grows by a third and writes to 2 of 4 KiB there", "2_pages_grow")
+	line("  2 pages, writes to 1; the pool is empty", "2_pages_cold")
 	line("  1 MiB, writes to 1", "1_MiB_1_dirty")
 	line("  1 MiB, writes to 64", "1_MiB_64_dirty")
 	line("  16 MiB, writes to 1", "16_MiB_1_dirty")

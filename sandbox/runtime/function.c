@@ -62,6 +62,8 @@ static int first_instance(const struct loader *ld, struct function *f, struct in
 	enum aot_trap trap = instance_populate(in);
 	if (trap != AOT_TRAP_NONE) {
 		instance_free(in);
+		if (trap == AOT_TRAP_INIT)
+			return why_set(why, -ENOMEM, "no memory for an instance");
 		return why_set(why, -E_TRAP, "trap: %s: an active %s segment does not fit",
 			       trap == AOT_TRAP_TABLE ? "table" : "memory",
 			       trap == AOT_TRAP_TABLE ? "element" : "data");

@@ -161,21 +161,28 @@ static int make_tables(struct instance *in, uint32_t most, struct why *why)
 	return 0;
 }
 
+/* And the stack, in the same reservation: one mapping less, and page tables of their own for neither. */
 static int make_memory(struct instance *in, const struct instance_limits *limits, struct why *why)
 {
 	const struct aot_module *a = in->module->aot;
 	struct aot_limits l = a->memory;
+	size_t front;
+	int err = stack_map_bytes(limits->stack_bytes, &front, why);
+	if (err < 0)
+		return err;
 	if (a->nmemories > a->nimported_memories) {
 		in->memory_limits = l;
 		if (l.max > limits->memory_pages)
 			l.max = limits->memory_pages;
-		int err = memory_init(&in->memory, l, a->bounds == AOT_BOUNDS_GUARD, why);
-		if (err < 0)
-			return err;
+		err = memory_init(&in->memory, l, a->bounds == AOT_BOUNDS_GUARD, front, why);
 		in->aot.memory = &in->memory.aot;
+	} else {
+		err = memory_init_none(&in->memory, front, why);
 	}
+	if (err < 0)
+		return err;
 	in->aot.mem_base = in->aot.memory ? in->aot.memory->base : NULL;
-	return 0;
+	return stack_init(&in->stack, in->memory.map, front, why);
 }
 
 static void make_funcs_and_globals(struct instance *in)
@@ -229,8 +236,7 @@ int instance_new(const struct module *m, const struct resolver *resolver,
 	in->aot.funcs = in->funcs;
 	if ((err = resolve(in, resolver, why)) < 0 ||
 	    (err = make_tables(in, limits->table_elems, why)) < 0 ||
-	    (err = make_memory(in, limits, why)) < 0 ||
-	    (err = stack_init(&in->stack, limits->stack_bytes, why)) < 0)
+	    (err = make_memory(in, limits, why)) < 0)
 		goto undo;
 	make_funcs_and_globals(in);
 	*ret = in;
@@ -261,8 +267,8 @@ void instance_free(struct instance *in)
 	free(in->elem_dropped);
 	free(in->fresh_elems);
 	free(in->fresh_globals);
-	memory_fini(&in->memory);
 	stack_fini(&in->stack);
+	memory_fini(&in->memory);
 	free(in);
 }
 
@@ -299,6 +305,8 @@ static bool data_apply(struct instance *in, uint32_t segment)
 enum aot_trap instance_populate(struct instance *in)
 {
 	const struct aot_module *a = in->module->aot;
+	if (memory_clear(&in->memory) < 0)
+		return AOT_TRAP_INIT;
 	for (uint32_t i = 0; i < a->nelems; i++)
 		if (!elem_apply(in, i))
 			return AOT_TRAP_TABLE;

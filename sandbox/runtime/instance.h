@@ -29,8 +29,8 @@ struct instance {
 	/* Ring of the instances that import from each other: code of each may run in one call, so
 	 * each gets the stack limit, and a fault in each is the guest's. */
 	struct instance *linked;
-	struct memory memory;          /* its own; unused when it imports one or has none */
-	struct aot_table *tables;      /* its own */
+	struct memory memory;     /* its own; only address space when it imports one or has none */
+	struct aot_table *tables; /* its own */
 	struct aot_table **table_ptrs; /* by index, imported first */
 	/* As declared by the instances that own them; by table index. */
 	struct aot_limits *table_limits, memory_limits;
@@ -50,8 +50,8 @@ struct instance {
 int instance_new(const struct module *m, const struct resolver *resolver,
 		 const struct instance_limits *limits, struct instance **ret,
 		 struct why *why) MUST_USE;
-/* Applies active segments. Returns AOT_TRAP_NONE, or why it trapped; what was written before that
- * stays written. */
+/* Clears the memory and applies active segments. Returns AOT_TRAP_NONE, or why it trapped (INIT: no
+ * memory); what was written before that stays written. */
 enum aot_trap instance_populate(struct instance *in);
 void instance_free(struct instance *in);
 

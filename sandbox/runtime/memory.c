@@ -17,7 +17,22 @@ static void close_all(struct memory *m)
 	m->watched_bytes = 0;
 }
 
-int memory_init(struct memory *m, struct aot_limits limits, bool guarded, struct why *why)
+static int reserve(struct memory *m, size_t front, size_t bytes, struct why *why)
+{
+	uint8_t *map = mmap(NULL, front + bytes, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (map == MAP_FAILED)
+		return why_set(why, -E_LIMIT, "no address space left for a memory of %zu MiB",
+			       bytes >> 20);
+	m->map = map;
+	m->map_bytes = front + bytes;
+	m->reserved_bytes = bytes;
+	m->page_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
+	return 0;
+}
+
+int memory_init(struct memory *m, struct aot_limits limits, bool guarded, size_t front,
+		struct why *why)
 {
 	*m = (struct memory){ 0 };
 	uint32_t max = limits.min < AOT_PAGES_MAX ? AOT_PAGES_GROWN_MAX : AOT_PAGES_MAX;
@@ -27,44 +42,60 @@ int memory_init(struct memory *m, struct aot_limits limits, bool guarded, struct
 		return why_set(why, -E_LIMIT,
 			       "the module needs %u pages of 64 KiB memory, it may have %u",
 			       limits.min, limits.max);
-	uint64_t bytes = (uint64_t)limits.min * AOT_PAGE_BYTES;
 	uint64_t most = (uint64_t)limits.max * AOT_PAGE_BYTES;
-	size_t reserve = guarded ? AOT_RESERVE_BYTES : most + AOT_PAGE_BYTES;
-	uint8_t *base =
-		mmap(NULL, reserve, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (base == MAP_FAILED)
-		return why_set(why, -E_LIMIT, "no address space left for a memory of %zu MiB",
-			       reserve >> 20);
-	m->reserved_bytes = reserve;
-	m->page_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
-	m->aot = (struct aot_memory){ .base = base, .bytes = bytes, .max_pages = limits.max };
-	/* A huge page would be cleared and copied whole to bring back the few bytes that an event
-	 * touched. */
-	(void)madvise(base, most + AOT_PAGE_BYTES, MADV_NOHUGEPAGE);
-	if (bytes > 0 && mprotect(base, bytes, PROT_READ | PROT_WRITE) < 0) {
-		memory_fini(m);
-		return why_set(why, -ENOMEM, "no memory for %u pages of 64 KiB", limits.min);
-	}
+	int err = reserve(m, front, guarded ? AOT_RESERVE_BYTES : most + AOT_PAGE_BYTES, why);
+	if (err < 0)
+		return err;
+	m->aot = (struct aot_memory){ .base = m->map + front,
+				      .bytes = (uint64_t)limits.min * AOT_PAGE_BYTES,
+				      .max_pages = limits.max };
 	return 0;
+}
+
+int memory_init_none(struct memory *m, size_t front, struct why *why)
+{
+	*m = (struct memory){ 0 };
+	return reserve(m, front, 0, why);
 }
 
 void memory_fini(struct memory *m)
 {
 	close_all(m);
-	if (m->reserved_bytes > 0)
-		(void)munmap(m->aot.base, m->reserved_bytes);
+	if (m->map_bytes > 0)
+		(void)munmap(m->map, m->map_bytes);
 	*m = (struct memory){ 0 };
 }
 
-uint32_t memory_grow(struct aot_memory *m, uint32_t pages)
+int memory_clear(struct memory *m)
 {
-	uint32_t old = (uint32_t)(m->bytes / AOT_PAGE_BYTES);
-	if (pages > m->max_pages - old)
+	if (m->aot.bytes > 0 && mprotect(m->aot.base, m->aot.bytes, PROT_READ | PROT_WRITE) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* A huge page would be cleared whole, and taken away whole, for the few bytes of it that an event
+ * touches. Where nothing grows, nobody needs to be told. */
+static void want_small_pages(struct memory *m)
+{
+	uint64_t most = (uint64_t)m->aot.max_pages * AOT_PAGE_BYTES;
+	if (!m->small_pages)
+		(void)madvise(m->aot.base + m->aot.bytes, most - m->aot.bytes, MADV_NOHUGEPAGE);
+	m->small_pages = true;
+}
+
+uint32_t memory_grow(struct aot_memory *aot, uint32_t pages)
+{
+	struct memory *m = CONTAINER_OF(aot, struct memory, aot);
+	uint32_t old = (uint32_t)(aot->bytes / AOT_PAGE_BYTES);
+	if (pages > aot->max_pages - old)
 		return UINT32_MAX;
 	uint64_t more = (uint64_t)pages * AOT_PAGE_BYTES;
-	if (more > 0 && mprotect(m->base + m->bytes, more, PROT_READ | PROT_WRITE) < 0)
+	if (more == 0)
+		return old;
+	want_small_pages(m);
+	if (mprotect(aot->base + aot->bytes, more, PROT_READ | PROT_WRITE) < 0)
 		return UINT32_MAX;
-	m->bytes += more;
+	aot->bytes += more;
 	return old;
 }
 

@@ -35,21 +35,30 @@ struct memory_range {
 };
 
 struct memory {
-	struct aot_memory aot;  /* what generated code sees */
-	size_t reserved_bytes;  /* 0 = none */
+	struct aot_memory aot; /* what generated code sees */
+	size_t reserved_bytes; /* from aot.base on; 0 = it has none */
+	uint8_t *map;          /* all of the address space, what was asked for in front included */
+	size_t map_bytes;
 	uint32_t page_bytes;    /* of the system: 4, 16 or 64 KiB */
 	uint64_t watched_bytes; /* from the base on; 0: any page may have been written */
+	bool small_pages;       /* the kernel was told */
 	uint32_t nfaults;       /* writes that opened a page; whoever resets it clears this */
 	uint32_t nresets;       /* since the watch began; image.c */
 	uint32_t nopen;
 	struct memory_range open[MEMORY_RANGES_MAX]; /* ascending, apart from each other */
 };
 
-/* Maps limits.min zeroed pages that may grow to limits.max. -E_LIMIT when min is over max or the
- * reservation finds no address space, -ENOMEM. */
-int memory_init(struct memory *m, struct aot_limits limits, bool guarded, struct why *why) MUST_USE;
+/* Address space for limits.min pages that may grow to limits.max, none of it accessible yet, and
+ * `front` bytes more, a multiple of 64 KiB, at m->map. -E_LIMIT when min is over max or there is
+ * none left. */
+int memory_init(struct memory *m, struct aot_limits limits, bool guarded, size_t front,
+		struct why *why) MUST_USE;
+/* Only address space: as memory_init() of a module without a memory. */
+int memory_init_none(struct memory *m, size_t front, struct why *why) MUST_USE;
 void memory_fini(struct memory *m);
 
+/* Makes its pages accessible: zeros. -ENOMEM. Or else memory_view(). */
+int memory_clear(struct memory *m) MUST_USE;
 /* The old size in pages, or UINT32_MAX. */
 uint32_t memory_grow(struct aot_memory *m, uint32_t pages);
 /* Back to `bytes`; what lay above is gone. */

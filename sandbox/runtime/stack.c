@@ -9,35 +9,32 @@
 
 #define STACK_ALIGN (64u << 10) /* the largest page size of the boards */
 
-int stack_init(struct stack *s, uint32_t guest_bytes, struct why *why)
+int stack_map_bytes(uint32_t guest_bytes, size_t *ret, struct why *why)
 {
-	*s = (struct stack){ 0 };
 	if (guest_bytes < STACK_BYTES_MIN)
 		guest_bytes = STACK_BYTES_MIN;
 	if (guest_bytes > STACK_BYTES_MAX)
 		return why_set(why, -E_LIMIT, "a stack of %u bytes is over the limit of %d",
 			       guest_bytes, STACK_BYTES_MAX);
 	size_t bytes = (guest_bytes + (size_t)STACK_ALIGN - 1) & ~((size_t)STACK_ALIGN - 1);
-	bytes += AOT_STACK_RESERVE_BYTES;
-	uint8_t *map = mmap(NULL, STACK_GUARD_BYTES + bytes, PROT_NONE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (map == MAP_FAILED)
-		return why_set(why, -errno, "no address space for a stack of %zu bytes", bytes);
-	if (mprotect(map + STACK_GUARD_BYTES, bytes, PROT_READ | PROT_WRITE) < 0) {
-		int err = -errno;
-		(void)munmap(map, STACK_GUARD_BYTES + bytes);
-		return why_set(why, err, "no memory for a stack of %zu bytes", bytes);
-	}
+	*ret = STACK_GUARD_BYTES + bytes + AOT_STACK_RESERVE_BYTES;
+	return 0;
+}
+
+int stack_init(struct stack *s, uint8_t *map, size_t map_bytes, struct why *why)
+{
+	size_t bytes = map_bytes - STACK_GUARD_BYTES;
+	*s = (struct stack){ 0 };
+	if (mprotect(map + STACK_GUARD_BYTES, bytes, PROT_READ | PROT_WRITE) < 0)
+		return why_set(why, -errno, "no memory for a stack of %zu bytes", bytes);
 	*s = (struct stack){ .map = map, .low = map + STACK_GUARD_BYTES, .bytes = bytes };
 	return 0;
 }
 
 void stack_fini(struct stack *s)
 {
-	if (s->map) {
+	if (s->map)
 		stack_forget(s);
-		(void)munmap(s->map, STACK_GUARD_BYTES + s->bytes);
-	}
 	*s = (struct stack){ 0 };
 }
 

@@ -19,13 +19,17 @@ enum {
 };
 
 struct stack {
-	uint8_t *map; /* guard, then usable; NULL = none */
+	uint8_t *
+		map; /* guard, then usable; NULL = none; in its memory's reservation if there is one */
 	uint8_t *low; /* first usable byte */
 	size_t bytes; /* usable: what the guest may have + AOT_STACK_RESERVE_BYTES */
 };
 
-/* guest_bytes of stack for frames of the guest, between the limits above. */
-int stack_init(struct stack *s, uint32_t guest_bytes, struct why *why) MUST_USE;
+/* What a stack takes of address space. guest_bytes: for frames of the guest, between the limits
+ * above. -E_LIMIT. */
+int stack_map_bytes(uint32_t guest_bytes, size_t *ret, struct why *why) MUST_USE;
+/* In a piece of the address space that is mapped PROT_NONE, and stays the caller's. -ENOMEM. */
+int stack_init(struct stack *s, uint8_t *map, size_t map_bytes, struct why *why) MUST_USE;
 void stack_fini(struct stack *s);
 
 void *stack_top(const struct stack *s);

@@ -53,6 +53,8 @@ int store_adopt(struct store *s, const char *name, const struct aot_module *aot,
 	int err = module_adopt(s->types, aot, &m, why);
 	if (err < 0 || (err = store_instantiate(s, m, &in, why)) < 0)
 		return err;
+	if (instance_populate(in) != AOT_TRAP_NONE)
+		return why_set(why, -ENOMEM, "no memory for %s", name);
 	return store_register(s, name, strlen(name), in);
 }
 

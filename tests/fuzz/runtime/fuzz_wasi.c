@@ -21,6 +21,7 @@ static void start(void)
 	ENSURE(worker_signals(NULL) == 0 && worker_init(&worker, NULL) == 0);
 	ENSURE(module_adopt(known, &penstock_module, &m, NULL) == 0);
 	ENSURE(instance_new(m, &r, &limits, &instance, NULL) == 0);
+	ENSURE(instance_populate(instance) == AOT_TRAP_NONE);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -162,6 +162,7 @@ static void a_looping_guest_lets_others_run(void **state)
 	struct resolver host = hostcalls_resolver(b.hostcalls);
 	const struct instance_limits limits = { 64, 64 << 10, 1000 };
 	assert_int_equal(instance_new(b.module, &host, &limits, &other.instance, &why), 0);
+	assert_int_equal(instance_populate(other.instance), AOT_TRAP_NONE);
 	task_init(&b.task, b.instance, &b.host);
 	task_add_call(&b.task, F_loop, NULL);
 	b.worker.wish = give_way;
