@@ -59,7 +59,9 @@ static void guest_make_storage(struct guest *g)
 	ENSURE(m->ntables <= GUEST_TABLES && m->nelems <= GUEST_SEGMENTS &&
 	       m->ndatas <= GUEST_SEGMENTS && m->nimported_globals <= 4);
 	if (m->nmemories) {
-		g->memory.base = mmap(NULL, AOT_RESERVE_BYTES, PROT_NONE,
+		/* Where accesses are checked none faults: one that is not checked shows. */
+		int beyond = m->bounds == AOT_BOUNDS_CHECK ? PROT_READ | PROT_WRITE : PROT_NONE;
+		g->memory.base = mmap(NULL, AOT_RESERVE_BYTES, beyond,
 				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		ENSURE(g->memory.base != MAP_FAILED);
 		g->memory.max_pages = m->memory.max;

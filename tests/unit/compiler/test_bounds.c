@@ -126,11 +126,16 @@ static void neighbours_in_a_loop_trap_one_by_one(void **state)
 				"(i32.load"
 				" (i32.sub (local.get $p) (i32.const 4))) (i32.load (i32.add"
 				" (local.get $p) (i32.const 4))))))",
-				"(i32.const 4)") FILL("far", "",
+				"(i32.const 4)") FILL("behind", "",
 						      "(i32.store (local.get $p) (i32.const 1))"
-						      "(i32.store offset=60000 (local.get $p)"
-						      " (i32.const 1))",
-						      "(i32.const 4)")),
+						      "(i32.store (i32.sub (local.get $p)"
+						      " (i32.const 4)) (i32.const 1))",
+						      "(i32.const 4)")
+				   FILL("far", "",
+					"(i32.store (local.get $p) (i32.const 1))"
+					"(i32.store offset=60000 (local.get $p)"
+					" (i32.const 1))",
+					"(i32.const 4)")),
 	    { "around", { 4, 5 }, 0, { 0 } }, { "stored", { 0 }, 0, { 15 } },
 	    { "clear", { 0 }, 0, { 0 } }, { "around", { 0, 5 }, AOT_TRAP_MEMORY, { 0 } },
 	    { "stored", { 0 }, 0, { 0 } }, { "around", { 65520, 5 }, AOT_TRAP_MEMORY, { 0 } },
