@@ -147,7 +147,10 @@ static void neighbours_in_a_loop_trap_one_by_one(void **state)
 	    { "clear", { 0 }, 0, { 0 } }, { "smooth", { 0, 10 }, AOT_TRAP_MEMORY, { 0 } },
 	    { "stored", { 0 }, 0, { 0 } }, { "far", { 0, 1384 }, 0, { 0 } },
 	    { "stored", { 0 }, 0, { 2768 } }, { "clear", { 0 }, 0, { 0 } },
-	    { "far", { 0, 1385 }, AOT_TRAP_MEMORY, { 0 } }, { "stored", { 0 }, 0, { 2769 } });
+	    { "far", { 0, 1385 }, AOT_TRAP_MEMORY, { 0 } }, { "stored", { 0 }, 0, { 2769 } },
+	    { "clear", { 0 }, 0, { 0 } }, { "behind", { 4, 16384 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "stored", { 0 }, 0, { 16384 } }, { "clear", { 0 }, 0, { 0 } },
+	    { "behind", { 0, 4 }, AOT_TRAP_MEMORY, { 0 } }, { "stored", { 0 }, 0, { 1 } });
 }
 
 /* What is out of bounds but never reached does not trap. */
