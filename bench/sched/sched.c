@@ -66,7 +66,7 @@ static void deadlines(struct bench *b, bool fifo, unsigned percent)
 	struct ipc_result r;
 	peer_start(&b->peer, b->program, 1, fifo);
 	load_all(b);
-	b->per_ms = peer_rounds_per_ms(&b->peer, HURRIED);
+	b->per_ms = peer_rounds_per_ms(&b->peer, HURRIED + 1);
 	memset(b->sent_ns, 0, sizeof(b->sent_ns));
 	b->n = b->misses = b->burnt = 0;
 	uint64_t hurried_gap = (uint64_t)HURRIED_EVERY_MS * MS;
@@ -116,7 +116,7 @@ static double throughput(struct bench *b, unsigned workers)
 	peer_start(&b->peer, b->program, workers, false);
 	load_all(b);
 	if (b->per_ms == 0)
-		b->per_ms = peer_rounds_per_ms(&b->peer, HURRIED);
+		b->per_ms = peer_rounds_per_ms(&b->peer, HURRIED + 1);
 	uint64_t began = peer_now_ns(), end = began + 1500 * (uint64_t)MS;
 	while (peer_now_ns() < end) {
 		for (; in_flight < WINDOW; in_flight++)
