@@ -202,8 +202,8 @@ static int execute(struct run *r)
 	set_up_task(r);
 	t->trap = instance_populate(r->instance);
 	if (t->trap != AOT_TRAP_NONE) {
-		t->trap_note = t->trap == AOT_TRAP_INIT ? "no memory"
-							: "an active segment does not fit";
+		t->trap_note =
+			t->trap == AOT_TRAP_INIT ? "no memory" : "an active segment does not fit";
 		return trapped(r);
 	}
 	enum task_outcome outcome = run_to_its_end(r);
