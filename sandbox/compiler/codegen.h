@@ -157,6 +157,9 @@ bool rebase_memory_is_smaller(const struct wasm_module *m);
 /* reroll.c: loops that the producer unrolled; after keep_traps(), before the optimiser. */
 void reroll_run(struct gen *g);
 
+/* compare.c: loops that compare byte by byte; before the optimiser. */
+void compare_run(struct gen *g);
+
 /* passes.c */
 int passes_run(struct gen *g, struct why *why) MUST_USE;
 /* Marks functions that the optimiser would take too long for. */

@@ -41,6 +41,7 @@ struct compile_result {
 	LLVMMemoryBufferRef object;      /* ELF relocatable; see compile_result_fini() */
 	uint64_t code_bytes;             /* of the guest's functions */
 	unsigned rolled_loops;           /* see reroll.c */
+	unsigned skipping_loops;         /* see compare.c */
 	struct compile_details *details; /* details.h; NULL: not asked for */
 	struct compile_phase phases[COMPILE_PHASES_MAX];
 	size_t nphases;

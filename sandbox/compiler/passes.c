@@ -147,8 +147,10 @@ int passes_run(struct gen *g, struct why *why)
 	if (rc == 0)
 		rc = run(g, opt > 0 ? early : early_0, why);
 	compile_phase(g->result, "prepare");
-	if (rc == 0 && opt > 0)
+	if (rc == 0 && opt > 0) {
+		compare_run(g);
 		reroll_run(g);
+	}
 	if (rc == 0 && opt > 0) {
 		checks_thin(g);
 		rc = run(g, simplify[opt], why);
