@@ -25,11 +25,18 @@ static const struct {
 
 static const struct {
 	const char *key, *label;
-	bool is_size;
+	const char *unit;      /* NULL: a size */
+	const uint32_t *usual; /* not worth a line when it is that; NULL: always */
 } limits[] = {
-	{ "memory_bytes", "memory", true },         { "stack_bytes", "stack", true },
-	{ "output_bytes", "output", true },         { "cpu_ms", "CPU per event", false },
-	{ "deadline_ms", "time per event", false },
+	{ "memory_bytes", "memory", NULL, NULL },
+	{ "stack_bytes", "stack", NULL, NULL },
+	{ "output_bytes", "output", NULL, NULL },
+	{ "cpu_ms", "CPU per event", " ms", NULL },
+	{ "deadline_ms", "time per event", " ms", NULL },
+	{ "events_per_s", "events", " per s", &manifest_limits_default.events_per_s },
+	{ "concurrency", "at a time", " events", &manifest_limits_default.concurrency },
+	{ "host_calls", "calls per event", "", &manifest_limits_default.host_calls },
+	{ "log_lines_per_s", "log", " lines per s", &manifest_limits_default.log_lines_per_s },
 };
 
 enum { LABEL_COLUMN = 16 };
@@ -56,13 +63,13 @@ static void list_put(const json_t *list, const char *none, FILE *out)
 		(void)fputs(none, out);
 }
 
-static void limit_put(double v, bool is_size, FILE *out)
+static void limit_put(double v, const char *unit, FILE *out)
 {
 	char buf[32];
-	if (is_size)
+	if (!unit)
 		(void)fputs(manifest_size_text((uint64_t)v, buf, sizeof(buf)), out);
 	else
-		(void)fprintf(out, "%.0f ms", v);
+		(void)fprintf(out, "%.0f%s", v, unit);
 }
 
 static void bindings_put(const json_t *list, FILE *out)
@@ -122,10 +129,15 @@ void sheet_print(const json_t *sheet, FILE *out)
 	not_offered_put(capabilities, out);
 	(void)fputs("uses at most\n", out);
 	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		double v = json_num(bounds, limits[i].key);
+		if (limits[i].usual && v == *limits[i].usual)
+			continue;
 		label_put(limits[i].label, out);
-		limit_put(json_num(bounds, limits[i].key), limits[i].is_size, out);
+		limit_put(v, limits[i].unit, out);
 		(void)fputc('\n', out);
 	}
+	if (strcmp(json_text(sheet, "criticality"), "high") == 0)
+		(void)fputs("goes before others under overload (criticality high)\n", out);
 	bindings_put(json_object_get(sheet, "bindings"), out);
 }
 
@@ -170,9 +182,9 @@ static unsigned limits_diff(const json_t *before, const json_t *after, FILE *out
 		if (was == is)
 			continue;
 		(void)fprintf(out, "  %c %s ", is > was ? '+' : '-', limits[i].label);
-		limit_put(was, limits[i].is_size, out);
+		limit_put(was, limits[i].unit, out);
 		(void)fputs(" -> ", out);
-		limit_put(is, limits[i].is_size, out);
+		limit_put(is, limits[i].unit, out);
 		(void)fputc('\n', out);
 		n++;
 	}
@@ -196,6 +208,10 @@ void sheet_diff_print(const json_t *before, const json_t *after, FILE *out)
 		(void)fprintf(out, "  %c remember from event to event\n", has ? '+' : '-');
 	n += had != has;
 	n += limits_diff(json_object_get(before, "limits"), json_object_get(after, "limits"), out);
+	if (strcmp(json_text(before, "criticality"), json_text(after, "criticality")) != 0)
+		n += fprintf(out, "  %c criticality %s\n",
+			     strcmp(json_text(after, "criticality"), "high") == 0 ? '+' : '-',
+			     json_text(after, "criticality")) > 0;
 	if (n == 0)
 		(void)fputs("  nothing that it may or uses\n", out);
 }

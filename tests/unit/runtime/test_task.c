@@ -150,6 +150,33 @@ static enum worker_wish give_way(void *arg, struct task *t)
 	return WORKER_YIELD;
 }
 
+static enum worker_wish go_on(void *arg, struct task *t)
+{
+	(void)t;
+	++*(unsigned *)arg;
+	return WORKER_GO_ON;
+}
+
+/* After its first slice it is left alone until its budget is over. */
+static void a_guest_that_nobody_waits_for_is_not_interrupted(void **state)
+{
+	struct bench b;
+	unsigned asked = 0;
+	(void)state;
+	if (FIBER_NO_TICKS)
+		skip();
+	bench_init(&b);
+	b.worker.wish = go_on;
+	b.worker.wish_arg = &asked;
+	assert_int_equal(call(&b, F_loop, 0, 40 * MS, 0), TASK_TRAPPED);
+	assert_int_equal(b.task.trap, AOT_TRAP_TIME);
+	assert_true(b.task.cpu_ns >= 40 * MS);
+	/* On a busy machine a budget of CPU time lasts longer, and is looked at again when it could
+	 * have been over. */
+	assert_in_range(asked, 1, 20);
+	bench_fini(&b);
+}
+
 static void a_looping_guest_lets_others_run(void **state)
 {
 	struct bench b, other;
@@ -272,6 +299,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(calls_end_as_they_should),
 		cmocka_unit_test(budgets_end_every_kind_of_loop),
+		cmocka_unit_test(a_guest_that_nobody_waits_for_is_not_interrupted),
 		cmocka_unit_test(a_looping_guest_lets_others_run),
 		cmocka_unit_test(a_fault_outside_is_never_the_guests),
 		cmocka_unit_test(stdout_over_quota_is_a_trap),
