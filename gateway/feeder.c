@@ -144,13 +144,11 @@ static void feed_first(struct durable_store *s)
 	while (s->starting && has_room(s->dispatch)) {
 		if (round_of(s, &f, INT64_MAX, s->due, s->id) < 0)
 			return;
-		if (f.full)
-			return; /* the last one seen is met again */
+		if (f.full || f.left > 0)
+			return; /* those that run are passed over when this is looked at again */
 		s->starting = f.seen == ROWS_AT_ONCE;
 		s->due = f.due;
 		s->id = f.id;
-		if (f.left > 0)
-			atomic_fetch_add(&s->aside, f.left);
 	}
 }
 

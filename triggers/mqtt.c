@@ -113,7 +113,8 @@ static bool try_connect(struct mqtt *m)
 	int err = mqtt_connect(m, &why);
 	if (err == 0) {
 		LOG(LOG_NOTE, "connected to the broker", F_STR("broker", m->base.name),
-		    F_STR("url", m->o.url), F_STR("client_id", m->o.client_id));
+		    F_STR("url", m->o.url), F_STR("client_id", m->o.client_id),
+		    F_STR("session", m->session_kept ? "kept" : "new"));
 		m->connected_ns = mqtt_now_ns();
 		enter(m, MQTT_CONNECTED, "");
 		atomic_store(&m->connected, true);

@@ -112,6 +112,7 @@ struct mqtt {
 	MQTTClient_persistence persistence;
 	struct mqtt_acks acks;
 	struct mqtt_slots slots;
+	bool session_kept;    /* of the last connect; the broker's thread */
 	atomic_bool resuming; /* connecting: whether the session was kept is not known yet */
 	atomic_bool renew;    /* an event was not taken: the broker is to send it again */
 	atomic_bool starved;  /* somebody waits for writable() */

@@ -225,6 +225,21 @@ static int connect3(struct mqtt *m, MQTTClient_connectOptions *opts)
 	return MQTTClient_connect(m->client, opts);
 }
 
+/* Has the broker kept our session? Paho tells for 3.1.1 only, so we look at its CONNACK; Paho connects
+ * one client at a time, and so do we, so the last one is ours. */
+static atomic_bool session_present;
+static pthread_mutex_t one_connects = PTHREAD_MUTEX_INITIALIZER;
+
+void *__real_MQTTPacket_connack(int version, unsigned char header, char *data, size_t len);
+void *__wrap_MQTTPacket_connack(int version, unsigned char header, char *data, size_t len);
+
+void *__wrap_MQTTPacket_connack(int version, unsigned char header, char *data, size_t len)
+{
+	if (len > 0)
+		atomic_store(&session_present, data[0] & 1);
+	return __real_MQTTPacket_connack(version, header, data, len);
+}
+
 int mqtt_connect(struct mqtt *m, struct why *why)
 {
 	char password[PASSWORD_BYTES_MAX];
@@ -257,10 +272,13 @@ int mqtt_connect(struct mqtt *m, struct why *why)
 	mqtt_acks_reset(m);
 	atomic_store(&m->resuming, true);
 	nodelay_own(m);
+	(void)pthread_mutex_lock(&one_connects);
 	int rc = m->o.version == 5 ? connect5(m, &opts) : connect3(m, &opts);
 	nodelay_own(NULL);
 	paho_hurry(false);
-	if (rc == MQTTCLIENT_SUCCESS && !opts.returned.sessionPresent)
+	m->session_kept = rc == MQTTCLIENT_SUCCESS && atomic_load(&session_present);
+	(void)pthread_mutex_unlock(&one_connects);
+	if (rc == MQTTCLIENT_SUCCESS && !m->session_kept)
 		mqtt_slots_lost(m);
 	atomic_store(&m->resuming, false);
 	nodelay_wake();
@@ -268,7 +286,7 @@ int mqtt_connect(struct mqtt *m, struct why *why)
 	if (rc != MQTTCLIENT_SUCCESS)
 		return rc > 0 ? refused(m, rc, why) : explain(m, rc, why);
 	m->fd = nodelay_last_connected();
-	mqtt_renew_all(m, m->o.version != 5 && opts.returned.sessionPresent);
+	mqtt_renew_all(m, m->o.version != 5 && m->session_kept);
 	return 0;
 }
 
