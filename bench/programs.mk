@@ -46,4 +46,4 @@ $(programs_dir)/$(1).$(2): $(addprefix $(programs_dir)/$(1).$(2).o/,main.o $(1).
 	$$(Q)$$(CC) $(if $(3),--target=wasm32-wasi $(programs_link)) -o $$@ $$^
 endef
 $(foreach p,$(programs),$(eval $(call programs_variant,$(p),native)))
-$(foreach p,$(programs),$(eval $(call programs_variant,$(p),wasm,$(kernels_flags_scalar))))
+$(foreach p,$(programs),$(eval $(call programs_variant,$(p),wasm,$(kernels_flags_scalar) -mbulk-memory)))
