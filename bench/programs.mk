@@ -33,11 +33,11 @@ $(programs_sources)/%.c: $(programs_sources)/.fetched ;
 
 # $(1) library, $(2) native or wasm, $(3) flags
 define programs_variant
-$(programs_dir)/$(1).$(2).o/lib/%.o: $(programs_sources)/$(1)/%.c
+$(programs_dir)/$(1).$(2).o/lib/%.o: $(programs_sources)/$(1)/%.c bench/programs.mk
 	$$(call say,PROGRAM,$(1).$(2)/$$*)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $(3) -O3 -w $(programs_flags_$(1)) -c -o $$@ $$<
-$(programs_dir)/$(1).$(2).o/%.o: bench/programs/%.c $(programs_sources)/.fetched
+$(programs_dir)/$(1).$(2).o/%.o: bench/programs/%.c bench/programs.mk $(programs_sources)/.fetched
 	$$(call say,PROGRAM,$(1).$(2)/$$*)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $(3) -O3 -std=gnu17 -I. -Wall -Wextra -MMD -MP $(programs_flags_$(1)) -c -o $$@ $$<

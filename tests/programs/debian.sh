@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# seconds: 1500
 # zlib, bzip2, lz4 and SQLite from Debian's source packages: as Wasm they compute what they do natively.
 . tests/programs/lib.sh
 
