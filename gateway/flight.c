@@ -82,6 +82,14 @@ void flight_hash(struct flight_pool *p, struct flight *f)
 	*at = f;
 }
 
+struct flight *flight_find(const struct flight_pool *p, uint64_t id)
+{
+	struct flight *f = p->hash[id & p->mask];
+	while (f && f->id != id)
+		f = f->hash_next;
+	return f;
+}
+
 struct flight *flight_unhash(struct flight_pool *p, uint64_t id)
 {
 	for (struct flight **at = &p->hash[id & p->mask]; *at; at = &(*at)->hash_next) {
@@ -103,9 +111,15 @@ void flight_queue_init(struct flight_queue *q)
 
 void flight_queue_put(struct flight_queue *q, struct flight *f)
 {
-	f->next = NULL;
-	*q->last = f;
-	q->last = &f->next;
+	struct flight **at = q->last;
+	/* Nearly always the latest is the last: only bindings may give less time than their function. */
+	if (q->first && CONTAINER_OF(q->last, struct flight, next)->deadline_ns > f->deadline_ns)
+		for (at = &q->first; (*at)->deadline_ns <= f->deadline_ns;)
+			at = &(*at)->next;
+	f->next = *at;
+	*at = f;
+	if (!f->next)
+		q->last = &f->next;
 	q->n++;
 }
 

@@ -72,6 +72,8 @@ struct flight *flight_new(struct flight_pool *p) MUST_USE; /* NULL: all are in u
 void flight_free(struct flight_pool *p, struct flight *f);
 
 void flight_hash(struct flight_pool *p, struct flight *f);
+/* Finds a SENT one; NULL. */
+struct flight *flight_find(const struct flight_pool *p, uint64_t id);
 /* Finds a SENT one and takes it out; NULL. */
 struct flight *flight_unhash(struct flight_pool *p, uint64_t id);
 
@@ -89,7 +91,7 @@ int flight_attrs(const struct flight *f, const struct event *e, uint8_t **ret,
 /* The same event for another version. */
 void flight_retarget(struct flight *f, uint32_t function);
 
-/* A queue of flights. */
+/* A queue of flights, the earliest deadline first; put_front: first whatever its deadline. */
 struct flight_queue {
 	struct flight *first, **last;
 	unsigned n;

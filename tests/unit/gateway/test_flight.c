@@ -71,6 +71,15 @@ static void queues_keep_their_order(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		assert_ptr_equal(flight_queue_take(&q), &f[i]);
 	assert_int_equal(q.n, 0);
+	static const uint64_t deadline[] = { 30, 50, 30, 20, 60, 50 };
+	static const unsigned place[] = { 3, 0, 2, 1, 5, 4 };
+	struct flight by[ARRAY_LEN(deadline)] = { 0 };
+	for (size_t i = 0; i < ARRAY_LEN(deadline); i++) {
+		by[i].deadline_ns = deadline[i];
+		flight_queue_put(&q, &by[i]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(deadline); i++)
+		assert_ptr_equal(flight_queue_take(&q), &by[place[i]]);
 	flight_queue_put_front(&q, &f[0]);
 	flight_queue_put(&q, &f[1]);
 	assert_ptr_equal(flight_queue_take(&q), &f[0]);
