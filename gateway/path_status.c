@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/outbox.h"
 #include "gateway/path_impl.h"
 #include "gateway/text.h"
 
@@ -10,6 +11,20 @@
 static json_t *text_of(const char *s, size_t cap)
 {
 	return text_json((struct span){ (const uint8_t *)s, strnlen(s, cap) });
+}
+
+static json_t *outbox_status_json(struct path *p, struct trigger *t)
+{
+	struct outbox_status s;
+	if (!p->outbox)
+		return json_null();
+	outbox_status(p->outbox, t, &s);
+	return json_pack("{s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I}", "waiting",
+			 (json_int_t)s.waiting, "waiting_bytes", (json_int_t)s.waiting_bytes,
+			 "more_on_disk", (int)s.on_disk, "sent", (json_int_t)s.sent, "delivered",
+			 (json_int_t)s.delivered, "dropped_full", (json_int_t)s.dropped_quota,
+			 "dropped_old", (json_int_t)s.dropped_age, "refused",
+			 (json_int_t)s.refused_by_far_side);
 }
 
 static json_t *brokers_status(struct path *p, uint64_t *ret_dropped)
@@ -27,6 +42,7 @@ static json_t *brokers_status(struct path *p, uint64_t *ret_dropped)
 				  (int)s.subscriptions, "pending", (int)s.pending, "received",
 				  (json_int_t)s.received, "published", (json_int_t)s.published,
 				  "dropped", (json_int_t)s.dropped, "queued", (json_int_t)s.queued);
+		(void)json_object_set_new(one, "outbox", outbox_status_json(p, b->trigger));
 		if (one)
 			(void)json_array_append_new(list, one);
 	}
@@ -50,18 +66,34 @@ static json_t *events_status(struct path *p, const struct dispatch_status *d, ui
 	return o;
 }
 
+static json_t *journal_status_json(struct path *p)
+{
+	struct journal_status s;
+	if (!p->journal)
+		return json_null();
+	journal_status(p->journal, &s);
+	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "state",
+			 s.state, "reason", text_of(s.reason, sizeof(s.reason)), "open",
+			 (json_int_t)s.open, "dead", (json_int_t)s.dead, "effects",
+			 (json_int_t)s.effects, "open_bytes", (json_int_t)s.open_bytes,
+			 "file_bytes", (json_int_t)s.file_bytes, "commits", (json_int_t)s.commits,
+			 "operations", (json_int_t)s.operations, "syncs", (json_int_t)s.syncs,
+			 "refused", (json_int_t)s.refused, "duplicates", (json_int_t)s.duplicates);
+}
+
 json_t *path_status(struct path *p)
 {
 	struct dispatch_status d;
 	uint64_t dropped = atomic_load(&p->unbound);
 	dispatch_status(p->dispatch, &d);
 	json_t *brokers = brokers_status(p, &dropped);
-	return json_pack("{s:o, s:{s:i, s:s, s:i, s:i, s:o}, s:i, s:i, s:o, s:o}", "brokers",
+	return json_pack("{s:o, s:{s:i, s:s, s:i, s:i, s:o}, s:i, s:i, s:o, s:o, s:o}", "brokers",
 			 brokers, "sandbox", "pid", (int)d.sandbox.pid, "state", d.sandbox.state,
 			 "restarts", (int)d.sandbox.restarts, "workers", (int)d.workers,
 			 "last_death", text_of(d.sandbox.last_death, sizeof(d.sandbox.last_death)),
 			 "functions", (int)d.functions, "bindings", (int)p->nbindings, "events",
-			 events_status(p, &d, dropped), "times", dispatch_times(p->dispatch));
+			 events_status(p, &d, dropped), "times", dispatch_times(p->dispatch),
+			 "journal", journal_status_json(p));
 }
 
 static json_t *counts_json(const uint64_t *counts)

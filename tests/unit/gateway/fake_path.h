@@ -76,6 +76,18 @@ int path_new(const struct config *config, uv_loop_t *loop, struct path **ret, st
 	return 0;
 }
 
+struct journal *path_journal(struct path *p)
+{
+	(void)p;
+	return NULL;
+}
+
+int path_event_retry(struct path *p, uint64_t id, struct why *why)
+{
+	(void)p;
+	return why_set(why, -E_UNKNOWN, "no event %llu", (unsigned long long)id);
+}
+
 void path_free(struct path *p)
 {
 	free(p);
