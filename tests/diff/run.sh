@@ -4,6 +4,7 @@
 #   tests/diff/run.sh [N [SEED [FIRST]]]    modules FIRST..FIRST+N-1 of that seed; default 1000 1 1
 #   tests/diff/run.sh FILE.wasm...          these modules again, in every mode
 #   B       build directory (default build)
+#   BOUNDS  guard or check: all of them again in that mode, in no other
 #   CSMITH  after how many modules comes a C program by csmith (default 250; 0: none; csmith.sh)
 # Every module is run at --opt 2 with a guarded memory; MODES says which ones again in another way. Compared are results,
 # kinds of traps, log calls, and the memory after each call. A run that was stopped goes on where it was, with the same
@@ -14,6 +15,7 @@ B=${B:-build}
 CHUNK=96 NODE_SECONDS=240
 # Modules whose number modulo the second is the third.
 MODES=('--opt 0|10|0' '--bounds check|10|1' '--opt 3|40|6' '--opt 1|40|26')
+[ -z "${BOUNDS:-}" ] || MODES=("--bounds $BOUNDS|1|0")
 passed=0 failed=0 skipped=0 begun=$SECONDS
 features=(--enable-simd --enable-bulk-memory --enable-sign-ext --enable-nontrapping-float-to-int --enable-multivalue
 	--enable-mutable-globals) # not reference types: binaryen 108 makes types that others reject
