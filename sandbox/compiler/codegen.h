@@ -160,6 +160,13 @@ void reroll_run(struct gen *g);
 /* compare.c: loops that compare byte by byte; before the optimiser. */
 void compare_run(struct gen *g);
 
+/* roots.c: around vectorisation. */
+void roots_split(struct gen *g);
+void roots_join(struct gen *g);
+
+/* lanes.c: after vectorisation. */
+void lanes_count(struct gen *g);
+
 /* passes.c */
 int passes_run(struct gen *g, struct why *why) MUST_USE;
 /* Marks functions that the optimiser would take too long for. */

@@ -164,11 +164,16 @@ int passes_run(struct gen *g, struct why *why)
 		hoist_run(g);
 	}
 	compile_phase(g->result, "simplify");
-	if (rc == 0 && opt > 0)
+	if (rc == 0 && opt > 0) {
+		roots_split(g);
 		rc = run(g, pipeline[opt], why);
+		roots_join(g);
+	}
 	compile_phase(g->result, "optimise");
-	if (rc == 0 && opt > 0)
+	if (rc == 0 && opt > 0) {
+		lanes_count(g);
 		rebase_run(g);
+	}
 	if (rc < 0)
 		return rc;
 	bounds_lower(g);

@@ -15,11 +15,14 @@
  * from a negative start up to zero, and once IndVarSimplify has widened such a variable, the
  * run-time check of the vectorised loop folds to "never" (measured: jacobi-2d takes 2.0 times
  * instead of 1.1 times as long as native).
+ * Less is inlined than in native code: who made the Wasm has done that already, and within a function
+ * different parameters are told to be different arrays (roots.c).
  * No specialised copies of functions: they would lose their first argument, the instance, where
  * they do not use it, and the stack check needs it (stack.c). */
 static const char *const llvm_options[] = {
 	"penstock-aot",
 	"-indvars-widen-indvars=false",
+	"-inline-threshold=100",
 	"-funcspec-max-iters=0",
 };
 
