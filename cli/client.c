@@ -3,6 +3,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -279,4 +280,21 @@ void json_print(const struct cli *c, const json_t *j)
 {
 	(void)json_dumpf(j, c->out, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12));
 	(void)fputc('\n', c->out);
+}
+
+struct bytes json_bytes(const json_t *o, const char *name)
+{
+	char with[64];
+	(void)snprintf(with, sizeof(with), "%s_base64", name);
+	const json_t *text = json_object_get(o, name);
+	const char *base64 = json_text(o, with);
+	size_t cap = json_is_string(text) ? json_string_length(text) : strlen(base64);
+	struct bytes b = { .at = malloc(cap + 1), .len = cap };
+	ENSURE(b.at);
+	if (json_is_string(text))
+		memcpy(b.at, json_string_value(text), cap);
+	else
+		(void)sodium_base642bin(b.at, cap, base64, cap, NULL, &b.len, NULL,
+					sodium_base64_VARIANT_ORIGINAL);
+	return b;
 }

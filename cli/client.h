@@ -56,6 +56,8 @@ int client_refused(struct client *k, int status, const json_t *body, const struc
 /* Fields of foreign JSON: "" and 0 where they are missing or of another type. */
 const char *json_text(const json_t *o, const char *key);
 double json_num(const json_t *o, const char *key);
+/* The text in NAME, or where there is none, the bytes of NAME_base64. malloc'd. */
+struct bytes json_bytes(const json_t *o, const char *name);
 void json_print(const struct cli *c, const json_t *j);
 
 #endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* invoke: one event for one function; its effects are shown, not published */
-#include <sodium.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -82,26 +81,10 @@ static int payload_take(struct cli *c, struct bytes *ret)
 	return CODE_OK;
 }
 
-/* The text in KEY, or where it is none, the bytes of KEY_base64. malloc'd. */
-static struct bytes bytes_of(const json_t *o, const char *key, const char *base64_key)
-{
-	const json_t *text = json_object_get(o, key);
-	const char *base64 = json_text(o, base64_key);
-	size_t cap = json_is_string(text) ? json_string_length(text) : strlen(base64);
-	struct bytes b = { .at = malloc(cap + 1), .len = cap };
-	ENSURE(b.at);
-	if (json_is_string(text))
-		memcpy(b.at, json_string_value(text), cap);
-	else
-		(void)sodium_base642bin(b.at, cap, base64, cap, NULL, &b.len, NULL,
-					sodium_base64_VARIANT_ORIGINAL);
-	return b;
-}
-
 /* Exactly as it is for pipes, as text on a terminal. What is said about it begins on a line of its own. */
 static void reply_print(struct cli *c, const json_t *r)
 {
-	OWN_BYTES reply = bytes_of(r, "reply", "reply_base64");
+	OWN_BYTES reply = json_bytes(r, "reply");
 	if (isatty(fileno(c->out))) {
 		text_put_lines(c->out, reply.at, reply.len);
 	} else {
@@ -136,7 +119,7 @@ static void effects_print(const json_t *list, bool ok, FILE *out)
 		text_put(out, topic[0] ? topic : "(the binding's topic)");
 		(void)fprintf(out, "  qos %.0f%s  ", json_num(e, "qos"),
 			      json_is_true(json_object_get(e, "retain")) ? " retain" : "");
-		OWN_BYTES payload = bytes_of(e, "payload", "payload_base64");
+		OWN_BYTES payload = json_bytes(e, "payload");
 		text_put_n(out, payload.at, payload.len);
 		(void)fputc('\n', out);
 	}

@@ -11,12 +11,15 @@
 #include "gateway/dispatch_impl.h"
 #include "gateway/durable.h"
 #include "gateway/effects.h"
+#include "gateway/remember.h"
+#include "gateway/state.h"
 
 enum { FAILURES_PER_S = 20 };
 
 struct judging {
 	struct durable_store *store;
 	struct outbox_batch batch;
+	struct state_write *changes; /* NULL: none */
 };
 
 /* By enum ipc_status. */
@@ -91,18 +94,27 @@ static int plan(void *arg, const struct flight *f, const struct trigger_message 
 	return 0;
 }
 
-/* Turns a status that the gateway disagrees with into a failure; m is changed. */
-static void judge(struct dispatch *d, struct flight *f, struct ipc_result *m,
-		  struct outbox_batch *ret_batch, struct why *why)
+/* What is to be committed with its end. */
+static int collect(struct dispatch *d, struct flight *f, struct ipc_result *m, struct judging *j,
+		   struct why *why)
 {
-	struct judging j = { .store = d->durable };
-	int err = 0;
-	if (m->status == IPC_OK)
-		err = effects_check(f, m, why);
-	if (m->status == IPC_OK && err == 0 && f->binding)
-		err = effects_collect(f, m, f->durable ? plan : effects_publish, &j, why);
-	*ret_batch = j.batch;
+	int err = effects_check(f, m, why);
 	if (err == 0)
+		err = remember_plan(d, f, m, &j->changes, why);
+	if (err == 0 && j->changes && !f->durable && durable_begin_unstored(d->durable, f) < 0)
+		err = why_set(why, -ENOMEM, "out of memory");
+	if (err == 0 && f->binding)
+		err = effects_collect(f, m, f->durable ? plan : effects_publish, j, why);
+	if (err < 0)
+		state_done(ptr_steal(&j->changes));
+	return err;
+}
+
+/* Turns a status that the gateway disagrees with into a failure; m is changed. */
+static void judge(struct dispatch *d, struct flight *f, struct ipc_result *m, struct judging *j,
+		  struct why *why)
+{
+	if (m->status != IPC_OK || collect(d, f, m, j, why) == 0)
 		return;
 	m->status = IPC_FAILED;
 	m->why = (struct span){ (const uint8_t *)why->text, strlen(why->text) };
@@ -127,13 +139,13 @@ static void measure(struct flight *f, const struct ipc_result *m)
 	struct function *fn = f->version->function;
 	uint64_t before = f->sent_ns > f->arrived_ns ? f->sent_ns - f->arrived_ns : 0;
 	metrics_result(&fn->metrics, m, before, now_ns() > f->deadline_ns);
-	if (m->status == IPC_OK || m->status == IPC_FAILED)
+	if (m->status != IPC_REFUSED)
 		admission_learn(&fn->estimate, m->run_ns);
 }
 
 /* To the journal, which releases the flight. */
 static void end_durable(struct dispatch *d, struct flight *f, const struct ipc_result *m,
-			const char *reason, const struct outbox_batch *batch)
+			const char *reason, struct judging *j)
 {
 	const struct durable_end e = { .status = m->status,
 				       .code = m->code,
@@ -142,7 +154,10 @@ static void end_durable(struct dispatch *d, struct flight *f, const struct ipc_r
 				       .reply = m->reply,
 				       .effects = m->effects,
 				       .neffects = m->neffects,
-				       .batch = *batch };
+				       .batch = j->batch,
+				       .extras = j->changes ? &j->changes->extra : NULL,
+				       .extras_done = j->changes ? remember_done : NULL,
+				       .extras_arg = j->changes };
 	durable_end(d->durable, f, &e);
 }
 
@@ -150,9 +165,9 @@ static void end_durable(struct dispatch *d, struct flight *f, const struct ipc_r
 static void conclude(struct dispatch *d, struct flight *f, struct ipc_result *m, struct why *why)
 {
 	char reason[REASON_BYTES] = "";
-	struct outbox_batch batch = { 0 };
+	struct judging j = { .store = d->durable };
 	log_guest(f, m->log);
-	judge(d, f, m, &batch, why);
+	judge(d, f, m, &j, why);
 	count_end(d, f, m->status);
 	if (m->cpu_ns > 0) {
 		atomic_fetch_add_explicit(&f->version->function->cpu_ns, m->cpu_ns,
@@ -166,7 +181,7 @@ static void conclude(struct dispatch *d, struct flight *f, struct ipc_result *m,
 		log_end(d, f, m->status, m->code, reason);
 	}
 	if (f->durable)
-		end_durable(d, f, m, reason, &batch);
+		end_durable(d, f, m, reason, &j);
 	else if (!f->done)
 		dispatch_release(d, f);
 }
@@ -183,9 +198,17 @@ static struct post *post_new(enum post_kind kind, const void *packet, size_t len
 	return p;
 }
 
+void dispatch_uncount_ok(struct dispatch *d, struct flight *f)
+{
+	atomic_fetch_sub(&d->counts[EVENTS_OK], 1);
+	atomic_fetch_sub(&f->version->function->counts[FUNCTION_OK], 1);
+	atomic_fetch_sub(&f->binding->counts[BINDING_OK], 1);
+	atomic_fetch_add(&d->counts[EVENTS_RETRIED], 1);
+}
+
 void dispatch_postpone(struct dispatch *d, struct flight *f, const char *reason)
 {
-	if (!f->durable) {
+	if (!durable_is_stored(f)) {
 		dispatch_fail(d, f, reason);
 		return;
 	}
@@ -322,6 +345,17 @@ static int on_control(struct dispatch *d, unsigned generation, const uint8_t *pa
 	return 0;
 }
 
+static int on_message(struct dispatch *d, unsigned generation, struct ipc_msg *m,
+		      const uint8_t *packet, size_t len, int fd, struct why *why)
+{
+	if (m->type == IPC_RESULT)
+		return on_result(d, &m->result, packet, len, fd, why);
+	if (m->type != IPC_STATE_ASK)
+		return on_control(d, generation, packet, len, why);
+	remember_answer(d, &m->ask);
+	return 0;
+}
+
 /* A message that breaks the protocol costs the sandbox its life. */
 static void on_packet(struct dispatch *d, unsigned generation, const uint8_t *packet, size_t len,
 		      int fd)
@@ -333,8 +367,7 @@ static void on_packet(struct dispatch *d, unsigned generation, const uint8_t *pa
 		err = why_set(&why, -E_PROTO, "%s with a descriptor too many or too few",
 			      ipc_name(m.type));
 	if (err == 0)
-		err = m.type == IPC_RESULT ? on_result(d, &m.result, packet, len, fd, &why)
-					   : on_control(d, generation, packet, len, &why);
+		err = on_message(d, generation, &m, packet, len, fd, &why);
 	if (fd >= 0)
 		(void)close(fd);
 	if (err == 0)

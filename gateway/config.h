@@ -53,6 +53,8 @@ struct config {
 	uint64_t journal_keep_bytes;
 	unsigned journal_keep_hours;
 	const char *journal_check; /* boot, always, never */
+	/* [state] of one bucket */
+	uint64_t state_bytes, state_keys;
 	/* [outbox] */
 	uint64_t outbox_bytes, outbox_rows;
 	unsigned outbox_max_age_hours;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "gateway/dispatch_impl.h"
 #include "gateway/durable_impl.h"
+#include "gateway/remember.h"
 
 uint64_t now_ns(void)
 {
@@ -191,6 +192,7 @@ REQUIRES(lock) static unsigned next_batch(struct dispatch *d, struct flight *bat
 
 void dispatch_pump(struct dispatch *d)
 {
+	remember_tell(d);
 	if (atomic_load(&d->waiting) == 0)
 		return;
 	bool any = false;
@@ -328,10 +330,12 @@ int dispatch_event(struct dispatch *d, const struct event *e, struct binding *co
 
 /* ---- with the journal ---- */
 
-void dispatch_use(struct dispatch *d, struct durable_store *s, uint64_t last_id)
+void dispatch_use(struct dispatch *d, struct durable_store *s, struct state_store *state,
+		  uint64_t last_id)
 {
 	(void)pthread_mutex_lock(&d->lock);
 	d->durable = s;
+	d->state = state;
 	if (d->next_id <= last_id) /* the clock was set back since */
 		d->next_id = last_id + 1;
 	(void)pthread_mutex_unlock(&d->lock);

@@ -61,7 +61,9 @@ void dispatch_free(struct dispatch *d, unsigned wait_ms);
 
 /* Before the first event; ids go on behind last_id. s is borrowed until dispatch_free. */
 struct durable_store;
-void dispatch_use(struct dispatch *d, struct durable_store *s, uint64_t last_id);
+struct state_store;
+void dispatch_use(struct dispatch *d, struct durable_store *s, struct state_store *state,
+		  uint64_t last_id);
 
 /* A receiving thread that takes the answers to its events itself (gateway/gate.h): all zero at first,
  * and then that thread's alone. */

@@ -60,6 +60,9 @@ struct dispatch {
 	uint64_t bytes;
 	uint64_t next_id;
 	struct durable_store *durable; /* NULL: no journal */
+	struct state_store *state;     /* as durable */
+	struct tell *tells;            /* answers that the socket had no room for; send_lock */
+	atomic_bool telling;           /* there are */
 	atomic_bool hungry;            /* a POST_FEED is under way */
 	struct function *trial;        /* the suspect whose turn it is */
 	bool up;                       /* it said HELLO */
@@ -126,6 +129,8 @@ int dispatch_take(struct dispatch *d, struct ipc_inbox *in);
 void *dispatch_results(void *d); /* the results thread */
 /* Ends a flight (ENDING) that got no result. reason: a constant, or copied before this returns. */
 void dispatch_fail(struct dispatch *d, struct flight *f, const char *reason);
+/* An event that was counted as ok did not get through its transaction. */
+void dispatch_uncount_ok(struct dispatch *d, struct flight *f);
 /* It did not run, and is to run later if it is in the journal; else as dispatch_fail. */
 void dispatch_postpone(struct dispatch *d, struct flight *f, const char *reason);
 void dispatch_on_result_post(struct dispatch *d, struct post *p);

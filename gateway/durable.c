@@ -11,7 +11,12 @@
 #include "gateway/dedupe.h"
 #include "gateway/durable_impl.h"
 
-enum { BACKOFF_MAX_MS = 3600 * 1000, POSTPONED_MS = 100, REFUSALS_PER_S = 5 };
+enum {
+	BACKOFF_MAX_MS = 3600 * 1000,
+	POSTPONED_MS = 100,
+	REFUSALS_PER_S = 5,
+	RERUNS_MAX = 1000, /* each time another event was faster, so this is no livelock */
+};
 
 /* Time for pauses: the wall clock at the start, and from then on a clock that is not set. */
 uint64_t durable_now_ms(const struct durable_store *s)
@@ -309,19 +314,35 @@ static uint64_t backoff_ms(const struct binding *b, unsigned attempts)
 	return ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
 }
 
+/* The extras, which stand before all else in the transaction, did not let it pass. */
+static void refused(struct durable *x, const char *reason)
+{
+	struct dispatch *d = x->store->dispatch;
+	struct flight *f = x->flight;
+	free(x->end);
+	x->end = NULL;
+	dispatch_uncount_ok(d, f);
+	if (!reason && ++x->reruns <= RERUNS_MAX)
+		dispatch_again(d, f); /* what it read has changed since */
+	else
+		dispatch_fail(d, f,
+			      reason ? reason
+				     : "others changed what it read each time that it ran");
+}
+
 static void ended(struct journal_op *op, int err)
 {
 	struct durable *x = CONTAINER_OF(op, struct durable, finish.op);
 	struct durable_store *s = x->store;
 	struct flight *f = x->flight;
+	char room[REASON_BYTES];
+	const char *reason = NULL;
 	outbox_committed(s->outbox, &x->batch, err);
 	if (x->extras_done)
-		x->extras_done(x->extras_arg, err);
+		reason = x->extras_done(x->extras_arg, err, room, sizeof(room));
 	x->extras_done = NULL;
-	if (err == -E_INVALID) { /* what it read has changed since: it runs again, at once */
-		free(x->end);
-		x->end = NULL;
-		dispatch_again(s->dispatch, f);
+	if (err == -E_INVALID) {
+		refused(x, reason);
 		return;
 	}
 	bool over = x->finish.state != EVENT_OPEN;
@@ -361,6 +382,21 @@ static int end_bytes(struct durable *x, const struct durable_end *e)
 	return 0;
 }
 
+int durable_begin_unstored(struct durable_store *s, struct flight *f)
+{
+	struct durable *x = durable_make(s, f, f->id);
+	if (!x)
+		return -ENOMEM;
+	x->unstored = true;
+	f->durable = x;
+	return 0;
+}
+
+bool durable_is_stored(const struct flight *f)
+{
+	return f->durable && !f->durable->unstored;
+}
+
 int durable_plan(struct durable_store *s, const struct flight *f, const struct trigger_message *m,
 		 unsigned n, struct outbox_batch *ret)
 {
@@ -375,7 +411,9 @@ void durable_end(struct durable_store *s, struct flight *f, const struct durable
 	uint64_t now = durable_now_ms(s);
 	unsigned attempts = x->attempts + !e->postponed;
 	enum journal_state state = EVENT_DONE;
-	if (e->postponed || (e->status != IPC_OK && attempts <= b->retry_max))
+	if (x->unstored)
+		state = EVENT_DONE;
+	else if (e->postponed || (e->status != IPC_OK && attempts <= b->retry_max))
 		state = EVENT_OPEN;
 	else if (e->status != IPC_OK)
 		state = EVENT_DEAD;
@@ -384,7 +422,7 @@ void durable_end(struct durable_store *s, struct flight *f, const struct durable
 	x->extras_arg = e->extras_arg;
 	x->finish = (struct journal_finish){
 		.id = x->event.id,
-		.stored = true,
+		.stored = !x->unstored,
 		.event_bytes = x->bytes,
 		.state = state,
 		.due_wall_ms = now + (e->postponed ? POSTPONED_MS : backoff_ms(b, attempts)),
@@ -397,7 +435,7 @@ void durable_end(struct durable_store *s, struct flight *f, const struct durable
 		.neffects = x->batch.n,
 		.extras = e->extras,
 	};
-	if (end_bytes(x, e) < 0) /* its end is what counts */
+	if (!x->unstored && end_bytes(x, e) < 0) /* its end is what counts */
 		x->finish.reason = (struct span){ (const uint8_t *)"out of memory", 13 };
 	x->finish.op.power = x->event.op.power;
 	x->finish.op.done = ended;

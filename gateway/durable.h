@@ -57,10 +57,15 @@ struct durable_end {
 	uint32_t neffects;
 	struct outbox_batch batch;
 	struct journal_extra *extras;
-	void (*extras_done)(void *arg, int err); /* -E_INVALID: not so; it is run again */
+	/* Once. When err is -E_INVALID, for the extras refused: NULL, and it is run again at once, or why it
+	 * has failed, in room. */
+	const char *(*extras_done)(void *arg, int err, char *room, size_t cap);
 	void *extras_arg;
 };
 void durable_end(struct durable_store *s, struct flight *f, const struct durable_end *e);
+/* An event that is not in the journal (QoS 0), but what it changes is to be: it gets a durable_end. -ENOMEM */
+int durable_begin_unstored(struct durable_store *s, struct flight *f) MUST_USE;
+bool durable_is_stored(const struct flight *f);
 /* Its messages, for durable_end.batch. -ENOMEM */
 int durable_plan(struct durable_store *s, const struct flight *f, const struct trigger_message *m,
 		 unsigned n, struct outbox_batch *ret) MUST_USE;

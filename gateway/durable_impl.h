@@ -26,7 +26,9 @@ struct durable {
 	struct journal_event event;
 	struct journal_finish finish;
 	struct outbox_batch batch;
-	void (*extras_done)(void *arg, int err);
+	const char *(*extras_done)(void *arg, int err, char *room, size_t cap);
+	bool unstored;   /* QoS 0 with state: there is no row of it */
+	unsigned reruns; /* because what it read had changed */
 	void *extras_arg;
 	unsigned attempts;
 	uint64_t bytes;      /* of topic, attributes and payload */

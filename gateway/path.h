@@ -90,6 +90,8 @@ int path_invoke(struct path *p, const char *function, const struct event *e, pat
  * last_error, trial}, NULL when unknown; trial is there while a candidate is. */
 /* NULL: none. Reading is the loop thread's (journal.h). */
 struct journal *path_journal(struct path *p);
+/* What functions remember (state.h). */
+struct state_store *path_state(struct path *p);
 /* A dead letter is tried again. -E_UNKNOWN: it is none. */
 int path_event_retry(struct path *p, uint64_t id, struct why *why) MUST_USE;
 

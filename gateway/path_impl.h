@@ -34,6 +34,7 @@ struct path {
 	struct journal *journal; /* NULL: none */
 	struct outbox *outbox;
 	struct durable_store *durable;
+	struct state_store *state;
 	enum journal_durability durability; /* of bindings that do not say */
 	struct dispatch_seat seat; /* of Paho's receiving thread, which serves all brokers */
 	struct path_broker brokers[CONFIG_BROKERS_MAX];

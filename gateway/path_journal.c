@@ -8,6 +8,7 @@
 #include "gateway/dedupe.h"
 #include "gateway/durable.h"
 #include "gateway/path_impl.h"
+#include "gateway/state.h"
 #include "triggers/nodelay.h"
 
 enum { DUPLICATES_PER_S = 5 };
@@ -205,6 +206,9 @@ int path_journal_open(struct path *p, struct why *why)
 	int err = journal_open(&jo, &p->journal, &damaged, why);
 	if (err == 0)
 		err = outbox_new(&oo, p->journal, &p->outbox, why);
+	const struct state_limits sl = { .bytes = c->state_bytes, .keys = c->state_keys };
+	if (err == 0)
+		err = state_open(p->journal, &sl, &p->state, why);
 	if (err == 0)
 		journal_on_durable(p->journal, wake, NULL);
 	return err;
@@ -225,7 +229,7 @@ int path_journal_attach(struct path *p, struct why *why)
 		err = durable_new(p->dispatch, p->journal, p->outbox, binding_of, p, &p->durable,
 				  why);
 	if (err == 0)
-		dispatch_use(p->dispatch, p->durable, journal_last_id(p->journal));
+		dispatch_use(p->dispatch, p->durable, p->state, journal_last_id(p->journal));
 	return err;
 }
 
@@ -237,7 +241,14 @@ void path_journal_close(struct path *p)
 		journal_quiesce(p->journal); /* what it tells goes to those freed next */
 	durable_free(p->durable);
 	outbox_free(p->outbox);
+	state_stop(p->state);
 	journal_close(p->journal);
+	state_free(p->state);
+}
+
+struct state_store *path_state(struct path *p)
+{
+	return p->state;
 }
 
 struct journal *path_journal(struct path *p)

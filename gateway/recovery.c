@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "gateway/dispatch_impl.h"
 #include "gateway/durable.h"
+#include "gateway/remember.h"
+#include "gateway/state.h"
 #include "proto/aot_abi.h"
 
 enum { PACKET_SMALL = 4096 + 4, DOWN_TICKS_MAX = 2, LOAD_DEATHS_MAX = 3 };
@@ -457,6 +459,7 @@ void dispatch_on_died(void *arg, const char *how)
 	(void)pthread_mutex_lock(&d->send_lock);
 	(void)pthread_mutex_lock(&d->lock);
 	d->up = false;
+	remember_forget_tells(d);
 	gate_answered(&d->gate, d->owed);
 	d->owed = 0;
 	struct flight *list = take_sent(d);
@@ -550,6 +553,8 @@ void dispatch_on_tick(uv_timer_t *t)
 	send_loads(d);
 	if (d->durable)
 		durable_tick(d->durable);
+	if (d->state)
+		state_tick(d->state);
 	dispatch_pump(d);
 	uint64_t answers = atomic_load(&d->answers);
 	if (busy && answers == d->ticked_answers)

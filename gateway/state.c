@@ -340,43 +340,56 @@ static int read_failed(struct state_store *s, struct why *why)
 	return why_set(why, -EIO, "the state cannot be read: %s", sqlite3_errmsg(s->db));
 }
 
-int state_list(struct state_store *s, const char *bucket, struct span prefix, unsigned limit,
-	       state_row_fn *each, void *arg, struct why *why)
+int state_list(struct state_store *s, const char *bucket, struct span prefix, struct span after,
+	       unsigned limit, state_row_fn *each, void *arg, struct why *why)
 {
-	const struct span none = { (const uint8_t *)"", 0 };
 	uint64_t now = wall_ms();
-	int code, err = 0;
+	int code = SQLITE_DONE, err = 0;
 	(void)pthread_mutex_lock(&s->lock);
-	STATE_STMT list = s->stmt[S_names];
-	journal_bind(list, "tbbu", text(bucket), prefix, none, now);
-	while (err == 0 && limit-- > 0 && (code = sqlite3_step(list)) == SQLITE_ROW) {
+	sqlite3_stmt *list = s->stmt[S_names], *get = s->stmt[S_get];
+	journal_bind(list, "tbbu", text(bucket), prefix, after, now);
+	for (; err == 0 && limit > 0 && (code = sqlite3_step(list)) == SQLITE_ROW; limit--) {
 		const struct span key = column_span(list, 0);
 		if (!begins_with(key, prefix))
 			break;
-		STATE_STMT get = s->stmt[S_get];
 		journal_bind(get, "tbu", text(bucket), key, now);
 		if (sqlite3_step(get) == SQLITE_ROW)
 			err = each(arg, key, column_span(get, 1));
+		(void)sqlite3_reset(get);
 	}
-	if (err == 0 && limit != UINT_MAX && code != SQLITE_ROW && code != SQLITE_DONE)
+	if (code != SQLITE_ROW && code != SQLITE_DONE)
 		err = read_failed(s, why);
-	state_stmt_back(&list);
+	(void)sqlite3_reset(list);
 	(void)pthread_mutex_unlock(&s->lock);
 	return err;
+}
+
+bool state_is_there(struct state_store *s, const char *bucket, struct span key)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	sqlite3_stmt *get = s->stmt[key.at ? S_size : S_bucket_get];
+	journal_bind(get, "t", text(bucket));
+	if (key.at)
+		journal_bind(get, "tb", text(bucket), key);
+	bool there =
+		sqlite3_step(get) == SQLITE_ROW && (key.at || sqlite3_column_int64(get, 1) > 0);
+	(void)sqlite3_reset(get);
+	(void)pthread_mutex_unlock(&s->lock);
+	return there;
 }
 
 int state_buckets(struct state_store *s, state_bucket_fn *each, void *arg, struct why *why)
 {
 	int code, err = 0;
 	(void)pthread_mutex_lock(&s->lock);
-	STATE_STMT list = s->stmt[S_bucket_list];
+	sqlite3_stmt *list = s->stmt[S_bucket_list];
 	while (err == 0 && (code = sqlite3_step(list)) == SQLITE_ROW)
 		err = each(arg, (const char *)sqlite3_column_text(list, 0),
 			   (uint64_t)sqlite3_column_int64(list, 1),
 			   (uint64_t)sqlite3_column_int64(list, 2));
 	if (err == 0 && code != SQLITE_DONE)
 		err = read_failed(s, why);
-	state_stmt_back(&list);
+	(void)sqlite3_reset(list);
 	(void)pthread_mutex_unlock(&s->lock);
 	return err;
 }

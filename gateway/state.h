@@ -67,8 +67,11 @@ void state_tick(struct state_store *s);
 
 /* For people. value as it is; -E_UNKNOWN. */
 typedef int state_row_fn(void *arg, struct span key, struct span value);
-int state_list(struct state_store *s, const char *bucket, struct span prefix, unsigned limit,
-	       state_row_fn *each, void *arg, struct why *why) MUST_USE;
+int state_list(struct state_store *s, const char *bucket, struct span prefix, struct span after,
+	       unsigned limit, state_row_fn *each, void *arg, struct why *why) MUST_USE;
+/* key.at NULL: all of the bucket. Put to be committed at once; -E_UNKNOWN: nothing is there. */
+int state_drop(struct state_store *s, const char *bucket, struct span key,
+	       struct why *why) MUST_USE;
 typedef int state_bucket_fn(void *arg, const char *bucket, uint64_t keys, uint64_t bytes);
 int state_buckets(struct state_store *s, state_bucket_fn *each, void *arg,
 		  struct why *why) MUST_USE;

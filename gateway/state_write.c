@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The changes of an event in its transaction: everything is compared before anything is written. */
+#include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/state_impl.h"
@@ -234,4 +236,72 @@ void state_tick(struct state_store *s)
 		return;
 	s->expire = (struct journal_op){ .write = write_expired, .done = expired, .lazy = true };
 	journal_put(s->journal, &s->expire);
+}
+
+/* ---- the operator's ---- */
+
+struct drop {
+	struct journal_op op;
+	struct state_store *store;
+	bool is_key; /* else the whole bucket */
+	struct span key;
+	char *bucket;
+	uint8_t text[];
+};
+
+static int drop_key(struct drop *d)
+{
+	struct tallies all = { .n = 0 };
+	struct state_change c = { .what = IPC_STATE_DELETE, .bucket = d->bucket, .key = d->key };
+	int code = expire_one(d->store, &c, &all);
+	return code == SQLITE_OK ? write_tallies(d->store, &all) : code;
+}
+
+static int drop_all(struct drop *d)
+{
+	struct tallies all = { .n = 0 };
+	struct tally *t;
+	int code = tally_of(d->store, &all, d->bucket, &t);
+	if (code != SQLITE_OK)
+		return code;
+	STATE_STMT drop = d->store->writer[S_bucket_drop];
+	journal_bind(drop, "t", text(d->bucket));
+	code = journal_step(drop);
+	*t = (struct tally){ .name = d->bucket, .newest = t->version + 1 };
+	return code == SQLITE_OK ? write_tallies(d->store, &all) : code;
+}
+
+static int write_drop(struct journal *j, struct journal_op *op)
+{
+	struct drop *d = CONTAINER_OF(op, struct drop, op);
+	int code = prepared(d->store, j->db);
+	if (code == SQLITE_OK)
+		code = d->is_key ? drop_key(d) : drop_all(d);
+	return code;
+}
+
+static void dropped(struct journal_op *op, int err)
+{
+	(void)err;
+	free(CONTAINER_OF(op, struct drop, op));
+}
+
+int state_drop(struct state_store *s, const char *bucket, struct span key, struct why *why)
+{
+	size_t len = strlen(bucket) + 1;
+	if (!state_is_there(s, bucket, key))
+		return why_set(why, -E_UNKNOWN, "there is no such key, or nothing in that bucket");
+	struct drop *d = calloc(1, sizeof(*d) + len + key.len);
+	if (!d)
+		return why_set(why, -ENOMEM, "out of memory");
+	d->op.write = write_drop;
+	d->op.done = dropped;
+	d->store = s;
+	d->bucket = memcpy(d->text, bucket, len);
+	d->is_key = key.at != NULL;
+	if (key.len > 0)
+		d->key = (struct span){ memcpy(d->text + len, key.at, key.len), key.len };
+	journal_put(s->journal, &d->op);
+	journal_commit(s->journal);
+	return 0;
 }

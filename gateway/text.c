@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "base/own.h"
 #include "base/wr.h"
 
@@ -42,4 +44,18 @@ json_t *text_json(struct span s)
 		s.len -= n;
 	}
 	return json_stringn(safe, w.len);
+}
+
+void text_put_json(json_t *o, const char *name, struct span bytes)
+{
+	char with[64];
+	size_t cap = sodium_base64_ENCODED_LEN(bytes.len, sodium_base64_VARIANT_ORIGINAL);
+	OWN_FREE char *text = malloc(cap);
+	if (!text)
+		return;
+	(void)snprintf(with, sizeof(with), "%s_base64", name);
+	sodium_bin2base64(text, cap, bytes.at, bytes.len, sodium_base64_VARIANT_ORIGINAL);
+	(void)json_object_set_new(o, with, json_string(text));
+	if (text_is_clean(bytes))
+		(void)json_object_set_new(o, name, text_json(bytes));
 }

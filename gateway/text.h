@@ -12,5 +12,7 @@
 bool text_is_clean(struct span s);
 /* A string in any case: each byte that does not belong in one becomes U+FFFD. NULL: no memory. */
 json_t *text_json(struct span s);
+/* o[name] when it is clean, and o[name_base64] in each case; names are short. */
+void text_put_json(json_t *o, const char *name, struct span bytes);
 
 #endif

@@ -2,7 +2,6 @@
 /* POST /functions/NAME/invoke: one event by hand; its effects are shown, not published. */
 #include <errno.h>
 #include <inttypes.h>
-#include <sodium.h>
 #include <string.h>
 
 #include "gateway/api/request.h"
@@ -20,20 +19,6 @@ static const char *const trap_names[] = {
 #undef TRAP
 };
 
-/* NAME when it is UTF-8, NAME_base64 in each case. */
-static void bytes_set(json_t *to, const char *name, const char *base64_name, struct span bytes)
-{
-	size_t cap = sodium_base64_ENCODED_LEN(bytes.len, sodium_base64_VARIANT_ORIGINAL);
-	char *text = malloc(cap);
-	if (!text)
-		return;
-	sodium_bin2base64(text, cap, bytes.at, bytes.len, sodium_base64_VARIANT_ORIGINAL);
-	(void)json_object_set_new(to, base64_name, json_string(text));
-	free(text);
-	if (text_is_clean(bytes))
-		(void)json_object_set_new(to, name, text_json(bytes));
-}
-
 static json_t *effects_json(struct span effects)
 {
 	json_t *list = json_array();
@@ -41,7 +26,7 @@ static json_t *effects_json(struct span effects)
 	for (struct ipc_effect e; ipc_effect_next(&r, &e);) {
 		json_t *one = json_pack("{s:o, s:i, s:b}", "topic", text_json(e.topic), "qos",
 					(int)e.qos, "retain", (int)e.retain);
-		bytes_set(one, "payload", "payload_base64", e.payload);
+		text_put_json(one, "payload", e.payload);
 		(void)json_array_append_new(list, one);
 	}
 	return list;
@@ -90,7 +75,7 @@ static void on_result(void *arg, const struct event *e, const struct ipc_result 
 			  "memory_bytes", (json_int_t)r->memory_bytes);
 	(void)json_object_set_new(body, "trap",
 				  r->status == IPC_TRAPPED ? json_string(trap) : json_null());
-	bytes_set(body, "reply", "reply_base64", r->reply);
+	text_put_json(body, "reply", r->reply);
 	request_reply(q, 200, body);
 }
 

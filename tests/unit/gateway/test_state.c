@@ -303,6 +303,57 @@ static void a_bucket_keeps_its_quota_and_what_expires_makes_room(void **state)
 	close_all(&b);
 }
 
+static int row_count(void *arg, struct span key, struct span value)
+{
+	(void)key;
+	(void)value;
+	++*(int *)arg;
+	return 0;
+}
+
+static int rows_of(struct bench *b, const char *bucket, const char *prefix, unsigned limit)
+{
+	int n = 0;
+	assert_int_equal(
+		state_list(b->s, bucket, text(prefix), text(""), limit, row_count, &n, NULL), 0);
+	return n;
+}
+
+static int bucket_print(void *arg, const char *bucket, uint64_t keys, uint64_t bytes)
+{
+	(void)snprintf((char *)arg + strlen(arg), 32, "%s %llu %llu; ", bucket,
+		       (unsigned long long)keys, (unsigned long long)bytes);
+	return 0;
+}
+
+static void people_see_and_remove_it(void **state)
+{
+	struct bench b;
+	struct ops o = { .n = 0 };
+	char buckets[128] = "";
+	open_all(&b, *state);
+	op(&o, IPC_STATE_PUT, "", "p/a", IPC_STATE_ANY, "1");
+	op(&o, IPC_STATE_PUT, "", "p/b", IPC_STATE_ANY, "22");
+	op(&o, IPC_STATE_PUT, "", "q", IPC_STATE_ANY, "");
+	op(&o, IPC_STATE_PUT, "x", "y", IPC_STATE_ANY, "");
+	assert_int_equal(commit(&b, &o), 0);
+	assert_int_equal(rows_of(&b, "=f", "", 10), 3);
+	assert_int_equal(rows_of(&b, "=f", "p/", 10), 2);
+	assert_int_equal(rows_of(&b, "=f", "", 2), 2);
+	assert_int_equal(state_buckets(b.s, bucket_print, buckets, NULL), 0);
+	assert_string_equal(buckets, "=f 3 10; x 1 1; ");
+	assert_int_equal(state_drop(b.s, "=f", text("p/a"), NULL), 0);
+	assert_int_equal(state_drop(b.s, "=f", text("p/a"), NULL), -E_UNKNOWN);
+	value_is(&b, "p/a", NULL);
+	assert_int_equal(state_drop(b.s, "=f", (struct span){ 0 }, NULL), 0);
+	assert_int_equal(state_drop(b.s, "=f", (struct span){ 0 }, NULL), -E_UNKNOWN);
+	assert_int_equal(rows_of(&b, "=f", "", 10), 0);
+	buckets[0] = '\0';
+	assert_int_equal(state_buckets(b.s, bucket_print, buckets, NULL), 0);
+	assert_string_equal(buckets, "x 1 1; ");
+	close_all(&b);
+}
+
 static void too_many_buckets_are_refused(void **state)
 {
 	struct bench b;
@@ -386,6 +437,7 @@ int main(void)
 		TEST(what_is_on_its_way_is_seen_and_is_taken_back_when_it_fails),
 		TEST(names_come_in_pages),
 		TEST(a_bucket_keeps_its_quota_and_what_expires_makes_room),
+		TEST(people_see_and_remove_it),
 		TEST(too_many_buckets_are_refused),
 		TEST(two_counters_at_once_lose_no_count),
 	};
