@@ -230,8 +230,8 @@ FUZZ_SECS ?= 60
 fuzz: deps-check ## every fuzz target for FUZZ_SECS=60 seconds each
 	$(sub) B=$(B)/fuzz SAN=1 CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' fuzz-bins
 	@B=$(B) tools/fuzz.sh $(FUZZ_SECS)
-fuzz-diff: deps-check ## N=1000 random modules from SEED=1 by node and by us, results compared (BOUNDS=check)
-	$(sub) $(B)/penstock-aot $(B)/diff-run
+fuzz-diff: deps-check ## N=1000 random modules from SEED=1, and C programs, by node and by us (BOUNDS=check); goes on where it stopped
+	$(sub) $(B)/penstock-aot $(B)/penstock-sandbox $(B)/penstock $(B)/diff-run
 	@B=$(B) tests/diff/run.sh $(or $(N),1000) $(or $(SEED),1)
 install: all ## into DESTDIR and PREFIX=/usr/local
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(B)/penstock

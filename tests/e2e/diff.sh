@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A few of the random modules of make fuzz-diff, and those that once showed a difference.
+# A few of the random programs of make fuzz-diff, and those that once showed a difference.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 B=${B:-build}
 N=40
-make -s B="$B" "$B/penstock-aot" "$B/diff-run" >&2 || { echo "not ok diff - does not build"; exit 1; }
+make -s B="$B" "$B/penstock-aot" "$B/penstock-sandbox" "$B/penstock" "$B/diff-run" >&2 || { echo "not ok diff - does not build"; exit 1; }
 
 # verdict NAME LOG: of a run of tests/diff/run.sh
 verdict() {
@@ -18,8 +18,8 @@ verdict() {
 	esac
 }
 log=$B/fuzz-diff.log
-B=$B tests/diff/run.sh $N 1 >"$log"
-verdict "diff/random modules" "$log"
+B=$B CSMITH=$N tests/diff/run.sh $N 1 >"$log"
+verdict "diff/random modules and a C program" "$log"
 [ "$(tail -n 1 "$log")" = "0 passed, 0 failed, 1 skipped" ] && exit 0
 
 kept=(tests/diff/kept/*.wasm)
