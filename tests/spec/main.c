@@ -222,6 +222,7 @@ int main(int argc, char **argv)
 			      "FILE.json...\n");
 		return 64;
 	}
+	(void)setvbuf(stdout, NULL, _IOLBF, 0); /* it takes minutes: a line when there is one */
 	/* A script may have hundreds of modules, each with a descriptor. */
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
