@@ -5,55 +5,17 @@
  *
  * Lock order: the way's, then the trigger's, the journal's queue. Deliveries come without any.
  */
-#include "gateway/outbox.h"
-
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "base/own.h"
+#include "gateway/outbox_impl.h"
 #include "gateway/wall.h"
-#include "triggers/limiter.h"
 
-enum { BUCKETS = 1024, RESERVED_AT_ONCE = 64, SOURCE_BYTES = 160, DROPS_PER_S = 5 };
-
-struct row {
-	struct journal_effect e; /* its spans lie in bytes */
-	struct row *next;
-	bool noted; /* QoS 2: its packet identifier is in the journal, or is on the way there */
-	bool ready; /* it may be sent */
-	uint8_t bytes[];
-};
-
-struct way {
-	struct outbox *box;
-	struct trigger *trigger;
-	const char *out;
-	pthread_mutex_t lock;
-	struct row *line, **line_last;
-	unsigned in_line;
-	struct row *planned;
-	struct row *sent[BUCKETS];
-	uint64_t last_id; /* highest that was ever in memory */
-	bool on_disk;     /* there are more behind last_id */
-	_Atomic uint64_t waiting, waiting_bytes, n_sent;
-	_Atomic uint64_t delivered, dropped_quota, dropped_age, refused;
-};
-
-struct outbox {
-	struct outbox_options o;
-	struct journal *journal;
-	struct way ways[OUTBOX_WAYS_MAX];
-	unsigned nways;
-	atomic_bool stopped;
-	pthread_mutex_t load_lock; /* one reader of open effects at a time */
-	struct limiter drops;
-};
+enum { RESERVED_AT_ONCE = 64, DROPS_PER_S = 5 };
 
 void effect_id_text(const struct journal_effect *e, char ret[EFFECT_ID_BYTES])
 {
@@ -62,12 +24,12 @@ void effect_id_text(const struct journal_effect *e, char ret[EFFECT_ID_BYTES])
 		       e->position);
 }
 
-static uint64_t size_of(const struct row *r)
+uint64_t outbox_size_of(const struct row *r)
 {
 	return r->e.topic.len + r->e.payload.len;
 }
 
-static struct way *way_of(struct outbox *o, const struct trigger *t)
+struct way *outbox_way_of(struct outbox *o, const struct trigger *t)
 {
 	for (unsigned i = 0; i < o->nways; i++)
 		if (o->ways[i].trigger == t)
@@ -84,7 +46,7 @@ static struct span copy(uint8_t **to, struct span from)
 	return s;
 }
 
-static struct row *row_of(const struct way *w, const struct journal_effect *e)
+struct row *outbox_row_of(const struct way *w, const struct journal_effect *e)
 {
 	struct row *r = calloc(1, sizeof(*r) + e->topic.len + e->payload.len + e->function.len);
 	if (!r)
@@ -106,15 +68,13 @@ struct note {
 	struct row *row; /* SENT: the row that waits for it, in line */
 };
 
-static void pump(struct way *w);
-
 static void noted(struct journal_op *op, int err)
 {
 	struct note *n = CONTAINER_OF(op, struct note, p.op);
 	if (n->row && err == 0) {
 		(void)pthread_mutex_lock(&n->way->lock);
 		n->row->ready = true;
-		pump(n->way);
+		outbox_pump(n->way);
 		(void)pthread_mutex_unlock(&n->way->lock);
 	}
 	free(n);
@@ -130,7 +90,7 @@ static void note(struct way *w, const struct row *r, enum effect_state state, co
 	n->way = w;
 	n->row = waits;
 	n->p = (struct journal_progress){ .effect = r->e.id,
-					  .effect_bytes = size_of(r),
+					  .effect_bytes = outbox_size_of(r),
 					  .state = state,
 					  .packet = r->e.packet,
 					  .reason = reason };
@@ -141,19 +101,19 @@ static void note(struct way *w, const struct row *r, enum effect_state state, co
 
 /* ---- sending; the way's lock held ---- */
 
-static void line_add(struct way *w, struct row *r)
+void outbox_line_add(struct way *w, struct row *r)
 {
 	r->next = NULL;
 	*w->line_last = r;
 	w->line_last = &r->next;
 	w->in_line++;
 	atomic_fetch_add(&w->waiting, 1);
-	atomic_fetch_add(&w->waiting_bytes, size_of(r));
+	atomic_fetch_add(&w->waiting_bytes, outbox_size_of(r));
 	if (r->e.id > w->last_id)
 		w->last_id = r->e.id;
 }
 
-static struct row *line_take(struct way *w)
+struct row *outbox_line_take(struct way *w)
 {
 	struct row *r = w->line;
 	w->line = r->next;
@@ -161,11 +121,11 @@ static struct row *line_take(struct way *w)
 		w->line_last = &w->line;
 	w->in_line--;
 	atomic_fetch_sub(&w->waiting, 1);
-	atomic_fetch_sub(&w->waiting_bytes, size_of(r));
+	atomic_fetch_sub(&w->waiting_bytes, outbox_size_of(r));
 	return r;
 }
 
-static void sent_add(struct way *w, struct row *r)
+void outbox_sent_add(struct way *w, struct row *r)
 {
 	struct row **bucket = &w->sent[r->e.id % BUCKETS];
 	r->next = *bucket;
@@ -186,7 +146,7 @@ static struct row *sent_take(struct way *w, uint64_t id)
 	return r;
 }
 
-static void lost(struct way *w, struct row *r, _Atomic uint64_t *counter, const char *reason)
+void outbox_lost(struct way *w, struct row *r, _Atomic uint64_t *counter, const char *reason)
 {
 	uint64_t held_back;
 	char id[EFFECT_ID_BYTES];
@@ -217,25 +177,31 @@ static void reserve(struct way *w)
 	}
 }
 
+struct trigger_message outbox_message_of(const struct row *r, char id[EFFECT_ID_BYTES],
+					 char source[SOURCE_BYTES])
+{
+	effect_id_text(&r->e, id);
+	(void)snprintf(source, SOURCE_BYTES, "/penstock/functions/%.*s", (int)r->e.function.len,
+		       (const char *)r->e.function.at);
+	return (struct trigger_message){ .topic = r->e.topic,
+					 .payload = r->e.payload,
+					 .qos = r->e.qos,
+					 .retain = r->e.retain,
+					 .hops = r->e.hops,
+					 .token = r->e.id,
+					 .packet = r->e.packet,
+					 .id = id,
+					 .source = source };
+}
+
 static int send_row(struct way *w, const struct row *r)
 {
 	char id[EFFECT_ID_BYTES], source[SOURCE_BYTES];
-	effect_id_text(&r->e, id);
-	(void)snprintf(source, sizeof(source), "/penstock/functions/%.*s", (int)r->e.function.len,
-		       (const char *)r->e.function.at);
-	const struct trigger_message m = { .topic = r->e.topic,
-					   .payload = r->e.payload,
-					   .qos = r->e.qos,
-					   .retain = r->e.retain,
-					   .hops = r->e.hops,
-					   .token = r->e.id,
-					   .packet = r->e.packet,
-					   .id = id,
-					   .source = source };
+	const struct trigger_message m = outbox_message_of(r, id, source);
 	return w->trigger->ops->send(w->trigger, &m);
 }
 
-static void pump(struct way *w)
+void outbox_pump(struct way *w)
 {
 	while (w->line && !atomic_load(&w->box->stopped)) {
 		struct row *r = w->line;
@@ -245,8 +211,8 @@ static void pump(struct way *w)
 			return; /* noted() goes on, or writable */
 		}
 		/* First where its answer finds it, which may come before send has returned. */
-		(void)line_take(w);
-		sent_add(w, r);
+		(void)outbox_line_take(w);
+		outbox_sent_add(w, r);
 		int rc = send_row(w, r);
 		if (rc == 0)
 			continue;
@@ -262,119 +228,13 @@ static void pump(struct way *w)
 			w->line = r;
 			w->in_line++;
 			atomic_fetch_add(&w->waiting, 1);
-			atomic_fetch_add(&w->waiting_bytes, size_of(r));
+			atomic_fetch_add(&w->waiting_bytes, outbox_size_of(r));
 			return;
 		} else {
-			lost(w, r, &w->refused, "it cannot be sent: topic or QoS are not valid");
+			outbox_lost(w, r, &w->refused,
+				    "it cannot be sent: topic or QoS are not valid");
 		}
 	}
-}
-
-/* ---- from disk ---- */
-
-static bool is_planned(const struct way *w, const struct journal_effect *e)
-{
-	for (const struct row *r = w->planned; r; r = r->next)
-		if (r->e.event == e->event && r->e.position == e->position)
-			return true;
-	return false;
-}
-
-struct loading {
-	struct way *way;
-	unsigned n;
-	bool no_memory;
-};
-
-static int load_row(void *arg, const struct journal_effect *e, const char *reason)
-{
-	struct loading *l = arg;
-	(void)reason;
-	l->n++;
-	if (is_planned(l->way, e)) { /* whoever committed it brings it */
-		l->way->last_id = e->id;
-		return 0;
-	}
-	struct row *r = row_of(l->way, e);
-	if (!r) {
-		l->no_memory = true;
-		return 1;
-	}
-	line_add(l->way, r);
-	return 0;
-}
-
-/* The way's lock held. */
-static void load(struct way *w)
-{
-	struct why why = { 0 };
-	struct loading l = { .way = w };
-	if (!w->on_disk || w->in_line >= OUTBOX_LOADED / 2)
-		return;
-	(void)pthread_mutex_lock(&w->box->load_lock);
-	int err = journal_effects_open(w->box->journal, w->out, false, w->last_id,
-				       OUTBOX_LOADED - w->in_line, load_row, &l, &why);
-	(void)pthread_mutex_unlock(&w->box->load_lock);
-	if (err < 0)
-		LOG(LOG_ERR, "cannot read what is to be published", F_STR("broker", w->out),
-		    F_STR("reason", why_text(&why, err)));
-	w->on_disk = err < 0 || l.no_memory || w->in_line >= OUTBOX_LOADED;
-}
-
-/* What an earlier run had begun: the trigger goes on with it. */
-static int resume_row(void *arg, const struct journal_effect *e, const char *reason)
-{
-	struct way *w = arg;
-	char id[EFFECT_ID_BYTES], source[SOURCE_BYTES];
-	struct row *r = row_of(w, e);
-	(void)reason;
-	if (!r)
-		return -ENOMEM;
-	r->noted = r->ready = true;
-	if (r->e.id > w->last_id)
-		w->last_id = r->e.id;
-	effect_id_text(&r->e, id);
-	(void)snprintf(source, sizeof(source), "/penstock/functions/%.*s", (int)r->e.function.len,
-		       (const char *)r->e.function.at);
-	const struct trigger_resume begun = {
-		.kind = e->state == EFFECT_RELEASED ? RESUME_RELEASED : RESUME_SENT,
-		.m = { .topic = r->e.topic,
-		       .payload = r->e.payload,
-		       .qos = r->e.qos,
-		       .retain = r->e.retain,
-		       .hops = r->e.hops,
-		       .token = r->e.id,
-		       .packet = r->e.packet,
-		       .id = id,
-		       .source = source },
-	};
-	if (w->trigger->ops->resume && w->trigger->ops->resume(w->trigger, &begun) == 0) {
-		sent_add(w, r);
-		return 0;
-	}
-	r->noted = r->ready = false; /* anew */
-	r->e.packet = 0;
-	line_add(w, r);
-	return 0;
-}
-
-int outbox_attach(struct outbox *o, const char *out, struct trigger *t, struct why *why)
-{
-	if (o->nways == OUTBOX_WAYS_MAX)
-		return why_set(why, -E_LIMIT, "more than %d ways out", OUTBOX_WAYS_MAX);
-	struct way *w = &o->ways[o->nways++];
-	w->box = o;
-	w->trigger = t;
-	w->out = out;
-	w->line_last = &w->line;
-	(void)pthread_mutex_init(&w->lock, NULL);
-	int err = journal_effects_open(o->journal, out, true, 0, INT32_MAX, resume_row, w, why);
-	if (err < 0)
-		return err;
-	w->last_id = 0; /* what was sent and what waits do not follow one another */
-	w->on_disk = true;
-	load(w);
-	return 0;
 }
 
 /* ---- from answers.c ---- */
@@ -382,7 +242,7 @@ int outbox_attach(struct outbox *o, const char *out, struct trigger *t, struct w
 int outbox_plan(struct outbox *o, struct trigger *way, const struct trigger_message *m, unsigned n,
 		uint64_t event, unsigned revision, const char *function, struct outbox_batch *ret)
 {
-	struct way *w = way_of(o, way);
+	struct way *w = outbox_way_of(o, way);
 	uint64_t now = wall_ms();
 	*ret = (struct outbox_batch){ 0 };
 	if (n == 0)
@@ -402,7 +262,7 @@ int outbox_plan(struct outbox *o, struct trigger *way, const struct trigger_mess
 			.hops = m[i].hops,
 			.created_wall_ms = now,
 		};
-		struct row *r = row_of(w, &e);
+		struct row *r = outbox_row_of(w, &e);
 		if (!r) {
 			outbox_batch_free(o, ret);
 			return -ENOMEM;
@@ -475,7 +335,7 @@ static void take(struct way *w, struct row *r)
 		free(r);
 		return;
 	}
-	line_add(w, r);
+	outbox_line_add(w, r);
 }
 
 void outbox_committed(struct outbox *o, struct outbox_batch *b, int err)
@@ -488,7 +348,7 @@ void outbox_committed(struct outbox *o, struct outbox_batch *b, int err)
 	(void)pthread_mutex_lock(&w->lock); /* an event publishes one way */
 	for (unsigned i = 0; i < b->n; i++)
 		take(w, CONTAINER_OF(b->effects[i], struct row, e));
-	pump(w);
+	outbox_pump(w);
 	(void)pthread_mutex_unlock(&w->lock);
 	free(b->effects);
 	*b = (struct outbox_batch){ 0 };
@@ -530,14 +390,14 @@ void outbox_acknowledged(struct outbox *o, uint64_t effect, const char *refused)
 	if (!w)
 		return;
 	if (refused) {
-		lost(w, r, &w->refused, refused);
+		outbox_lost(w, r, &w->refused, refused);
 	} else {
 		atomic_fetch_add(&w->delivered, 1);
 		note(w, r, EFFECT_DELIVERED, NULL, NULL);
 		free(r);
 	}
-	load(w);
-	pump(w);
+	outbox_load(w);
+	outbox_pump(w);
 	(void)pthread_mutex_unlock(&w->lock);
 	journal_commit(o->journal);
 }
@@ -549,7 +409,7 @@ void outbox_received(struct outbox *o, uint64_t effect)
 	if (!w)
 		return;
 	note(w, r, EFFECT_RELEASED, NULL, NULL);
-	sent_add(w, r);
+	outbox_sent_add(w, r);
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
@@ -573,126 +433,20 @@ void outbox_again(struct outbox *o, uint64_t effect)
 		w->line_last = &r->next;
 	w->in_line++;
 	atomic_fetch_add(&w->waiting, 1);
-	atomic_fetch_add(&w->waiting_bytes, size_of(r));
-	pump(w);
+	atomic_fetch_add(&w->waiting_bytes, outbox_size_of(r));
+	outbox_pump(w);
 	(void)pthread_mutex_unlock(&w->lock);
 	journal_commit(o->journal);
 }
 
 void outbox_writable(struct outbox *o, struct trigger *way)
 {
-	struct way *w = way_of(o, way);
+	struct way *w = outbox_way_of(o, way);
 	if (!w)
 		return;
 	(void)pthread_mutex_lock(&w->lock);
-	load(w);
-	pump(w);
+	outbox_load(w);
+	outbox_pump(w);
 	(void)pthread_mutex_unlock(&w->lock);
 	journal_commit(o->journal);
-}
-
-/* ---- time ---- */
-
-static void drop_head(struct way *w, _Atomic uint64_t *counter, const char *reason)
-{
-	struct row *r = line_take(w);
-	if (r->e.packet)
-		w->trigger->ops->unreserve(w->trigger, r->e.packet);
-	r->e.packet = 0;
-	lost(w, r, counter, reason);
-}
-
-static bool too_old(const struct outbox *o, const struct row *r, uint64_t now)
-{
-	return o->o.max_age_s > 0 && r->e.created_wall_ms + o->o.max_age_s * 1000 < now;
-}
-
-static bool above(struct outbox *o, uint64_t dropped)
-{
-	struct journal_status s;
-	journal_load(o->journal, &s);
-	return o->o.full == OUTBOX_DROP_OLDEST &&
-	       (s.effects > o->o.quota_rows + dropped || s.open_bytes > o->o.quota_bytes);
-}
-
-void outbox_tick(struct outbox *o)
-{
-	uint64_t now = wall_ms(), dropped = 0;
-	for (unsigned i = 0; i < o->nways; i++) {
-		struct way *w = &o->ways[i];
-		(void)pthread_mutex_lock(&w->lock);
-		/* A row whose identifier is being noted is pointed at. */
-		while (w->line && (w->line->ready || !w->line->noted) && too_old(o, w->line, now))
-			drop_head(w, &w->dropped_age, "older than outbox.max_age_s");
-		while (w->line && (w->line->ready || !w->line->noted) && above(o, dropped)) {
-			drop_head(w, &w->dropped_quota,
-				  "the outbox is full, and the oldest make room");
-			dropped++;
-		}
-		load(w);
-		pump(w);
-		(void)pthread_mutex_unlock(&w->lock);
-		journal_commit(o->journal);
-	}
-}
-
-void outbox_status(struct outbox *o, struct trigger *way, struct outbox_status *ret)
-{
-	struct way *w = way_of(o, way);
-	*ret = (struct outbox_status){ 0 };
-	if (!w)
-		return;
-	ret->waiting = atomic_load(&w->waiting);
-	ret->waiting_bytes = atomic_load(&w->waiting_bytes);
-	ret->sent = atomic_load(&w->n_sent);
-	ret->delivered = atomic_load(&w->delivered);
-	ret->dropped_quota = atomic_load(&w->dropped_quota);
-	ret->dropped_age = atomic_load(&w->dropped_age);
-	ret->refused_by_far_side = atomic_load(&w->refused);
-	(void)pthread_mutex_lock(&w->lock);
-	ret->oldest_wall_ms = w->line ? w->line->e.created_wall_ms : 0;
-	ret->on_disk = w->on_disk;
-	(void)pthread_mutex_unlock(&w->lock);
-}
-
-/* ---- begin and end ---- */
-
-int outbox_new(const struct outbox_options *o, struct journal *j, struct outbox **ret,
-	       struct why *why)
-{
-	struct outbox *box = calloc(1, sizeof(*box));
-	if (!box)
-		return why_set(why, -ENOMEM, "out of memory");
-	box->o = *o;
-	box->journal = j;
-	(void)pthread_mutex_init(&box->load_lock, NULL);
-	*ret = box;
-	return 0;
-}
-
-static void free_rows(struct row *r)
-{
-	for (struct row *next; r; r = next) {
-		next = r->next;
-		free(r);
-	}
-}
-
-void outbox_stop(struct outbox *o)
-{
-	atomic_store(&o->stopped, true);
-}
-
-void outbox_free(struct outbox *o)
-{
-	for (unsigned i = 0; o && i < o->nways; i++) {
-		struct way *w = &o->ways[i];
-		free_rows(w->line);
-		for (unsigned k = 0; k < BUCKETS; k++)
-			free_rows(w->sent[k]);
-		(void)pthread_mutex_destroy(&w->lock);
-	}
-	if (o)
-		(void)pthread_mutex_destroy(&o->load_lock);
-	free(o);
 }

@@ -31,6 +31,25 @@ int Socket_noPendingWrites(int socket);
 
 enum { FIRST_ROOM = 64 };
 
+/* Has the broker kept our session? Paho tells for 3.1.1 only, so we look at its CONNACK; one client
+ * connects at a time (mqtt_link.c), so the last one is its. */
+static atomic_bool session_there;
+
+void *__real_MQTTPacket_connack(int version, unsigned char header, char *data, size_t len);
+void *__wrap_MQTTPacket_connack(int version, unsigned char header, char *data, size_t len);
+
+void *__wrap_MQTTPacket_connack(int version, unsigned char header, char *data, size_t len)
+{
+	if (len > 0)
+		atomic_store(&session_there, data[0] & 1);
+	return __real_MQTTPacket_connack(version, header, data, len);
+}
+
+bool mqtt_session_present(void)
+{
+	return atomic_load(&session_there);
+}
+
 /* Room for one more at the end; false: no memory. */
 static bool grow(void **at, size_t size, unsigned n, unsigned *room)
 {

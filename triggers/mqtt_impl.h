@@ -184,6 +184,7 @@ uint8_t *mqtt_props_bytes(const struct trigger_message *msg, size_t *ret_len) MU
 /* mqtt_acks.c */
 /* The event that came with this identifier was not taken: it is not acknowledged. */
 void mqtt_ack_withhold(struct mqtt *m, int id);
+bool mqtt_session_present(void);      /* of the last CONNACK */
 void mqtt_acks_reset(struct mqtt *m); /* before a connect */
 void mqtt_acks_fini(struct mqtt *m);
 void mqtt_acks_drain(struct mqtt *m); /* receiving thread */

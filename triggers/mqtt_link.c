@@ -225,20 +225,7 @@ static int connect3(struct mqtt *m, MQTTClient_connectOptions *opts)
 	return MQTTClient_connect(m->client, opts);
 }
 
-/* Has the broker kept our session? Paho tells for 3.1.1 only, so we look at its CONNACK; Paho connects
- * one client at a time, and so do we, so the last one is ours. */
-static atomic_bool session_there;
-static pthread_mutex_t one_connects = PTHREAD_MUTEX_INITIALIZER;
-
-void *__real_MQTTPacket_connack(int version, unsigned char header, char *data, size_t len);
-void *__wrap_MQTTPacket_connack(int version, unsigned char header, char *data, size_t len);
-
-void *__wrap_MQTTPacket_connack(int version, unsigned char header, char *data, size_t len)
-{
-	if (len > 0)
-		atomic_store(&session_there, data[0] & 1);
-	return __real_MQTTPacket_connack(version, header, data, len);
-}
+static pthread_mutex_t one_connects = PTHREAD_MUTEX_INITIALIZER; /* as in Paho */
 
 int mqtt_connect(struct mqtt *m, struct why *why)
 {
@@ -276,7 +263,7 @@ int mqtt_connect(struct mqtt *m, struct why *why)
 	int rc = m->o.version == 5 ? connect5(m, &opts) : connect3(m, &opts);
 	nodelay_own(NULL);
 	paho_hurry(false);
-	m->session_kept = rc == MQTTCLIENT_SUCCESS && atomic_load(&session_there);
+	m->session_kept = rc == MQTTCLIENT_SUCCESS && mqtt_session_present();
 	(void)pthread_mutex_unlock(&one_connects);
 	if (rc == MQTTCLIENT_SUCCESS && !m->session_kept)
 		mqtt_slots_lost(m);
