@@ -9,6 +9,7 @@
  *    end. It traps when one of them would have, for the same reason. With x + c the lowest of them
  *    and x + c + d another: if x + c + d does not wrap, zext(x + c) + d is the same number. If it
  *    does, x + c > 2^32 - NEAR is beyond any size (AOT_PAGES_GROWN_MAX), and both trap.
+ * 3. What is below the least size of the memory, whatever x is, needs none: table[x & 255].
  */
 #include "sandbox/compiler/checks.h"
 
@@ -153,12 +154,48 @@ static void make_one(struct thin *t, unsigned first)
 		t->facts[t->nfacts++] = whole;
 }
 
+/* The most that v, an i32, can be, by what is plain to see. */
+static uint64_t most_of(LLVMValueRef v, unsigned depth)
+{
+	enum { DEPTH = 6 };
+	uint64_t k, x;
+	if (LLVMIsAConstantInt(v))
+		return LLVMConstIntGetZExtValue(v);
+	if (LLVMIsAZExtInst(v))
+		return (UINT64_C(1) << LLVMGetIntTypeWidth(LLVMTypeOf(LLVMGetOperand(v, 0)))) - 1;
+	if (depth == DEPTH || !LLVMIsABinaryOperator(v) ||
+	    !LLVMIsAConstantInt(LLVMGetOperand(v, 1)))
+		return UINT32_MAX;
+	x = most_of(LLVMGetOperand(v, 0), depth + 1);
+	k = LLVMConstIntGetZExtValue(LLVMGetOperand(v, 1));
+	switch (LLVMGetInstructionOpcode(v)) {
+	case LLVMAnd:
+		return k < x ? k : x;
+	case LLVMLShr:
+		return k < 32 ? x >> k : UINT32_MAX;
+	case LLVMShl:
+		return k < 32 && x << k <= UINT32_MAX ? x << k : UINT32_MAX;
+	case LLVMAdd:
+	case LLVMOr: /* at most the sum */
+		return x + k <= UINT32_MAX ? x + k : UINT32_MAX;
+	default:
+		return UINT32_MAX;
+	}
+}
+
+static bool is_always_inside(const struct thin *t, const struct check *c)
+{
+	uint64_t least = (uint64_t)t->g->m->memory.min * AOT_PAGE_BYTES;
+	return most_of(LLVMGetOperand(c->index, 0), 0) + c->k <= least;
+}
+
 static void end_stretch(struct thin *t)
 {
 	for (unsigned i = 0; i < t->nstretch; i++) {
 		struct check *at = &t->stretch[i];
 		const struct fact *known = at->call ? fact_of(t, at) : NULL;
-		if (known && (at->c - known->c) + at->k <= known->reach)
+		if (at->call && (is_always_inside(t, at) ||
+				 (known && (at->c - known->c) + at->k <= known->reach)))
 			drop(at);
 		else if (at->call)
 			make_one(t, i);

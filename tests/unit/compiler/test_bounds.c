@@ -193,6 +193,34 @@ static void a_memory_that_grows_in_a_loop_is_in_bounds(void **state)
 	    { "grow", { 131064, 3, 0 }, AOT_TRAP_MEMORY, { 0 } }, { "peek", { 131068 }, 0, { 1 } });
 }
 
+static void what_cannot_leave_the_memory_is_told_from_what_can(void **state)
+{
+	(void)state;
+	RUN(MODULE("(func (export \"last\") (param i32) (result i32) (i32.load offset=64512 "
+		   "(i32.shl"
+		   " (i32.and (local.get 0) (i32.const 255)) (i32.const 2))))"
+		   "(func (export \"over\") (param i32) (result i32) (i32.load offset=64513 "
+		   "(i32.shl"
+		   " (i32.and (local.get 0) (i32.const 255)) (i32.const 2))))"
+		   "(func (export \"high\") (param i32) (result i32) (i32.load8_u (i32.shr_u"
+		   " (local.get 0) (i32.const 16))))"
+		   "(func (export \"higher\") (param i32) (result i32) (i32.load8_u (i32.add"
+		   " (i32.const 1) (i32.shr_u (local.get 0) (i32.const 16)))))"
+		   "(func (export \"round\") (param i32) (result i32) (i32.load8_u (i32.add"
+		   " (i32.const -1) (i32.and (local.get 0) (i32.const 255)))))"
+		   "(func (export \"shifted\") (param i32) (result i32) (i32.load8_u (i32.shl"
+		   " (i32.and (local.get 0) (i32.const 0x1ffff)) (i32.const 31))))"
+		   "(func (export \"either\") (param i32) (result i32) (i32.load8_u (i32.or"
+		   " (i32.and (local.get 0) (i32.const 0xffff)) (i32.const 0x10000))))"),
+	    { "last", { 255 }, 0, { 0 } }, { "last", { TOP(1) }, 0, { 0 } },
+	    { "over", { 254 }, 0, { 0 } }, { "over", { 255 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "high", { TOP(1) }, 0, { 0 } }, { "higher", { 0xfffeffff }, 0, { 0 } },
+	    { "higher", { TOP(1) }, AOT_TRAP_MEMORY, { 0 } }, { "round", { 1 }, 0, { 0 } },
+	    { "round", { 256 }, AOT_TRAP_MEMORY, { 0 } }, { "shifted", { 2 }, 0, { 0 } },
+	    { "shifted", { 1 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "either", { 0 }, AOT_TRAP_MEMORY, { 0 } });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -201,6 +229,7 @@ int main(void)
 		cmocka_unit_test(neighbours_in_a_loop_trap_one_by_one),
 		cmocka_unit_test(accesses_that_are_not_made_do_not_trap),
 		cmocka_unit_test(a_memory_that_grows_in_a_loop_is_in_bounds),
+		cmocka_unit_test(what_cannot_leave_the_memory_is_told_from_what_can),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
