@@ -82,6 +82,12 @@ struct journal *path_journal(struct path *p)
 	return NULL;
 }
 
+struct state_store *path_state(struct path *p)
+{
+	(void)p;
+	return NULL;
+}
+
 int path_event_retry(struct path *p, uint64_t id, struct why *why)
 {
 	(void)p;
@@ -188,6 +194,13 @@ char *path_metrics_text(struct path *p, size_t *ret_len)
 	char *text = strdup("penstock_in_flight 7\n");
 	*ret_len = strlen(text);
 	return text;
+}
+
+/* Nobody asks for state here. */
+struct state_store *path_state(struct path *p)
+{
+	(void)p;
+	return NULL;
 }
 
 #endif
