@@ -61,7 +61,7 @@ static void declare(struct gen *g)
 		READ << ARGUMENTS | (READ | WRITE) << INACCESSIBLE | READ << OTHER;
 	LLVMTypeRef type = LLVMFunctionType(g->void_, &g->i1, 1, false);
 	unsigned memory = LLVMGetEnumAttributeKindForName("memory", strlen("memory"));
-	g->check = LLVMAddFunction(g->mod, "penstock.check", type);
+	g->check = LLVMAddFunction(g->mod, BOUNDS_CHECK_NAME, type);
 	LLVMAddAttributeAtIndex(g->check, LLVMAttributeFunctionIndex,
 				LLVMCreateEnumAttribute(g->ctx, memory, effects));
 }

@@ -19,6 +19,8 @@
 
 /* Where the guest's functions are, and nothing else: its bounds are code_start and code_end. */
 #define GUEST_SECTION "penstock_text"
+/* With a dot, which names of guests never have. */
+#define BOUNDS_CHECK_NAME "penstock.check"
 
 /* Kinds of storage that never overlap. Linear memory cannot reach instance fields, so stores to it
  * leave what was read from them valid: this is what lets loops over arrays be vectorised. */

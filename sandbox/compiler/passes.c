@@ -74,6 +74,8 @@ static int run(struct gen *g, const char *pipeline, struct why *why)
 	LLVMPassBuilderOptionsSetLoopUnrolling(o, true);
 	LLVMErrorRef error = LLVMRunPasses(g->mod, pipeline, g->t->machine[1], o);
 	LLVMDisposePassBuilderOptions(o);
+	/* A function that nobody calls any more is deleted, a declared one, too. */
+	g->check = LLVMGetNamedFunction(g->mod, BOUNDS_CHECK_NAME);
 	if (!error)
 		return 0;
 	char *text = LLVMGetErrorMessage(error);
