@@ -82,12 +82,6 @@ struct journal *path_journal(struct path *p)
 	return NULL;
 }
 
-struct state_store *path_state(struct path *p)
-{
-	(void)p;
-	return NULL;
-}
-
 int path_event_retry(struct path *p, uint64_t id, struct why *why)
 {
 	(void)p;
