@@ -34,6 +34,8 @@ misdeed() { # NAME REGEX [MORE]: the reason must match REGEX
 
 misdeed endless_loop 'time.*endless_loop'
 misdeed endless_recursion 'stack.*endless_recursion'
+log=$(cli logs --function bad-endless-recursion 2>/dev/null)
+check "a trap's log shows who called" "log: $(head -c 500 <<<"$log")" grep -qE 'from .*endless_recursion' <<<"$log"
 misdeed memory_bomb 'unreachable.*memory_bomb'
 misdeed out_of_bounds 'memory.*out_of_bounds'
 misdeed unreachable 'unreachable.*unreachable'
