@@ -12,6 +12,7 @@
 #include "gateway/durable.h"
 #include "gateway/effects.h"
 #include "gateway/remember.h"
+#include "gateway/replay.h"
 #include "gateway/state.h"
 
 enum { FAILURES_PER_S = 20 };
@@ -147,6 +148,9 @@ static void measure(struct flight *f, const struct ipc_result *m)
 static void end_durable(struct dispatch *d, struct flight *f, const struct ipc_result *m,
 			const char *reason, struct judging *j)
 {
+	size_t kept;
+	OWN_FREE uint8_t *trace =
+		durable_is_stored(f) ? replay_pack(f->replay, m->trace, &kept) : NULL;
 	const struct durable_end e = { .status = m->status,
 				       .code = m->code,
 				       .postponed = m->status == IPC_REFUSED,
@@ -155,6 +159,7 @@ static void end_durable(struct dispatch *d, struct flight *f, const struct ipc_r
 				       .effects = m->effects,
 				       .neffects = m->neffects,
 				       .batch = j->batch,
+				       .trace = { trace, trace ? kept : 0 },
 				       .extras = j->changes ? &j->changes->extra : NULL,
 				       .extras_done = j->changes ? remember_done : NULL,
 				       .extras_arg = j->changes };
@@ -166,6 +171,13 @@ static void conclude(struct dispatch *d, struct flight *f, struct ipc_result *m,
 {
 	char reason[REASON_BYTES] = "";
 	struct judging j = { .store = d->durable };
+	if (f->is_shadow) {
+		shadow_end(d, f, m);
+		return;
+	}
+	if (f->replay && f->replay->is_replay)
+		return; /* who asked for it gets all that came of it, and nobody else */
+	shadow_start(d, f, m);
 	log_guest(f, m->log);
 	judge(d, f, m, &j, why);
 	count_end(d, f, m->status);
@@ -218,6 +230,10 @@ void dispatch_postpone(struct dispatch *d, struct flight *f, const char *reason)
 
 void dispatch_fail(struct dispatch *d, struct flight *f, const char *reason)
 {
+	if (f->is_shadow) {
+		shadow_fail(d, f);
+		return;
+	}
 	count_end(d, f, IPC_FAILED);
 	log_end(d, f, IPC_FAILED, 0, reason);
 	if (f->durable) {

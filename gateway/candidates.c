@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "gateway/dispatch_impl.h"
+#include "gateway/replay.h"
 
 /* In flight at this many deaths of the sandbox in a row, it is what kills it. */
 enum { CANDIDATE_DEATHS_MAX = 2 };
@@ -70,10 +71,29 @@ void candidate_count(struct version *v, bool failed, uint64_t deadline_ns)
 		atomic_store_explicit(&v->deaths, 0, memory_order_relaxed);
 }
 
+/* Repetitions: nobody loses anything by them. */
+REQUIRES(lock) static struct flight *take_repetitions(struct flight **list)
+{
+	struct flight *taken = NULL;
+	for (struct flight **at = list, *l; (l = *at);) {
+		if (!l->is_shadow && !(l->replay && l->replay->is_replay)) {
+			at = &l->next;
+			continue;
+		}
+		*at = l->next;
+		l->next = taken;
+		taken = l;
+		if (l->is_shadow && l->version == l->version->function->candidate)
+			atomic_fetch_add(&l->version->deaths, 1);
+	}
+	return taken;
+}
+
 /* The events that were with candidates when the sandbox died go to the active versions: they must
  * not suffer for a trial, nor may the function be blamed. */
-void candidates_blame(struct dispatch *d, struct flight **list)
+struct flight *candidates_blame(struct dispatch *d, struct flight **list)
 {
+	struct flight *repetitions = take_repetitions(list);
 	for (struct function *f = function_next(&d->functions, NULL); f;
 	     f = function_next(&d->functions, f)) {
 		bool there = false;
@@ -95,6 +115,7 @@ void candidates_blame(struct dispatch *d, struct flight **list)
 		if (there)
 			atomic_fetch_add(&f->candidate->deaths, 1);
 	}
+	return repetitions;
 }
 
 /* One that has to go, with the reason; NULL. */

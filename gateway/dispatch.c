@@ -250,6 +250,12 @@ static bool volatile_event(struct dispatch *d, const struct event *e, struct bin
 	return false;
 }
 
+void dispatch_take_off(struct dispatch *d, struct flight *f)
+{
+	if (send_or_queue(d, f, false))
+		gate_arm(&d->gate);
+}
+
 static uint64_t new_id(struct dispatch *d)
 {
 	(void)pthread_mutex_lock(&d->lock);

@@ -75,7 +75,7 @@ struct dispatch {
 	_Atomic uint64_t counts[EVENTS_COUNTS];
 	_Atomic uint64_t refused[REFUSALS];
 	_Atomic uint64_t answers; /* packets from the sandbox */
-	struct limiter strays;
+	struct limiter strays, differences;
 
 	struct gate gate;
 	pthread_t results;
@@ -109,6 +109,8 @@ int dispatch_refuse(struct dispatch *d, struct span name, const struct event *e,
 void dispatch_pump(struct dispatch *d);
 /* The end of a flight in state ENDING: gives back what it held. */
 void dispatch_release(struct dispatch *d, struct flight *f);
+/* A repetition, encoded, goes its way uncounted. */
+void dispatch_take_off(struct dispatch *d, struct flight *f);
 /* A flight that is admitted, encoded and in the journal goes its way. */
 void dispatch_send(struct dispatch *d, struct flight *f);
 /* One that is ENDING runs again. */
@@ -135,12 +137,19 @@ void dispatch_uncount_ok(struct dispatch *d, struct flight *f);
 void dispatch_postpone(struct dispatch *d, struct flight *f, const char *reason);
 void dispatch_on_result_post(struct dispatch *d, struct post *p);
 
+/* shadow.c */
+/* f was ended well or not by the active version, with m; it is still whole. */
+void shadow_start(struct dispatch *d, struct flight *f, const struct ipc_result *m);
+void shadow_end(struct dispatch *d, struct flight *s, const struct ipc_result *m);
+void shadow_fail(struct dispatch *d, struct flight *s);
+
 /* candidates.c */
 REQUIRES(lock) void candidate_loaded(struct version *v);
 /* An event ended: counted when there is something to compare. */
 void candidate_count(struct version *v, bool failed, uint64_t deadline_ns);
-/* After a death: takes the candidates' flights out of the list of those in flight. */
-REQUIRES(lock) void candidates_blame(struct dispatch *d, struct flight **list);
+/* After a death: takes the candidates' flights out of the list of those in flight. Returns repetitions,
+ * which have failed. */
+REQUIRES(lock) struct flight *candidates_blame(struct dispatch *d, struct flight **list);
 /* Ends those that do worse. Loop thread. */
 void candidates_judge(struct dispatch *d);
 

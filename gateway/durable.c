@@ -10,6 +10,7 @@
 #include "base/own.h"
 #include "gateway/dedupe.h"
 #include "gateway/durable_impl.h"
+#include "gateway/replay.h"
 
 enum {
 	BACKOFF_MAX_MS = 3600 * 1000,
@@ -319,6 +320,8 @@ static void refused(struct durable *x, const char *reason)
 {
 	struct dispatch *d = x->store->dispatch;
 	struct flight *f = x->flight;
+	if (f->replay)
+		replay_fini(f->replay); /* it is told anew */
 	free(x->end);
 	x->end = NULL;
 	dispatch_uncount_ok(d, f);

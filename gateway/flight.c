@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/own.h"
+#include "gateway/replay.h"
 
 enum {
 	ATTR_HEAD_BYTES = 8,    /* most that one attribute takes besides name and value */
@@ -69,6 +70,10 @@ struct flight *flight_new(struct flight_pool *p)
 void flight_free(struct flight_pool *p, struct flight *f)
 {
 	drop_bytes(f);
+	if (f->replay)
+		replay_fini(f->replay);
+	free(f->replay);
+	f->replay = NULL;
 	f->state = FLIGHT_FREE;
 	f->next = p->free;
 	p->free = f;
@@ -268,6 +273,10 @@ int flight_encode_again(struct flight *f, uint32_t function, struct span topic, 
 				.function = function,
 				.attrs = attrs,
 				.nattrs = nattrs };
+	if (f->replay) {
+		m.is_replay = f->replay->is_replay;
+		m.trace = f->replay->trace;
+	}
 	if (attrs.len + payload.len <= IPC_INLINE_BYTES) {
 		m.payload = payload;
 	} else {
@@ -276,10 +285,27 @@ int flight_encode_again(struct flight *f, uint32_t function, struct span topic, 
 			return f->payload_fd;
 		m.payload_fd_bytes = (uint32_t)payload.len;
 	}
-	int err = make_room(f, topic, PACKET_HEAD_BYTES + attrs.len + m.payload.len);
+	int err = make_room(f, topic, PACKET_HEAD_BYTES + attrs.len + m.payload.len + m.trace.len);
 	if (err == 0 && !ipc_put_invoke(&f->packet, &m))
 		err = -E_LIMIT;
 	return err;
+}
+
+int flight_payload_by_fd(struct flight *f, uint32_t bytes)
+{
+	struct ipc_msg m;
+	ENSURE(ipc_parse(IPC_GATEWAY, f->packet.buf, f->packet.len, &m, NULL) == 0);
+	m.invoke.payload_fd_bytes = bytes;
+	OWN_FREE uint8_t *copy = malloc(f->packet.len);
+	if (!copy)
+		return -ENOMEM;
+	/* The spans of m lie in the packet that is written anew. */
+	struct wr w = wr_into(copy, f->packet.len);
+	if (!ipc_put_invoke(&w, &m.invoke))
+		return -E_LIMIT;
+	memcpy(f->packet.buf, copy, w.len);
+	f->packet.len = w.len;
+	return 0;
 }
 
 int flight_attrs(const struct flight *f, const struct event *e, uint8_t **ret, size_t *ret_len)

@@ -18,6 +18,7 @@
 #include "proto/ipc.h"
 
 struct version;
+struct replay;
 struct durable;
 struct binding;
 
@@ -46,6 +47,7 @@ struct flight {
 	bool retrying;           /* was in flight when the sandbox died */
 	bool answered;           /* the sandbox sent a result */
 	bool overdue;            /* was not answered in time: the sandbox was killed for it */
+	bool is_shadow;          /* to be compared with `expected` and forgotten */
 	uint8_t hops;            /* the event's */
 	struct durable *durable; /* in the journal (durable.h); NULL */
 	uint64_t arrived_ns, deadline_ns, sent_ns;
@@ -53,6 +55,8 @@ struct flight {
 	uint8_t ring;
 	uint64_t charge_bytes; /* what it counts against limits.queue_bytes */
 	struct span topic;     /* in bytes */
+	struct replay *replay; /* what it was told, or is to be told again; NULL: nothing */
+	uint64_t expected;     /* a shadow's: replay_digest() of the first run */
 	struct wr packet;      /* in bytes, behind the topic */
 	uint8_t *bytes;        /* small, or malloc'd */
 	int payload_fd;        /* sealed memfd with the payload, or -1 */
@@ -88,6 +92,8 @@ int flight_encode_again(struct flight *f, uint32_t function, struct span topic, 
 int flight_attrs(const struct flight *f, const struct event *e, uint8_t **ret,
 		 size_t *ret_len) MUST_USE;
 
+/* After flight_encode_again without payload: it is in payload_fd, of so many bytes. */
+int flight_payload_by_fd(struct flight *f, uint32_t bytes) MUST_USE;
 /* The same event for another version. */
 void flight_retarget(struct flight *f, uint32_t function);
 

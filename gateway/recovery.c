@@ -463,7 +463,7 @@ void dispatch_on_died(void *arg, const char *how)
 	gate_answered(&d->gate, d->owed);
 	d->owed = 0;
 	struct flight *list = take_sent(d);
-	candidates_blame(d, &list);
+	struct flight *repetitions = candidates_blame(d, &list);
 	judge_functions(list, how);
 	struct flight *lost = retry(d, list);
 	struct version *killer = NULL;
@@ -480,6 +480,7 @@ void dispatch_on_died(void *arg, const char *how)
 	}
 	(void)pthread_mutex_unlock(&d->lock);
 	(void)pthread_mutex_unlock(&d->send_lock);
+	fail_all(d, repetitions, "the sandbox died while it was repeated");
 	if (killer)
 		end_load(d, killer, -E_GONE, "the sandbox died each time that it was to be loaded");
 	for (struct flight *f = lost, *next; f; f = next) {

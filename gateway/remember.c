@@ -6,6 +6,7 @@
 
 #include "gateway/dispatch_impl.h"
 #include "gateway/remember.h"
+#include "gateway/replay.h"
 #include "gateway/state.h"
 
 enum { TELL_BYTES = IPC_STATE_VALUE_MAX + 64 };
@@ -60,18 +61,35 @@ void remember_forget_tells(struct dispatch *d)
 	atomic_store(&d->telling, false);
 }
 
+/* For a replay. */
+static void note(struct dispatch *d, const struct ipc_state_ask *q, struct span packet)
+{
+	(void)pthread_mutex_lock(&d->lock);
+	struct flight *f = flight_find(&d->pool, q->event);
+	if (f && !f->replay)
+		f->replay = calloc(1, sizeof(*f->replay));
+	if (f && f->replay)
+		replay_note(f->replay, q, packet);
+	(void)pthread_mutex_unlock(&d->lock);
+}
+
 void remember_answer(struct dispatch *d, const struct ipc_state_ask *q)
 {
 	uint8_t room[TELL_BYTES];
 	struct wr packet = wr_into(room, sizeof(room));
 	char function[MANIFEST_NAME_MAX + 1] = "";
 	(void)pthread_mutex_lock(&d->lock);
-	const struct flight *f = flight_find(&d->pool, q->event);
+	struct flight *f = flight_find(&d->pool, q->event);
 	bool granted = f && d->state && version_may_remember(f->version, q->bucket);
 	if (f)
 		(void)snprintf(function, sizeof(function), "%s", f->version->function->name);
+	bool again = f && f->replay && f->replay->is_replay;
+	bool told = again && granted && replay_tell(f->replay, q, &packet);
 	(void)pthread_mutex_unlock(&d->lock);
-	state_answer(d->state, function, q, granted, &packet);
+	if (!told)
+		state_answer(d->state, function, q, granted, &packet);
+	if (!again)
+		note(d, q, (struct span){ packet.buf, packet.len });
 	(void)pthread_mutex_lock(&d->send_lock);
 	if (d->tells || !send_tell(d, &packet))
 		keep_tell(d, &packet);

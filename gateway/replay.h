@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an event was told while it ran: time and chance (sandbox/runtime/trace.h) and what it read of state. With
+ * attributes and payload that is all that a function can see, so that the event can be run again, by this
+ * version or another, to the same end; in the journal it is the column `trace`:
+ *
+ *	u16 length, time and chance
+ *	u8  1: it was told more than REPLAY_BYTES_MAX, and this is not all
+ *	    questions and answers: u32 length, STATE_ASK; u32 length, STATE_TELL
+ */
+#ifndef GATEWAY_REPLAY_H
+#define GATEWAY_REPLAY_H
+
+#include <stdbool.h>
+
+#include "base/rd.h"
+#include "base/util.h"
+#include "proto/ipc.h"
+
+enum { REPLAY_BYTES_MAX = 256 << 10 };
+
+struct replay {         /* of a flight */
+	uint8_t *bytes; /* questions and answers of this run */
+	size_t len, cap;
+	bool cut;
+	/* This run is a repetition: what the first one was told. */
+	bool is_replay, strayed; /* strayed: it asked what the first run did not ask */
+	struct span trace, told;
+	uint8_t *given; /* owns both */
+};
+
+void replay_fini(struct replay *r);
+/* A question of this run was answered. packet: the whole STATE_TELL. */
+void replay_note(struct replay *r, const struct ipc_state_ask *q, struct span packet);
+/* The answer of the first run, with this question's ticket. False: it was not asked then. */
+bool replay_tell(struct replay *r, const struct ipc_state_ask *q, struct wr *packet) MUST_USE;
+/* r becomes a repetition of what `kept` (the column) holds; copies it. -E_INVALID: damaged, -E_LIMIT: it is
+ * not all there; -ENOMEM. */
+int replay_of(struct replay *r, struct span kept) MUST_USE;
+/* The column, malloc'd, from a run's trace and its questions. NULL: there is nothing, or no memory. */
+uint8_t *replay_pack(const struct replay *r, struct span trace, size_t *ret_len);
+
+/* A digest of what an event wanted: status, reply, messages, changes of state. */
+uint64_t replay_digest(const struct ipc_result *m);
+
+#endif
