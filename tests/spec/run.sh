@@ -44,5 +44,9 @@ while read -r wast; do
 done < <(find tests/spec/own "$SPEC_DIR" -name '*.wast' | sort) 2>/dev/null
 [ ${#files[@]} -gt 0 ] || { echo "check-spec: no such file: $*" >&2; exit 64; }
 ${RUNNER:-"$B/spec-run"} --bounds "${BOUNDS:-guard}" ${OPT:+--opt "$OPT"} ${CPU:+--cpu "$CPU"} --jobs "${JOBS:-2}" "${files[@]}" |
-	awk -v more=$unconverted '/^[0-9]+ passed, / { $5 += more } { print; fflush() }'
+	while IFS= read -r line; do # not awk, which keeps lines back
+		[[ $line =~ ^([0-9]+ passed, [0-9]+ failed, )([0-9]+)(.*) ]] &&
+			line=${BASH_REMATCH[1]}$((BASH_REMATCH[2] + unconverted))${BASH_REMATCH[3]}
+		printf '%s\n' "$line"
+	done
 exit "${PIPESTATUS[0]}"
