@@ -339,11 +339,10 @@ int journal_admit(struct journal *j, uint64_t bytes, struct why *why)
 		err = why_set(why, -EIO, "%s", j->reason);
 	(void)pthread_mutex_unlock(&j->lock);
 	if (err == 0 && (rows >= j->o.quota_rows || all > j->o.quota_bytes))
-		err = why_set(
-			why, -E_LIMIT,
-			"the journal is full (journal.quota_bytes, quota_rows): %llu events and "
-			"messages wait in it",
-			(unsigned long long)rows);
+		err = why_set(why, -E_LIMIT,
+			      "the journal is full (journal.bytes, journal.rows): %llu events and "
+			      "messages wait in it",
+			      (unsigned long long)rows);
 	if (err < 0)
 		atomic_fetch_add(&j->refused, 1);
 	return err;

@@ -19,13 +19,10 @@
  * One operation that SQLite cannot take by itself (SQLITE_TOOBIG, a constraint) is told so with its error,
  * and the others go on.
  *
- * Duplicates. A redelivery is recognised by all of: source, DUP flag, packet identifier, digest of topic
- * and payload, and that the first one is still unsettled. Settled is an acknowledgement of which we know
- * that the broker has it: something came that answers what we sent after it (brokers read in order). So
- * identifiers that a broker uses again, and readings that repeat, are no duplicates, but for the case
- * that a broker had our acknowledgement, used its identifier again for an equal message, and the
- * connection broke before either was known here. QoS 2 needs none of this: the identifiers between PUBLISH
- * and PUBREL are in the table `inbound`, in the event's transaction.
+ * Duplicates. Of QoS 1 a redelivery is recognised by source, DUP flag, packet identifier and digest of topic
+ * and payload, within bounds that gateway/dedupe.h argues for; both are in the event's row, so it is
+ * recognised after a restart as well. QoS 2 needs none of this: the identifiers between PUBLISH and PUBREL are
+ * in the table `inbound`, in the event's transaction.
  *
  * Threads: put, commit, ticket, durable, admit from any; the rest from the loop's. done is called by the
  * leader, or by the journal's thread, without locks held.

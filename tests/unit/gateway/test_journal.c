@@ -259,7 +259,7 @@ static void above_the_quota_new_events_are_refused_and_counted(void **state)
 	}
 	journal_commit(j);
 	assert_int_equal(journal_admit(j, 5, &why), -E_LIMIT);
-	assert_non_null(strstr(why.text, "quota"));
+	assert_non_null(strstr(why.text, "journal.rows"));
 	finish(j, &s[0], EVENT_DROPPED);
 	journal_commit(j);
 	assert_int_equal(journal_admit(j, 5, NULL), 0);
