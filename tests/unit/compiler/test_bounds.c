@@ -221,6 +221,19 @@ static void what_cannot_leave_the_memory_is_told_from_what_can(void **state)
 	    { "either", { 0 }, AOT_TRAP_MEMORY, { 0 } });
 }
 
+/* As --opt 3 did: the same address in every iteration, and its value says whether to go on. */
+static void no_access_moves_before_its_check(void **state)
+{
+	(void)state;
+	RUN(MODULE("(func (export \"same\") (param $n i32) (result i32) (local $i i32)"
+		   " (block $out (loop $next (br_if $out (i32.eq (i32.const 81)"
+		   "  (i32.load16_s offset=4000 (i32.const 2606648139))))"
+		   " (br_if $out (i32.eqz (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))"
+		   " (br_if $next (i32.lt_s (local.tee $i (i32.add (local.get $i) (i32.const 1)))"
+		   "  (i32.const 201))))) (local.get $i))"),
+	    { "same", { 100 }, AOT_TRAP_MEMORY, { 0 } });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -229,6 +242,7 @@ int main(void)
 		cmocka_unit_test(neighbours_in_a_loop_trap_one_by_one),
 		cmocka_unit_test(accesses_that_are_not_made_do_not_trap),
 		cmocka_unit_test(a_memory_that_grows_in_a_loop_is_in_bounds),
+		cmocka_unit_test(no_access_moves_before_its_check),
 		cmocka_unit_test(what_cannot_leave_the_memory_is_told_from_what_can),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
