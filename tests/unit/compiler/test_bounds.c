@@ -227,7 +227,7 @@ static void no_access_moves_before_its_check(void **state)
 	(void)state;
 	RUN(MODULE("(func (export \"same\") (param $n i32) (result i32) (local $i i32)"
 		   " (block $out (loop $next (br_if $out (i32.eq (i32.const 81)"
-		   "  (i32.load16_s offset=4000 (i32.const 2606648139))))"
+		   "  (i32.load16_s offset=0xf0000000 (i32.const 0xf0000000))))"
 		   " (br_if $out (i32.eqz (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))"
 		   " (br_if $next (i32.lt_s (local.tee $i (i32.add (local.get $i) (i32.const 1)))"
 		   "  (i32.const 201))))) (local.get $i))"),
