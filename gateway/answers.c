@@ -15,7 +15,7 @@
 #include "gateway/replay.h"
 #include "gateway/state.h"
 
-enum { FAILURES_PER_S = 20 };
+enum { FAILURES_PER_S = 20, STACK_BYTES = 4096 };
 
 struct judging {
 	struct durable_store *store;
@@ -144,6 +144,26 @@ static void measure(struct flight *f, const struct ipc_result *m)
 		admission_learn(&fn->estimate, m->run_ns);
 }
 
+/* The guest's stack, which the sandbox puts at the end of the log of an event that trapped: lines of level
+ * 3 that begin with spaces. Without the levels. */
+static size_t stack_of(const struct ipc_result *m, char ret[STACK_BYTES])
+{
+	size_t from = m->log.len, n = 0;
+	while (m->status == IPC_TRAPPED && from > 0) {
+		size_t line = from - 1; /* its newline, or its last byte */
+		while (line > 0 && m->log.at[line - 1] != '\n')
+			line--;
+		if (from - line < 3 || memcmp(m->log.at + line, "3  ", 3) != 0)
+			break;
+		from = line;
+	}
+	for (size_t i = from; i < m->log.len && n < STACK_BYTES; i++) {
+		if (i > from && m->log.at[i - 1] != '\n')
+			ret[n++] = (char)m->log.at[i];
+	}
+	return n;
+}
+
 /* To the journal, which releases the flight. */
 static void end_durable(struct dispatch *d, struct flight *f, const struct ipc_result *m,
 			const char *reason, struct judging *j)
@@ -151,10 +171,12 @@ static void end_durable(struct dispatch *d, struct flight *f, const struct ipc_r
 	size_t kept;
 	OWN_FREE uint8_t *trace =
 		durable_is_stored(f) ? replay_pack(f->replay, m->trace, &kept) : NULL;
+	char stack[STACK_BYTES];
 	const struct durable_end e = { .status = m->status,
 				       .code = m->code,
 				       .postponed = m->status == IPC_REFUSED,
 				       .reason = reason,
+				       .stack = { (uint8_t *)stack, stack_of(m, stack) },
 				       .reply = m->reply,
 				       .effects = m->effects,
 				       .neffects = m->neffects,

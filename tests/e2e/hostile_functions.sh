@@ -36,6 +36,11 @@ misdeed endless_loop 'time.*endless_loop'
 misdeed endless_recursion 'stack.*endless_recursion'
 log=$(cli logs --function bad-endless-recursion 2>/dev/null)
 check "a trap's log shows who called" "log: $(head -c 500 <<<"$log")" grep -qE 'from .*endless_recursion' <<<"$log"
+dead() { [ "$(cli events --json --state dead --function bad-endless-recursion | jq '.items | length')" -gt 0 ]; }
+wait_for 20 dead # it is tried again first
+id=$(cli events --json --state dead --function bad-endless-recursion | jq -r '.items[0].id')
+stack=$(cli events show "$id" 2>/dev/null)
+check "and so does its dead letter" "event $id: $stack" grep -qE 'from .*endless_recursion' <<<"$stack"
 misdeed memory_bomb 'unreachable.*memory_bomb'
 misdeed out_of_bounds 'memory.*out_of_bounds'
 misdeed unreachable 'unreachable.*unreachable'
