@@ -168,7 +168,8 @@ REQUIRES(lock) static struct version *most_urgent(struct dispatch *d)
 	struct version *best = NULL;
 	for (struct version *v = d->ready; v; v = v->ready_next) {
 		const struct flight *first = v->waiting.first;
-		if (may_send(d, v, first) &&
+		/* None: they ran out of time, or their function is in quarantine. */
+		if (first && may_send(d, v, first) &&
 		    (!best || first->deadline_ns < best->waiting.first->deadline_ns))
 			best = v;
 	}

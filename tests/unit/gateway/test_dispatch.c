@@ -211,6 +211,27 @@ static void who_crashes_twice_is_quarantined_and_the_others_go_on(void **state)
 	end(w);
 }
 
+/* Its version is still among those with something to send when the others' turn comes. */
+static void a_function_whose_waiting_events_ran_out_of_time_holds_up_nobody(void **state)
+{
+	struct world *w = begin(500, 200);
+	struct binding *brief = bound("brief", ""), *good = bound("good", "alerts/{1}");
+	(void)state;
+	put(w, "brief", 1, 100);
+	put(w, "good", 1, 10000);
+	happen(w, good, "slow 1500", false);
+	for (unsigned i = 0; i < 150; i++) /* more than may be with the sandbox */
+		happen(w, brief, "fail", false);
+	for (unsigned i = 0; i < 150; i++)
+		happen(w, good, "reply x", false);
+	UNTIL(w, status(w).in_flight == 0);
+	assert_true(function(w, "brief").counts[FUNCTION_FAILED] > 0);
+	assert_int_equal(published(), 150);
+	binding_unref(brief);
+	binding_unref(good);
+	end(w);
+}
+
 static void a_sandbox_that_breaks_the_protocol_is_replaced(void **state)
 {
 	static const char *const sin[] = { "junk", "badfd", "hello" };
@@ -435,6 +456,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(an_event_in_flight_at_a_crash_is_tried_once_more),
 		cmocka_unit_test(a_killed_sandbox_serves_again_within_300_ms),
 		cmocka_unit_test(who_crashes_twice_is_quarantined_and_the_others_go_on),
+		cmocka_unit_test(
+			a_function_whose_waiting_events_ran_out_of_time_holds_up_nobody),
 		cmocka_unit_test(a_sandbox_that_breaks_the_protocol_is_replaced),
 		cmocka_unit_test(an_event_that_is_never_answered_costs_the_sandbox_its_life),
 		cmocka_unit_test(a_new_version_replaces_the_old_without_losing_events),
