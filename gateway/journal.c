@@ -25,7 +25,10 @@ void journal_put(struct journal *j, struct journal_op *op)
 	op->seq = ++j->seq;
 	if (op->power)
 		j->power_seq = op->seq;
-	j->eager += !op->lazy;
+	if (!op->lazy) {
+		j->eager++;
+		j->eager_seq = op->seq;
+	}
 	*j->last = op;
 	j->last = &op->next;
 	(void)pthread_mutex_unlock(&j->lock);
@@ -34,7 +37,7 @@ void journal_put(struct journal *j, struct journal_op *op)
 struct journal_ticket journal_ticket(struct journal *j)
 {
 	(void)pthread_mutex_lock(&j->lock);
-	struct journal_ticket t = { j->seq, j->power_seq };
+	struct journal_ticket t = { j->eager_seq, j->power_seq };
 	(void)pthread_mutex_unlock(&j->lock);
 	return t;
 }

@@ -91,7 +91,7 @@ void journal_quiesce(struct journal *j);
 /* Loop thread, each 200 ms or so: what is lazy, what failed, retention in small steps, checkpoints. */
 void journal_tick(struct journal *j);
 
-/* What was put so far, as one thing to wait for. */
+/* What was put so far and is not lazy, as one thing to wait for. */
 struct journal_ticket {
 	uint64_t seq, power;
 };

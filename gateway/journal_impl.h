@@ -34,7 +34,8 @@ struct journal {
 
 	pthread_mutex_t lock; /* the queue */
 	struct journal_op *first, **last;
-	uint64_t seq, power_seq; /* of the last put, and of the last put that wants a sync */
+	/* Of the last put, of the last that is not lazy, and of the last that wants a sync. */
+	uint64_t seq, eager_seq, power_seq;
 	unsigned eager;          /* in the queue and not lazy */
 	bool leading, failing;
 	struct journal_op forget; /* the tick's */

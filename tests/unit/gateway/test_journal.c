@@ -356,6 +356,29 @@ static void a_repetition_is_told_from_a_message_that_looks_like_one(void **state
 	dedupe_free(d);
 }
 
+static int nothing(struct journal *j, struct journal_op *op)
+{
+	(void)j;
+	(void)op;
+	return 0;
+}
+
+/* Acknowledgements would wait for the next tick, and with them all that a broker still has to send. */
+static void what_nothing_waits_for_holds_up_no_ticket(void **state)
+{
+	struct journal *j = open_with(FOREVER_S, NULL);
+	struct journal_op lazy = { .write = nothing, .lazy = true };
+	struct sample s;
+	(void)state;
+	journal_put(j, &lazy);
+	assert_true(journal_durable(j, journal_ticket(j)));
+	begin(j, &s, 1, false);
+	assert_false(journal_durable(j, journal_ticket(j)));
+	journal_commit(j);
+	assert_true(journal_durable(j, journal_ticket(j)));
+	journal_close(j);
+}
+
 int main(void)
 {
 #define RULE(f) cmocka_unit_test_setup_teardown(f, setup, scratch_free)
@@ -370,6 +393,7 @@ int main(void)
 		RULE(a_damaged_file_is_set_aside_and_a_new_one_begun),
 		RULE(a_dead_letter_is_open_again_after_retry_and_nothing_else_can_be),
 		RULE(a_repetition_is_told_from_a_message_that_looks_like_one),
+		RULE(what_nothing_waits_for_holds_up_no_ticket),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
