@@ -46,3 +46,38 @@ check "without the capability it is refused" "$got" json_is "$got" '.status == "
 deploy other "$D/counter.wasm" '"capabilities":{"state":true}' >/dev/null || die "cannot deploy other"
 got=$(cli invoke other --topic cnt/a --payload list --json 2>/dev/null | jq -r '.effects[0].payload')
 check "another function has a bucket of its own" "$got" [ "$got" = "" ]
+
+wasm remember -mexec-model=reactor && deploy remember "$D/remember.wasm" '"capabilities":{"state":true,"buckets":["line"]}' &&
+	deploy friend "$D/remember.wasm" '"capabilities":{"state":true,"buckets":["line"]}' || die "cannot deploy remember"
+bind remember --mqtt 'do/#' --publish did --qos 1 || die "cannot bind remember"
+mosquitto_sub -p "$PORT" -t did -q 1 >"$D/did" &
+reader=$!
+sleep 0.3
+# says WANT PAYLOAD [TOPIC]: what the event answers
+says() {
+	local before
+	before=$(wc -l <"$D/did")
+	mosquitto_pub -p "$PORT" -t "${3:-do/it}" -q 1 -m "$2"
+	came() { [ "$(wc -l <"$D/did")" -gt "$before" ]; }
+	wait_for 5 came
+	check "$2${3:+ in the shared bucket}: $1" "$(tail -n 1 "$D/did")" [ "$(tail -n 1 "$D/did")" = "$1" ]
+}
+says +0 "put k one"
+says one "get k"
+says -5 "cas k two three"
+says +0 "cas k one two"
+says two "get k"
+says -5 "new k x"
+says +0 "new fresh x"
+says x "get fresh"
+says +0 "delete k"
+says -2 "get k"
+says +0 "ttl soon gone"
+says gone "get soon"
+sleep 1.2
+says -2 "get soon"
+says +0 "put shared yes" do/line
+says -2 "get shared"
+got=$(cli invoke friend --topic do/line --payload "get shared" --json 2>/dev/null | jq -r '.effects[0].payload')
+check "who was granted the shared bucket sees it" "$got" [ "$got" = yes ]
+kill "$reader"
