@@ -20,13 +20,16 @@
  * No specialised copies of functions: they would lose their first argument, the instance, where
  * they do not use it, and the stack check needs it (stack.c).
  * No search for where variables are: there is no debug information of any, and with locations of
- * lines alone LLVM looks all the same (measured: 4 % of making code). */
+ * lines alone LLVM looks all the same (measured: 4 % of making code).
+ * A conditional move from memory stays one: it traps whatever the condition, a branch around a load,
+ * be it volatile, does not (keep_ways.c). */
 static const char *const llvm_options[] = {
 	"penstock-aot",
 	"-indvars-widen-indvars=false",
 	"-inline-threshold=100",
 	"-funcspec-max-iters=0",
 	"-experimental-debug-variable-locations=false",
+	"-x86-cmov-converter-force-mem-operand=false",
 };
 
 static void init_llvm(void)
