@@ -10,6 +10,7 @@
 
 /* In flight at this many deaths of the sandbox in a row, it is what kills it. */
 enum { CANDIDATE_DEATHS_MAX = 2 };
+#define ASIDE_IDLE_NS (10 * UINT64_C(1000000000))
 
 /* What it began it ends; it gets nothing new. */
 REQUIRES(lock) static bool retire(struct function *f)
@@ -46,6 +47,11 @@ int dispatch_candidate_remove(struct dispatch *d, const char *name)
 void candidate_loaded(struct version *v)
 {
 	struct function *f = v->function;
+	if (v->role == PATH_ASIDE) { /* after a crash nobody waits for it any more */
+		v->used_ns = now_ns();
+		v->retiring |= f->removed || !v->done;
+		return;
+	}
 	if (f->candidate == v)
 		return; /* again, after a crash */
 	if (f->removed || !f->active || !v->done) {
@@ -166,6 +172,25 @@ void candidates_judge(struct dispatch *d)
 		if (d->rollout_ended)
 			d->rollout_ended(d->rollout_arg, name, revision, reason);
 	}
+}
+
+void candidates_put_away(struct dispatch *d)
+{
+	bool any = false;
+	(void)pthread_mutex_lock(&d->lock);
+	for (struct function *f = function_next(&d->functions, NULL); f;
+	     f = function_next(&d->functions, f)) {
+		for (struct version *v = f->versions; v; v = v->next) {
+			bool idle = v->role == PATH_ASIDE && v->state == VERSION_LOADED &&
+				    v->refs == 0 && !v->retiring &&
+				    now_ns() - v->used_ns > ASIDE_IDLE_NS;
+			v->retiring |= idle;
+			any |= idle;
+		}
+	}
+	(void)pthread_mutex_unlock(&d->lock);
+	if (any)
+		ask_to_reap(d);
 }
 
 void dispatch_on_rollout_end(struct dispatch *d, path_rollout_end *ended, void *arg)

@@ -278,6 +278,7 @@ static int record(struct deploy_job *j)
 	case DEPLOY_SWITCH:
 		return registry_activate(r, j->name, j->revision, wall_ms(), &j->why);
 	case DEPLOY_RESTORE:
+	case DEPLOY_ASIDE:
 		break; /* it is there */
 	}
 	return 0;
@@ -287,7 +288,7 @@ static int record(struct deploy_job *j)
 static void take_back(struct deploy_job *j)
 {
 	struct deployer *d = j->d;
-	if (d->stopping)
+	if (d->stopping || j->role == PATH_ASIDE) /* nobody uses it: it goes by itself */
 		return;
 	if (j->role != PATH_ACTIVE)
 		(void)d->env.unload_candidate(d->env.load_arg, j->name);

@@ -96,7 +96,7 @@ struct deploy_outcome {
 	json_t *report;   /* borrowed; with 0 */
 	const char *version, *hash, *key_id; /* with 0 */
 	unsigned revision;
-	const char *state; /* with 0: "active", "canary", "shadow" */
+	const char *state; /* with 0: "active", "canary", "shadow", "aside" */
 	bool unchanged;    /* it was the active version already; nothing was done */
 	uint64_t compile_ms;
 };
@@ -110,6 +110,11 @@ int deploy_start(struct deployer *d, const struct deploy_request *r, deploy_done
  * one. As deploy_start. -E_UNKNOWN: there is no such revision. */
 int deploy_switch(struct deployer *d, const char *name, unsigned revision, deploy_done *done,
 		  void *arg, struct why *why) MUST_USE;
+
+/* Loads a revision that the registry has beside the active one, for repetitions (PATH_ASIDE); its key must
+ * still be trusted. The registry stays as it is. As deploy_switch. */
+int deploy_aside(struct deployer *d, const char *name, unsigned revision, deploy_done *done,
+		 void *arg, struct why *why) MUST_USE;
 
 /* The permission sheet from a registry row's manifest text; NULL when it does not parse any more. */
 json_t *deploy_sheet_of(const char *manifest_json);

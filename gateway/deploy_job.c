@@ -38,7 +38,7 @@ void deploy_job_free(struct deploy_job *j)
 
 const char *deploy_mode_text(enum path_role role)
 {
-	static const char *const text[] = { "", "canary", "shadow" };
+	static const char *const text[] = { "", "canary", "shadow", "aside" };
 	return text[role];
 }
 
@@ -80,7 +80,9 @@ static void tell(struct deploy_job *j)
 	    asprintf(&named, "function \"%s\": %s", j->name, text) >= 0)
 		text = named;
 	static const char *const said[] = { "function deployed", "canary deployed",
-					    "shadow deployed", "another revision is active" };
+					    "shadow deployed",
+					    "revision loaded for repetitions",
+					    "another revision is active" };
 	json_t *sheet = j->err == 0 || j->err == -EPERM ? manifest_sheet(&j->manifest) : NULL;
 	json_t *report = j->report ? json_loads(j->report, JSON_ALLOW_NUL, NULL) : NULL;
 	const struct deploy_outcome o = {
@@ -103,7 +105,7 @@ static void tell(struct deploy_job *j)
 		LOG(LOG_NOTE, "function deployed again, unchanged", F_STR("function", j->name),
 		    F_U64("revision", j->revision));
 	else if (j->err == 0)
-		LOG(LOG_NOTE, said[j->kind == DEPLOY_SWITCH ? 3 : j->role],
+		LOG(LOG_NOTE, said[j->kind == DEPLOY_SWITCH ? 4 : j->role],
 		    F_STR("function", j->name), F_U64("revision", j->revision),
 		    F_STR("version", j->manifest.version), F_STR("key", j->key_id),
 		    F_U64("compile_ms", j->compile_ms));

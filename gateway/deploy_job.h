@@ -27,6 +27,7 @@ struct deploy_job {
 		DEPLOY_UPLOAD,
 		DEPLOY_RESTORE, /* at start; done is NULL then */
 		DEPLOY_SWITCH,  /* to another revision of the registry's */
+		DEPLOY_ASIDE,   /* another revision, for repetitions */
 	} kind;
 	bool is_cached;     /* not UPLOAD: the sealed code was good */
 	bool is_superseded; /* RESTORE: the registry has another version by now, or none */
@@ -79,7 +80,7 @@ struct deployer {
 
 struct deploy_job *deploy_job_new(struct deployer *d) MUST_USE; /* NULL: out of memory */
 void deploy_job_free(struct deploy_job *j);
-/* "canary" or "shadow", as the registry has it; "" for the active one. */
+/* "canary" or "shadow", as the registry has it; "aside"; "" for the active one. */
 const char *deploy_mode_text(enum path_role role);
 /* At its turn: finds the version before it. -EPERM: somebody has to grant what is new;
  * -ESTALE: a newer one was active once. */

@@ -217,8 +217,8 @@ static int switch_row(void *arg, const struct registry_function *f)
 	return w->job ? 0 : -ENOMEM;
 }
 
-int deploy_switch(struct deployer *d, const char *name, unsigned revision, deploy_done *done,
-		  void *arg, struct why *why)
+static int job_of_revision(struct deployer *d, const char *name, unsigned revision,
+			   struct deploy_job **ret, struct why *why)
 {
 	struct wanted w = { d, NULL };
 	struct registry *r = d->env.registry;
@@ -227,9 +227,31 @@ int deploy_switch(struct deployer *d, const char *name, unsigned revision, deplo
 		err = registry_version_before(r, name, &revision, why);
 	if (err == 0)
 		err = registry_version(r, name, revision, switch_row, &w, why);
+	*ret = w.job;
+	return err == -ENOMEM ? why_set(why, err, "out of memory") : err;
+}
+
+int deploy_switch(struct deployer *d, const char *name, unsigned revision, deploy_done *done,
+		  void *arg, struct why *why)
+{
+	struct deploy_job *j;
+	int err = job_of_revision(d, name, revision, &j, why);
 	if (err < 0)
-		return err == -ENOMEM ? why_set(why, err, "out of memory") : err;
-	w.job->kind = DEPLOY_SWITCH;
-	begin_for(w.job, done, arg);
+		return err;
+	j->kind = DEPLOY_SWITCH;
+	begin_for(j, done, arg);
+	return 0;
+}
+
+int deploy_aside(struct deployer *d, const char *name, unsigned revision, deploy_done *done,
+		 void *arg, struct why *why)
+{
+	struct deploy_job *j;
+	int err = job_of_revision(d, name, revision, &j, why);
+	if (err < 0)
+		return err;
+	j->kind = DEPLOY_ASIDE;
+	j->role = PATH_ASIDE;
+	begin_for(j, done, arg);
 	return 0;
 }

@@ -89,14 +89,8 @@ void dispatch_leave(struct dispatch *d, struct dispatch_seat *seat);
 int dispatch_invoke(struct dispatch *d, const char *function, const struct event *e,
 		    flight_done *done, void *arg, struct why *why) MUST_USE;
 
-/* An event that was, once more: its result is handed to done, as in dispatch_invoke. */
-struct dispatch_repetition {
-	const char *function;
-	unsigned revision;                        /* 0: the active one; it must be loaded */
-	struct span topic, attrs, payload, trace; /* as the journal has them */
-	uint32_t nattrs;
-};
-int dispatch_replay(struct dispatch *d, const struct dispatch_repetition *r, flight_done *done,
+/* See path_replay. */
+int dispatch_replay(struct dispatch *d, const struct path_repetition *r, flight_done *done,
 		    void *arg, struct why *why) MUST_USE;
 
 int dispatch_function_put(struct dispatch *d, const struct path_function *f, path_loaded *done,

@@ -152,6 +152,8 @@ void candidate_count(struct version *v, bool failed, uint64_t deadline_ns);
 REQUIRES(lock) struct flight *candidates_blame(struct dispatch *d, struct flight **list);
 /* Ends those that do worse. Loop thread. */
 void candidates_judge(struct dispatch *d);
+/* Those for repetitions that had none for a while. Loop thread. */
+void candidates_put_away(struct dispatch *d);
 
 /* recovery.c */
 void dispatch_on_posts(uv_async_t *async);

@@ -11,6 +11,7 @@
 #include "gateway/dedupe.h"
 #include "gateway/durable_impl.h"
 #include "gateway/replay.h"
+#include "proto/outcome.h"
 
 enum {
 	BACKOFF_MAX_MS = 3600 * 1000,
@@ -370,7 +371,8 @@ static struct span keep(struct wr *w, struct span from)
 static int end_bytes(struct durable *x, const struct durable_end *e)
 {
 	struct span reason = { (const uint8_t *)e->reason, e->reason ? strlen(e->reason) : 0 };
-	size_t all = reason.len + e->stack.len + e->trace.len + 4 + e->reply.len + e->effects.len;
+	const struct outcome o = { e->status, e->code, e->reply, e->effects, e->state };
+	size_t all = reason.len + e->stack.len + e->trace.len + outcome_bytes_most(&o);
 	x->end = malloc(all + 1);
 	if (!x->end)
 		return -ENOMEM;
@@ -378,10 +380,10 @@ static int end_bytes(struct durable *x, const struct durable_end *e)
 	x->finish.reason = keep(&w, reason);
 	x->finish.stack = keep(&w, e->stack);
 	x->finish.trace = keep(&w, e->trace);
-	x->finish.output = (struct span){ w.buf + w.len, 4 + e->reply.len + e->effects.len };
-	wr_u32(&w, (uint32_t)e->reply.len);
-	wr_bytes(&w, e->reply.at, e->reply.len);
-	wr_bytes(&w, e->effects.at, e->effects.len);
+	x->finish.output.at = w.buf + w.len;
+	size_t before = w.len;
+	outcome_put(&w, &o);
+	x->finish.output.len = w.len - before;
 	return 0;
 }
 

@@ -53,7 +53,7 @@ struct durable_end {
 	int32_t code;
 	bool postponed; /* it did not run: not an attempt */
 	const char *reason;
-	struct span stack, reply, effects, trace;
+	struct span stack, reply, effects, state, trace;
 	uint32_t neffects;
 	struct outbox_batch batch;
 	struct journal_extra *extras;
@@ -79,7 +79,7 @@ void durable_commit(struct durable_store *s);
 /* No thread puts any more: what can be committed is. */
 void durable_stop(struct durable_store *s);
 
-/* A dead letter is to be tried again: as any that waits. */
-int durable_retry(struct durable_store *s, uint64_t id, struct why *why) MUST_USE;
+/* A dead letter is to be tried again: as any that waits. finished: or any other that is over. */
+int durable_retry(struct durable_store *s, uint64_t id, bool finished, struct why *why) MUST_USE;
 
 #endif

@@ -234,7 +234,7 @@ static int first_row(void *arg, const struct journal_row *r)
 	return 0;
 }
 
-int durable_retry(struct durable_store *s, uint64_t id, struct why *why)
+int durable_retry(struct durable_store *s, uint64_t id, bool finished, struct why *why)
 {
 	bool there = false;
 	int err = journal_events(s->journal, &(struct journal_query){ .id = id }, first_row, &there,
@@ -242,7 +242,8 @@ int durable_retry(struct durable_store *s, uint64_t id, struct why *why)
 	if (err == 0 && !there)
 		err = why_set(why, -E_UNKNOWN, "there is no event %llu", (unsigned long long)id);
 	if (err == 0)
-		err = journal_dead_retry(s->journal, id, durable_now_ms(s), why);
+		err = finished ? journal_again(s->journal, id, durable_now_ms(s), why)
+			       : journal_dead_retry(s->journal, id, durable_now_ms(s), why);
 	if (err == 0)
 		atomic_fetch_add(&s->aside, 1);
 	if (err == 0)

@@ -275,7 +275,7 @@ int flight_encode_again(struct flight *f, uint32_t function, struct span topic, 
 				.nattrs = nattrs };
 	if (f->replay) {
 		m.is_replay = f->replay->is_replay;
-		m.trace = f->replay->trace;
+		m.trace = f->replay->told.trace;
 	}
 	if (attrs.len + payload.len <= IPC_INLINE_BYTES) {
 		m.payload = payload;

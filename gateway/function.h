@@ -46,6 +46,7 @@ struct version {
 	bool is_reactor;
 	enum path_role role;
 	unsigned percent;             /* of the events, when it is a candidate */
+	uint64_t used_ns;             /* ASIDE: for a repetition, or loaded */
 	struct rollout_tally tally;   /* while a candidate runs beside it, or it is one */
 	struct rollout_counts before; /* a candidate: the active version's, when it began */
 	atomic_uint deaths;           /* a candidate: of the sandbox, in a row, while it ran */

@@ -219,6 +219,8 @@ int journal_inbounds(struct journal *j, const char *source, journal_inbound_fn *
 /* Dead letters back to open (attempts 0), or dropped. -E_UNKNOWN: it is not one. Committed when it returns. */
 int journal_dead_retry(struct journal *j, uint64_t id, uint64_t due_wall_ms,
 		       struct why *why) MUST_USE;
+/* The same for any event that is over. */
+int journal_again(struct journal *j, uint64_t id, uint64_t due_wall_ms, struct why *why) MUST_USE;
 int journal_dead_drop(struct journal *j, uint64_t id, struct why *why) MUST_USE;
 
 void journal_count_duplicate(struct journal *j);

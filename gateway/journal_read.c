@@ -160,14 +160,14 @@ int journal_inbounds(struct journal *j, const char *source, journal_inbound_fn *
 struct settle {
 	struct journal_op op;
 	uint64_t id, due_wall_ms;
-	enum journal_state to;
+	enum journal_state from, to;
 };
 
 static int write_settle(struct journal *j, struct journal_op *op)
 {
 	const struct settle *x = CONTAINER_OF(op, struct settle, op);
 	JSTMT s = j->write[W_event_settle];
-	journal_bind(s, "uiu", x->id, (int)x->to, x->due_wall_ms);
+	journal_bind(s, "uiui", x->id, (int)x->to, x->due_wall_ms, (int)x->from);
 	return journal_step(s);
 }
 
@@ -177,29 +177,39 @@ static void settled(struct journal_op *op, int err)
 	free(CONTAINER_OF(op, struct settle, op));
 }
 
-static int is_dead(void *arg, const struct journal_row *r)
+struct found {
+	enum journal_state state;
+	int64_t bytes;
+};
+
+static int find(void *arg, const struct journal_row *r)
 {
-	*(bool *)arg = r->state == EVENT_DEAD;
+	struct found *f = arg;
+	f->state = r->state;
+	f->bytes = (int64_t)(r->topic.len + r->attrs.len + r->payload.len);
 	return 0;
 }
 
-static int settle(struct journal *j, uint64_t id, enum journal_state to, uint64_t due_wall_ms,
-		  struct why *why)
+static int settle(struct journal *j, uint64_t id, bool finished, enum journal_state to,
+		  uint64_t due_wall_ms, struct why *why)
 {
-	bool dead = false;
-	int err = journal_events(j, &(struct journal_query){ .id = id }, is_dead, &dead, why);
+	struct found f = { .state = EVENT_OPEN };
+	int err = journal_events(j, &(struct journal_query){ .id = id }, find, &f, why);
 	if (err < 0)
 		return err;
-	if (!dead)
-		return why_set(why, -E_UNKNOWN, "event %llu is no dead letter",
-			       (unsigned long long)id);
+	if (f.state == EVENT_OPEN || (f.state != EVENT_DEAD && !finished))
+		return why_set(why, -E_UNKNOWN, "event %llu is no dead letter%s",
+			       (unsigned long long)id,
+			       finished ? ", and it is not over either" : "");
 	struct settle *x = calloc(1, sizeof(*x));
 	if (!x)
 		return why_set(why, -ENOMEM, "out of memory");
 	x->op.done = settled;
 	x->op.write = write_settle;
-	x->op.dead = -1;
+	x->op.dead = f.state == EVENT_DEAD ? -1 : 0;
 	x->op.open = to == EVENT_OPEN;
+	x->op.bytes = to == EVENT_OPEN ? f.bytes : 0; /* its end takes them back */
+	x->from = f.state;
 	x->id = id;
 	x->to = to;
 	x->due_wall_ms = due_wall_ms;
@@ -210,10 +220,15 @@ static int settle(struct journal *j, uint64_t id, enum journal_state to, uint64_
 
 int journal_dead_retry(struct journal *j, uint64_t id, uint64_t due_wall_ms, struct why *why)
 {
-	return settle(j, id, EVENT_OPEN, due_wall_ms, why);
+	return settle(j, id, false, EVENT_OPEN, due_wall_ms, why);
+}
+
+int journal_again(struct journal *j, uint64_t id, uint64_t due_wall_ms, struct why *why)
+{
+	return settle(j, id, true, EVENT_OPEN, due_wall_ms, why);
 }
 
 int journal_dead_drop(struct journal *j, uint64_t id, struct why *why)
 {
-	return settle(j, id, EVENT_DROPPED, 0, why);
+	return settle(j, id, false, EVENT_DROPPED, 0, why);
 }

@@ -266,6 +266,12 @@ int path_invoke(struct path *p, const char *function, const struct event *e, pat
 	return dispatch_invoke(p->dispatch, function, e, done, arg, why);
 }
 
+int path_replay(struct path *p, const struct path_repetition *r, path_result *done, void *arg,
+		struct why *why)
+{
+	return dispatch_replay(p->dispatch, r, done, arg, why);
+}
+
 /* ---- bindings ---- */
 
 struct path_broker *path_broker_find(struct path *p, const char *name)

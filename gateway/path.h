@@ -31,6 +31,7 @@ enum path_role {
 	PATH_ACTIVE, /* gets the events */
 	PATH_CANARY, /* gets some of them instead of the active one */
 	PATH_SHADOW, /* gets copies of some, and what it does with them is compared and thrown away */
+	PATH_ASIDE,  /* gets only repetitions, and goes when it had none for some seconds */
 };
 
 struct path_function {
@@ -92,8 +93,19 @@ int path_invoke(struct path *p, const char *function, const struct event *e, pat
 struct journal *path_journal(struct path *p);
 /* What functions remember (state.h). */
 struct state_store *path_state(struct path *p);
-/* A dead letter is tried again. -E_UNKNOWN: it is none. */
-int path_event_retry(struct path *p, uint64_t id, struct why *why) MUST_USE;
+/* A dead letter is tried again; finished: or any event that is over. -E_UNKNOWN: it is none. */
+int path_event_retry(struct path *p, uint64_t id, bool finished, struct why *why) MUST_USE;
+/* An event that was, once more, and nothing comes of it: done gets the result, as in path_invoke. */
+struct path_repetition {
+	const char *function;
+	unsigned revision;                        /* 0: the active one */
+	struct span topic, attrs, payload, trace; /* as the journal has them */
+	uint32_t nattrs;
+};
+/* -E_UNKNOWN: the revision is not loaded; -E_LIMIT: the event was told more than is kept, or there are too
+ * many; -E_INVALID: what is kept is damaged. */
+int path_replay(struct path *p, const struct path_repetition *r, path_result *done, void *arg,
+		struct why *why) MUST_USE;
 
 json_t *path_status(struct path *p);
 json_t *path_function_counts(struct path *p, const char *name);

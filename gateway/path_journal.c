@@ -256,9 +256,9 @@ struct journal *path_journal(struct path *p)
 	return p->journal;
 }
 
-int path_event_retry(struct path *p, uint64_t id, struct why *why)
+int path_event_retry(struct path *p, uint64_t id, bool finished, struct why *why)
 {
 	if (!p->durable)
 		return why_set(why, -E_UNKNOWN, "there is no journal");
-	return durable_retry(p->durable, id, why);
+	return durable_retry(p->durable, id, finished, why);
 }

@@ -551,6 +551,7 @@ void dispatch_on_tick(uv_timer_t *t)
 	if (d->down_ticks > DOWN_TICKS_MAX)
 		sandbox_peer_kill(d->peer, "it closed its socket");
 	candidates_judge(d);
+	candidates_put_away(d);
 	send_loads(d);
 	if (d->durable)
 		durable_tick(d->durable);

@@ -48,59 +48,30 @@ void replay_note(struct replay *r, const struct ipc_state_ask *q, struct span pa
 	r->len += w.len;
 }
 
-static bool same(struct span a, struct span b)
-{
-	return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
-}
-
-static bool next(struct rd *list, struct ipc_msg *ask, struct ipc_msg *tell)
-{
-	const struct span a = rd_span(list, rd_u32(list));
-	const struct span t = rd_span(list, rd_u32(list));
-	return rd_ok(list) && ipc_parse(IPC_SANDBOX, a.at, a.len, ask, NULL) == 0 &&
-	       ipc_parse(IPC_GATEWAY, t.at, t.len, tell, NULL) == 0 && ask->type == IPC_STATE_ASK &&
-	       tell->type == IPC_STATE_TELL;
-}
-
 bool replay_tell(struct replay *r, const struct ipc_state_ask *q, struct wr *packet)
 {
-	struct rd list = rd_from(r->told.at, r->told.len);
-	struct ipc_msg ask, tell;
-	while (list.left > 0 && next(&list, &ask, &tell)) {
-		if (ask.ask.list != q->list || !same(ask.ask.bucket, q->bucket) ||
-		    !same(ask.ask.key, q->key) || !same(ask.ask.after, q->after))
-			continue;
-		tell.tell.ticket = q->ticket;
-		return ipc_put_state_tell(packet, &tell.tell);
+	struct ipc_state_tell tell;
+	if (!told_find(&r->told, q, &tell)) {
+		r->strayed = true;
+		return false;
 	}
-	r->strayed = true;
-	return false;
+	tell.ticket = q->ticket;
+	return ipc_put_state_tell(packet, &tell);
 }
 
 int replay_of(struct replay *r, struct span kept)
 {
 	*r = (struct replay){ .is_replay = true };
 	if (kept.len == 0)
-		return 0; /* it was told nothing */
+		return 0;
 	r->given = malloc(kept.len);
 	if (!r->given)
 		return -ENOMEM;
 	memcpy(r->given, kept.at, kept.len);
-	struct rd all = rd_from(r->given, kept.len);
-	r->trace = rd_span(&all, rd_u16(&all));
-	uint8_t cut = rd_u8(&all);
-	r->told = rd_span(&all, all.left);
-	bool is_whole = cut == 0 && !(r->trace.len > 0 && r->trace.at[r->trace.len - 1] == 'X' &&
-				      r->trace.len > IPC_TRACE_BYTES - 40); /* trace.h */
-	if (!rd_ok(&all) || r->trace.len > IPC_TRACE_BYTES) {
+	int err = told_parse((struct span){ r->given, kept.len }, &r->told);
+	if (err < 0)
 		replay_fini(r);
-		return -E_INVALID;
-	}
-	if (!is_whole) {
-		replay_fini(r);
-		return -E_LIMIT;
-	}
-	return 0;
+	return err;
 }
 
 uint8_t *replay_pack(const struct replay *r, struct span trace, size_t *ret_len)

@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What an event was told while it ran: time and chance (sandbox/runtime/trace.h) and what it read of state. With
- * attributes and payload that is all that a function can see, so that the event can be run again, by this
- * version or another, to the same end; in the journal it is the column `trace`:
- *
- *	u16 length, time and chance
- *	u8  1: it was told more than REPLAY_BYTES_MAX, and this is not all
- *	    questions and answers: u32 length, STATE_ASK; u32 length, STATE_TELL
- */
+/* What an event was told while it ran (proto/told.h is how the journal keeps it, column `trace`), and
+ * its repetition. */
 #ifndef GATEWAY_REPLAY_H
 #define GATEWAY_REPLAY_H
 
@@ -16,6 +9,7 @@
 #include "base/rd.h"
 #include "base/util.h"
 #include "proto/ipc.h"
+#include "proto/told.h"
 
 enum { REPLAY_BYTES_MAX = 256 << 10 };
 
@@ -25,8 +19,8 @@ struct replay {         /* of a flight */
 	bool cut;
 	/* This run is a repetition: what the first one was told. */
 	bool is_replay, strayed; /* strayed: it asked what the first run did not ask */
-	struct span trace, told;
-	uint8_t *given; /* owns both */
+	struct told told;
+	uint8_t *given; /* owns it */
 };
 
 void replay_fini(struct replay *r);

@@ -130,7 +130,7 @@ REQUIRES(lock) static struct version *revision_of(struct function *fn, unsigned 
 	return v;
 }
 
-int dispatch_replay(struct dispatch *d, const struct dispatch_repetition *r, flight_done *done,
+int dispatch_replay(struct dispatch *d, const struct path_repetition *r, flight_done *done,
 		    void *arg, struct why *why)
 {
 	const struct span name = { (const uint8_t *)r->function, strlen(r->function) };
@@ -138,6 +138,8 @@ int dispatch_replay(struct dispatch *d, const struct dispatch_repetition *r, fli
 	struct function *fn = function_find(&d->functions, name);
 	struct version *v = fn && !fn->removed ? revision_of(fn, r->revision) : NULL;
 	struct flight *s = v && !d->closed ? repetition_new(d, v) : NULL;
+	if (v)
+		v->used_ns = now_ns();
 	(void)pthread_mutex_unlock(&d->lock);
 	if (!v)
 		return why_set(why, -E_UNKNOWN, "revision %u of %s is not loaded", r->revision,

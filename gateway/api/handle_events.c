@@ -169,7 +169,7 @@ void api_events_get(struct api_request *q)
 void api_events_retry(struct api_request *q)
 {
 	struct why why = { 0 };
-	int err = path_event_retry(q->g->path, strtoull(q->arg, NULL, 10), &why);
+	int err = path_event_retry(q->g->path, strtoull(q->arg, NULL, 10), false, &why);
 	if (err < 0)
 		request_fail(q, err, &why);
 	else

@@ -19,7 +19,7 @@ static const char *const trap_names[] = {
 #undef TRAP
 };
 
-static json_t *effects_json(struct span effects)
+json_t *api_effects_json(struct span effects)
 {
 	json_t *list = json_array();
 	struct rd r = rd_from(effects.at, effects.len);
@@ -32,8 +32,7 @@ static json_t *effects_json(struct span effects)
 	return list;
 }
 
-/* Lines of a guest: level byte '3'..'7', text, newline. */
-static json_t *log_json(struct span log)
+json_t *api_log_json(struct span log)
 {
 	json_t *list = json_array();
 	while (log.len > 0) {
@@ -51,6 +50,13 @@ static json_t *log_json(struct span log)
 	return list;
 }
 
+json_t *api_trap_json(const struct ipc_result *r)
+{
+	if (r->status != IPC_TRAPPED)
+		return json_null();
+	return json_string(r->trap < ARRAY_LEN(trap_names) ? trap_names[r->trap] : "unknown");
+}
+
 /* The path owes us one call for each; the request may be answered before, by its time limit. */
 struct invocation {
 	struct api_request *q; /* NULL: answered */
@@ -63,18 +69,16 @@ static void on_result(void *arg, const struct event *e, const struct ipc_result 
 	free(i);
 	if (!q)
 		return;
-	const char *trap = r->trap < ARRAY_LEN(trap_names) ? trap_names[r->trap] : "unknown";
 	char id[24]; /* in text: beyond 2^53, numbers of JavaScript and jq are not exact */
 	(void)snprintf(id, sizeof(id), "%" PRIu64, e->id);
 	json_t *body =
 		json_pack("{s:s, s:s, s:i, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "event", id,
 			  "status", ipc_status_name(r->status), "code", (int)r->code, "reason",
-			  text_json(r->why), "effects", effects_json(r->effects), "log",
-			  log_json(r->log), "queue_us", (json_int_t)(r->queue_ns / 1000), "run_us",
+			  text_json(r->why), "effects", api_effects_json(r->effects), "log",
+			  api_log_json(r->log), "queue_us", (json_int_t)(r->queue_ns / 1000), "run_us",
 			  (json_int_t)(r->run_ns / 1000), "cpu_us", (json_int_t)(r->cpu_ns / 1000),
 			  "memory_bytes", (json_int_t)r->memory_bytes);
-	(void)json_object_set_new(body, "trap",
-				  r->status == IPC_TRAPPED ? json_string(trap) : json_null());
+	(void)json_object_set_new(body, "trap", api_trap_json(r));
 	text_put_json(body, "reply", r->reply);
 	request_reply(q, 200, body);
 }

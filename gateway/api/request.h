@@ -77,6 +77,11 @@ void api_on_deployed(void *arg, const struct deploy_outcome *o);
 /* What became of a function's last candidate; NULL: it never had one. A new reference. */
 json_t *api_rollout_json(struct gateway *g, const char *name);
 
+/* Parts of a result: messages, lines of a guest's log (level byte '3'..'7', text, newline), the trap or null. */
+json_t *api_effects_json(struct span effects);
+json_t *api_log_json(struct span log);
+json_t *api_trap_json(const struct ipc_result *r);
+
 /* Handlers that wait for log lines: cap on their number, and who is called when lines came. */
 bool request_wait(struct api_request *q, void (*on_line)(struct api_request *q));
 

@@ -18,7 +18,7 @@ UPDATE events SET state = ?2, due = ?3, attempts = ?4, revision = ?5, status = ?
        stack = ?9, finished = ?10, first_effect = ?11, neffects = ?12, output = ?13, trace = ?14
 WHERE id = ?1;
 -- name: event_settle
-UPDATE events SET state = ?2, due = ?3, attempts = 0 WHERE id = ?1 AND state = 2;
+UPDATE events SET state = ?2, due = ?3, attempts = 0 WHERE id = ?1 AND state = ?4;
 -- name: event_forget
 DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < ?1 AND state IN (1, 3) ORDER BY id LIMIT ?2);
 

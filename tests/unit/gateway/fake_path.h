@@ -82,9 +82,20 @@ struct journal *path_journal(struct path *p)
 	return NULL;
 }
 
-int path_event_retry(struct path *p, uint64_t id, struct why *why)
+int path_replay(struct path *p, const struct path_repetition *r, path_result *done, void *arg,
+		struct why *why)
 {
 	(void)p;
+	(void)done;
+	(void)arg;
+	return why_set(why, -E_UNKNOWN, "revision %u of %s is not loaded", r->revision,
+		       r->function);
+}
+
+int path_event_retry(struct path *p, uint64_t id, bool finished, struct why *why)
+{
+	(void)p;
+	(void)finished;
 	return why_set(why, -E_UNKNOWN, "no event %llu", (unsigned long long)id);
 }
 

@@ -221,7 +221,7 @@ static void what_was_is_repeated_by_any_loaded_version(void **state)
 	struct world *w = with_canary(10, &ended);
 	struct repeated x = { 0 };
 	struct why why = { 0 };
-	struct dispatch_repetition r = { .function = "f",
+	struct path_repetition r = { .function = "f",
 					 .topic = text("s/1"),
 					 .payload = text("only f@0 x") };
 	(void)state;
