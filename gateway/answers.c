@@ -218,7 +218,7 @@ static void conclude(struct dispatch *d, struct flight *f, struct ipc_result *m,
 {
 	char reason[REASON_BYTES] = "";
 	struct judging j = { .store = d->durable };
-	//believe(f, m);
+	believe(f, m);
 	if (f->is_shadow) {
 		shadow_end(d, f, m);
 		return;

@@ -2,7 +2,7 @@
 /*
  * A penstock-sandbox without guests: the test program starts itself again as one ("serve"). It does
  * what the payload of an event says:
- *	reply TEXT | emit TOPIC TEXT | fail | trap | large | slow MS | silent
+ *	reply TEXT | emit TOPIC TEXT | fail | trap | large | slow MS | silent | lie (about its times)
  *	die | die-once FILE (dies if FILE can be made) | junk | badfd | hello | log TEXT
  *	only NAME@REVISION COMMAND (others reply the name of theirs)
  */
@@ -138,6 +138,8 @@ static void fake_answer(struct ipc_invoke *m, const char *text)
 		r.status = IPC_FAILED;
 		r.why = fake_span(rest);
 	}
+	if (fake_rest(text, "lie"))
+		r.queue_ns = r.instantiate_ns = r.run_ns = r.cpu_ns = UINT64_MAX / 2;
 	if (!ipc_put_result(&w, &r))
 		abort();
 	if (fake_rest(text, "badfd"))

@@ -232,6 +232,27 @@ static void a_function_whose_waiting_events_ran_out_of_time_holds_up_nobody(void
 	end(w);
 }
 
+/* What it says about one function would otherwise refuse all that are in a hurry, for good. */
+static void times_that_cannot_be_are_not_believed(void **state)
+{
+	struct world *w = begin(64, 64);
+	struct binding *liar = bound("liar", ""), *good = bound("good", "alerts/{1}");
+	(void)state;
+	put(w, "liar", 1, 1000);
+	put(w, "good", 1, 1000);
+	for (unsigned i = 0; i < 3; i++) {
+		happen(w, liar, "lie", false);
+		UNTIL(w, status(w).counts[EVENTS_OK] == i + 1);
+	}
+	happen(w, good, "reply x", false);
+	UNTIL(w, published() == 1);
+	assert_true(function(w, "liar").cpu_us_mean < 10e6);
+	assert_int_equal(status(w).counts[EVENTS_REFUSED], 0);
+	binding_unref(liar);
+	binding_unref(good);
+	end(w);
+}
+
 static void a_sandbox_that_breaks_the_protocol_is_replaced(void **state)
 {
 	static const char *const sin[] = { "junk", "badfd", "hello" };
@@ -458,6 +479,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(who_crashes_twice_is_quarantined_and_the_others_go_on),
 		cmocka_unit_test(
 			a_function_whose_waiting_events_ran_out_of_time_holds_up_nobody),
+		cmocka_unit_test(times_that_cannot_be_are_not_believed),
 		cmocka_unit_test(a_sandbox_that_breaks_the_protocol_is_replaced),
 		cmocka_unit_test(an_event_that_is_never_answered_costs_the_sandbox_its_life),
 		cmocka_unit_test(a_new_version_replaces_the_old_without_losing_events),
