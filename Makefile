@@ -164,7 +164,7 @@ replay-bins: $(fuzz_srcs:%.c=$(B)/%.replay)
 fuzz-bins: $(fuzz_srcs:%.c=$(B)/%.fuzz)
 
 # ---- helpers and examples ----
-tools_bins := $(B)/tools/demo_client $(patsubst %.c,$(B)/%,$(wildcard tests/e2e/*.c))
+tools_bins := $(B)/tools/demo_client $(patsubst %.c,$(B)/%,$(wildcard tests/e2e/*.c tests/attack/*.c))
 $(tools_bins): %: %.c.o $(B)/tools/mqtt.c.o $(call lib,proto) $(call lib,base)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_proto)
