@@ -4,6 +4,7 @@
 
 #include "base/own.h"
 #include "cli/client.h"
+#include "cli/file.h"
 #include "cli/text.h"
 
 #define GROUP "Events"
@@ -13,6 +14,7 @@ static const struct option_row events_rows[] = {
 	{ "state", 0, OPT_CHOICE, "open|done|dead|dropped", "only these; dead: the dead letters", 0,
 	  0 },
 	{ "since", 0, OPT_NUMBER, "SECONDS", "only those that came since", 1, INT32_MAX },
+	{ "output", 'o', OPT_TEXT, "FILE", "where export writes (default: standard output)", 0, 0 },
 	{ "limit", 'n', OPT_NUMBER, "N", "at most so many, the newest (default 100)", 1, 1000 },
 };
 
@@ -141,22 +143,46 @@ static int decide(struct cli *c, struct client *k, const char *what)
 	return first;
 }
 
+static int export(struct cli *c, struct client *k, const char *id)
+{
+	struct why why = { 0 };
+	OWN_JSON *answer = NULL;
+	const char *to = args_text(&c->args, "output");
+	OWN_FREE char *path = client_path("/events/%s/export", id);
+	int code = client_do(k, &(struct client_request){ .method = CLIENT_GET, .path = path },
+			     &answer);
+	if (code != CODE_OK || !to || strcmp(to, "-") == 0) {
+		if (code == CODE_OK)
+			json_print(c, answer);
+		return code;
+	}
+	OWN_FREE char *text = json_dumps(answer, JSON_INDENT(2));
+	ENSURE(text);
+	const struct span all = { (const uint8_t *)text, strlen(text) };
+	if (file_write(to, all, FILE_NEW, 0600, &why) < 0)
+		return cli_fail(c, CODE_FAILED, NULL, "%s", why.text);
+	(void)fprintf(c->out, "%s: event %s; penstock run --replay %s FILE.wasm\n", to, id, to);
+	return CODE_OK;
+}
+
 static int events_run(struct cli *c)
 {
+	static const char usage[] =
+		"penstock events [show ID | export ID | retry ID... | drop ID...]";
 	OWN_CLIENT *k = NULL;
 	const char *what = c->args.nrest > 0 ? cli_arg(c, 0) : "";
 	bool decides = strcmp(what, "retry") == 0 || strcmp(what, "drop") == 0;
+	bool exports = strcmp(what, "export") == 0;
 	if (*what && c->args.nrest < 2)
-		return cli_fail(c, CODE_USAGE,
-				"penstock events [show ID | retry ID... | drop ID...]",
-				"an event's number is missing");
-	if (*what && !decides && strcmp(what, "show") != 0)
-		return cli_fail(c, CODE_USAGE,
-				"penstock events [show ID | retry ID... | drop ID...]",
-				"\"%s\" is none of show, retry, drop", what);
+		return cli_fail(c, CODE_USAGE, usage, "an event's number is missing");
+	if (*what && !decides && !exports && strcmp(what, "show") != 0)
+		return cli_fail(c, CODE_USAGE, usage,
+				"\"%s\" is none of show, export, retry, drop", what);
 	k = client_new(c);
 	if (decides)
 		return decide(c, k, what);
+	if (exports)
+		return export(c, k, cli_arg(c, 1));
 	return *what ? show(c, k, cli_arg(c, 1)) : list(c, k);
 }
 
@@ -164,12 +190,13 @@ const struct command command_events = {
 	.name = "events",
 	.group = GROUP,
 	.summary = "Show what happened and what waits; try dead letters again",
-	.usage = "[show ID | retry ID... | drop ID...] [--state dead] [--function NAME]",
+	.usage = "[show ID | export ID | retry ID... | drop ID...] [--state dead] [--function NAME]",
 	.more = "Events of QoS 1 and 2 are in the journal from their arrival on. One that failed "
 		"as often\n"
 		"as its binding allows is a dead letter: show tells its story, retry runs it "
 		"again,\n"
-		"drop puts it away.\n"
+		"drop puts it away. export writes what an event saw and did to a file for\n"
+		"penstock run --replay on a laptop; it has payload and state in it.\n"
 		"  penstock events --state dead",
 	.options = events_rows,
 	.noptions = ARRAY_LEN(events_rows),
