@@ -44,10 +44,12 @@ static LLVMBasicBlockRef when_equal(LLVMValueRef branch, LLVMBasicBlockRef *ret_
 	return LLVMGetSuccessor(branch, p != LLVMIntEQ);
 }
 
-/* The phi whose byte is loaded into v; the load may be widened. */
-static LLVMValueRef byte_at(struct compare *c, LLVMValueRef v, uint64_t *ret_offset)
+/* The phi whose byte is loaded into v, which may be widened in the same way as `other`: equal bytes must
+ * be equal numbers. */
+static LLVMValueRef byte_at(struct compare *c, LLVMValueRef v, LLVMValueRef other,
+			    uint64_t *ret_offset)
 {
-	if (is(v, LLVMZExt) || is(v, LLVMSExt))
+	if ((is(v, LLVMZExt) && is(other, LLVMZExt)) || (is(v, LLVMSExt) && is(other, LLVMSExt)))
 		v = LLVMGetOperand(v, 0);
 	if (!is(v, LLVMLoad) || LLVMTypeOf(v) != c->g->i8)
 		return NULL;
@@ -119,8 +121,9 @@ static bool find(struct compare *c)
 		return false;
 	different = LLVMGetCondition(branch);
 	c->base = NULL;
-	c->left = byte_at(c, LLVMGetOperand(different, 0), &c->offset[0]);
-	c->right = byte_at(c, LLVMGetOperand(different, 1), &c->offset[1]);
+	LLVMValueRef l = LLVMGetOperand(different, 0), r = LLVMGetOperand(different, 1);
+	c->left = byte_at(c, l, r, &c->offset[0]);
+	c->right = byte_at(c, r, l, &c->offset[1]);
 	if (!c->left || !c->right || c->left == c->right || !steps(c, c->left, 1) ||
 	    !steps(c, c->right, 1))
 		return false;

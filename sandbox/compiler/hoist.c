@@ -119,7 +119,7 @@ static bool read_product(struct hoist *h, LLVMValueRef v, struct line x, struct 
 		}
 		break;
 	case LLVMShl:
-		if (!is_number(by, &shift) || (uint32_t)shift >= 32)
+		if (!is_zero(y.step) || !is_number(by, &shift) || (uint32_t)shift >= 32)
 			return false;
 		by = gen_i32(h->g, UINT32_C(1) << shift);
 		break;

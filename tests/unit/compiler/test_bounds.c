@@ -234,6 +234,19 @@ static void no_access_moves_before_its_check(void **state)
 	    { "same", { 100 }, AOT_TRAP_MEMORY, { 0 } });
 }
 
+/* Only a sum or a product goes on by the same step. */
+static void what_is_shifted_by_a_counter_is_no_line(void **state)
+{
+	(void)state;
+	RUN(MODULE("(func (export \"powers\") (param $n i32) (local $i i32)"
+		   " (loop $next (i32.store (i32.shl (i32.const 4) (local.get $i)) (i32.const 1))"
+		   " (br_if $next (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1)))"
+		   "  (i32.and (local.get $n) (i32.const 31))))))"),
+	    { "powers", { 14 }, 0, { 0 } }, { "stored", { 0 }, 0, { 14 } },
+	    { "clear", { 0 }, 0, { 0 } }, { "powers", { 15 }, AOT_TRAP_MEMORY, { 0 } },
+	    { "stored", { 0 }, 0, { 14 } }, { "powers", { 31 }, AOT_TRAP_MEMORY, { 0 } });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +255,7 @@ int main(void)
 		cmocka_unit_test(neighbours_in_a_loop_trap_one_by_one),
 		cmocka_unit_test(accesses_that_are_not_made_do_not_trap),
 		cmocka_unit_test(a_memory_that_grows_in_a_loop_is_in_bounds),
+		cmocka_unit_test(what_is_shifted_by_a_counter_is_no_line),
 		cmocka_unit_test(no_access_moves_before_its_check),
 		cmocka_unit_test(what_cannot_leave_the_memory_is_told_from_what_can),
 	};
