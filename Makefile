@@ -230,6 +230,9 @@ FUZZ_SECS ?= 60
 fuzz: deps-check ## every fuzz target for FUZZ_SECS=60 seconds each
 	$(sub) B=$(B)/fuzz SAN=1 CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' fuzz-bins
 	@B=$(B) tools/fuzz.sh $(FUZZ_SECS)
+chaos: deps-check ## SECS=600 of kill -9 and of hostile functions beside one that must miss nothing (RATE= SEED=)
+	$(sub) all tool-bins
+	@B=$(B) SECS=$(or $(SECS),600) tests/chaos/chaos.sh
 fuzz-diff: deps-check ## N=1000 random modules from SEED=1, and C programs, by node and by us (BOUNDS=check); goes on where it stopped
 	$(sub) $(B)/penstock-aot $(B)/penstock-sandbox $(B)/penstock $(B)/diff-run
 	@B=$(B) tests/diff/run.sh $(or $(N),1000) $(or $(SEED),1)
@@ -259,6 +262,6 @@ help: ## this list
 
 -include bench/*.mk
 
-.PHONY: all unit-bins replay-bins fuzz-bins tool-bins examples demo check lint fuzz fuzz-diff install clean help \
+.PHONY: all unit-bins replay-bins fuzz-bins tool-bins examples demo check lint fuzz chaos fuzz-diff install clean help \
 	deps-build deps-demo deps-check deps-bench FORCE
 -include $(shell find $(B) -path $(B)/bench/sources -prune -o -name sysroot -prune -o -name '*.d' -print 2>/dev/null)
