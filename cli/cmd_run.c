@@ -9,6 +9,7 @@
 #include "base/own.h"
 #include "cli/cache.h"
 #include "cli/compile.h"
+#include "cli/event_file.h"
 #include "cli/file.h"
 
 #define GROUP "Modules, without a gateway"
@@ -19,6 +20,8 @@ static const struct option_row run_rows[] = {
 	{ "invoke", 0, OPT_TEXT, "FUNCTION", "call this export; the arguments are its parameters",
 	  0, 0 },
 	{ "env", 'e', OPT_TEXT, "NAME=VALUE", "for the program; NAME alone passes yours on", 0, 0 },
+	{ "replay", 0, OPT_TEXT, "FILE", "run the event of this file of penstock events export again",
+	  0, 0 },
 	{ "cpu-ms", 0, OPT_NUMBER, "N", "CPU time it may use (default: no limit)", 1, 86400000 },
 	{ "memory", 0, OPT_SIZE, "SIZE", "linear memory it may have (default: 4GiB)", 65536,
 	  UINT64_C(4) << 30 },
@@ -29,7 +32,7 @@ static const struct option_row run_rows[] = {
 struct words {
 	const char **v; /* malloc'd, NULL-terminated */
 	size_t n;
-	char numbers[4][NUMBER_TEXT];
+	char numbers[5][NUMBER_TEXT];
 	unsigned nnumbers;
 };
 
@@ -63,18 +66,28 @@ static int envs_make(struct cli *c, char **list)
 	return CODE_OK;
 }
 
+struct program {
+	int so_fd;
+	const char *so_path; /* NULL, or where it is */
+	char **envs;
+	int replay_fd; /* -1: none */
+	const char *name;
+};
+
 /* The command line of `penstock-sandbox run`. */
-static void words_make(struct cli *c, struct words *w, int so_fd, const char *so_path, char **envs)
+static void words_make(struct cli *c, struct words *w, const struct program *p)
 {
 	const struct args *a = &c->args;
 	const char *invoke = args_text(a, "invoke");
 	w->v[w->n++] = "penstock-sandbox";
 	w->v[w->n++] = "run";
-	words_number(w, "--so-fd", (uint64_t)so_fd);
-	if (so_path)
-		words_option(w, "--so-path", so_path);
-	for (; *envs; envs++)
-		words_option(w, "--env", *envs);
+	words_number(w, "--so-fd", (uint64_t)p->so_fd);
+	if (p->so_path)
+		words_option(w, "--so-path", p->so_path);
+	if (p->replay_fd >= 0)
+		words_number(w, "--replay-fd", (uint64_t)p->replay_fd);
+	for (char **env = p->envs; *env; env++)
+		words_option(w, "--env", *env);
 	if (args_flag(a, "cpu-ms"))
 		words_number(w, "--cpu-ms", args_number(a, "cpu-ms", 0));
 	if (args_flag(a, "memory"))
@@ -84,12 +97,13 @@ static void words_make(struct cli *c, struct words *w, int so_fd, const char *so
 	if (invoke)
 		words_option(w, "--invoke", invoke);
 	w->v[w->n++] = "--";
-	for (size_t i = 0; i < a->nrest; i++)
+	w->v[w->n++] = p->name;
+	for (size_t i = 1; i < a->nrest; i++)
 		w->v[w->n++] = a->rest[i];
 }
 
 /* Becomes the sandbox: signals, exit code and terminal are then those of the program. */
-static int become(struct cli *c, int so_fd, const char *so_path, char **envs)
+static int become(struct cli *c, const struct program *p)
 {
 	struct why why = { 0 };
 	OWN_FREE char *path = child_sibling("penstock-sandbox", &why);
@@ -98,9 +112,10 @@ static int become(struct cli *c, int so_fd, const char *so_path, char **envs)
 	size_t room = RUN_WORDS + c->args.ngiven * 2 + c->args.nrest;
 	struct words w = { .v = calloc(room, sizeof(*w.v)) };
 	ENSURE(w.v);
-	words_make(c, &w, so_fd, so_path, envs);
+	words_make(c, &w, p);
 	ENSURE(w.n < room);
-	if (fcntl(so_fd, F_SETFD, 0) == 0)
+	if (fcntl(p->so_fd, F_SETFD, 0) == 0 &&
+	    (p->replay_fd < 0 || fcntl(p->replay_fd, F_SETFD, 0) == 0))
 		(void)execv(path, (char *const *)w.v);
 	int err = errno;
 	free(w.v);
@@ -131,6 +146,34 @@ static int so_publish(struct cli *c, int *so, char **ret_path)
 	return CODE_OK;
 }
 
+/* The event of --replay, packed, in a memfd; and the function's name, which is the program's there. */
+static int replay_open(struct cli *c, int *ret_fd, char **ret_name)
+{
+	const char *path = args_text(&c->args, "replay");
+	struct why why = { 0 };
+	OWN_BYTES json = { 0 };
+	OWN_EVENT_FILE f = { 0 };
+	if (!path)
+		return CODE_OK;
+	if (args_text(&c->args, "invoke") || args_text(&c->args, "env") || c->args.nrest > 1)
+		return cli_fail(c, CODE_USAGE, NULL,
+				"--replay takes neither --invoke nor --env nor arguments: the event "
+				"has its own");
+	if (file_read(path, EVENT_FILE_MAX, &json, &why) < 0)
+		return cli_fail(c, CODE_NOFILE, NULL, "%s", why.text);
+	int err = event_file_parse(bytes_span(&json), &f, &why);
+	if (err < 0)
+		return cli_fail(c, CODE_FAILED, "penstock events export ID -o FILE makes one",
+				"%s: %s", path, why_text(&why, err));
+	const struct span all = bytes_span(&f.packed);
+	*ret_fd = ipc_memfd("event", &all, 1);
+	*ret_name = strdup(f.function);
+	ENSURE(*ret_name);
+	return *ret_fd >= 0 ? CODE_OK
+			    : cli_fail(c, CODE_FAILED, NULL, "%s: %s", path,
+				       strerrordesc_np(-*ret_fd));
+}
+
 static int run_run(struct cli *c)
 {
 	const struct aot_job_options o = compile_options_of(&c->args);
@@ -138,13 +181,18 @@ static int run_run(struct cli *c)
 	OWN_FD so = -1;
 	OWN_FREE char *report = NULL;
 	OWN_FREE char *path = NULL;
-	int code = envs_make(c, envs);
+	OWN_FD event = -1;
+	OWN_FREE char *name = NULL;
+	int code = replay_open(c, &event, &name);
+	if (code == CODE_OK)
+		code = envs_make(c, envs);
 	if (code == CODE_OK)
 		code = compile_file(c, &o, &so, &report);
 	if (code == CODE_OK && o.debug)
 		code = so_publish(c, &so, &path);
 	if (code == CODE_OK)
-		code = become(c, so, path, envs);
+		code = become(c, &(struct program){ so, path, envs, event,
+						    name ? name : cli_arg(c, 0) });
 	for (size_t i = 0; envs[i]; i++)
 		free(envs[i]);
 	return code;
@@ -166,6 +214,9 @@ const struct command command_run = {
 		"After FILE.wasm the options above are still ours; what follows the first "
 		"argument\n"
 		"that is none of them, or --, belongs to the program.\n"
+		"--replay FILE gives it an event of a gateway again, with the clocks, random bytes "
+		"and state\n"
+		"that it saw there, and says whether it does the same: code 0, else 1.\n"
 		"--debug keeps the code in ~/.cache/penstock/debug for gdb and perf: "
 		"doc/DEBUGGING.md.\n"
 		"A trap prints \"trap: KIND at FILE:LINE FUNCTION\" and the functions that called, "

@@ -39,6 +39,8 @@ void host_reset(struct host *h)
 	state_reset(&h->state);
 	trace_reset(&h->trace);
 	h->event = 0;
+	h->told = NULL;
+	h->strayed = false;
 	h->has_event = false;
 	h->environ_made = h->log_full = h->log_mid_line = false;
 }

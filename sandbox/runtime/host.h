@@ -14,6 +14,7 @@
 #include "base/rd.h"
 #include "base/util.h"
 #include "proto/ipc.h"
+#include "proto/told.h"
 #include "sandbox/runtime/state.h"
 #include "sandbox/runtime/task.h"
 #include "sandbox/runtime/trace.h"
@@ -40,6 +41,8 @@ struct host {
 	struct state state;
 	struct trace trace;
 	uint64_t event; /* the gateway's number of it */
+	const struct told *told; /* who answers instead of a gateway; NULL: nobody */
+	bool strayed;            /* it asked what told does not know */
 	bool has_event; /* false in _initialize */
 	bool environ_made, log_full, log_mid_line;
 };

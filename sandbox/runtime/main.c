@@ -30,7 +30,8 @@ enum {
 	OPT_CPU,
 	OPT_MEMORY,
 	OPT_STACK,
-	OPT_INVOKE
+	OPT_INVOKE,
+	OPT_REPLAY,
 };
 
 static int usage(const char *what, const char *value)
@@ -113,6 +114,11 @@ static bool run_option(int c, struct run_options *o, struct strings *env)
 			return false;
 		o->so_fd = (int)v;
 		return true;
+	case OPT_REPLAY:
+		if (!number(optarg, 1024, &v))
+			return false;
+		o->replay_fd = (int)v;
+		return true;
 	case OPT_SO_PATH:
 		o->so_path = optarg;
 		return true;
@@ -151,9 +157,11 @@ static int main_run(int argc, char **argv)
 		{ "memory", required_argument, NULL, OPT_MEMORY },
 		{ "stack", required_argument, NULL, OPT_STACK },
 		{ "invoke", required_argument, NULL, OPT_INVOKE },
+		{ "replay-fd", required_argument, NULL, OPT_REPLAY },
 		{ 0 },
 	};
 	struct run_options o = { .so_fd = -1,
+				 .replay_fd = -1,
 				 .memory_pages = AOT_PAGES_MAX,
 				 .stack_bytes = STACK_BYTES_DEFAULT };
 	struct strings env = { 0 }, args = { 0 };

@@ -13,6 +13,7 @@
 #include "sandbox/runtime/jail.h"
 #include "sandbox/runtime/load.h"
 #include "sandbox/runtime/run_event.h"
+#include "sandbox/runtime/run_replay.h"
 #include "sandbox/runtime/values.h"
 #include "sandbox/runtime/worker.h"
 
@@ -27,6 +28,8 @@ struct run {
 	struct task task;
 	const struct aot_export *entry;
 	bool is_event; /* on_event of a reactor, with stdin as its payload */
+	struct kept_event kept;
+	bool is_replay; /* of kept: on_event or _start */
 	union aot_value *values;
 };
 
@@ -39,8 +42,11 @@ static int say(const char *prefix, const char *text, int code)
 static int start_up(struct run *r, struct why *why)
 {
 	const int keep[] = { r->o->so_fd };
-	int err;
+	int err = 0;
 	(void)signal(SIGPIPE, SIG_IGN);
+	r->is_replay = r->o->replay_fd >= 0;
+	if (r->is_replay && (err = run_replay_read(r->o->replay_fd, &r->kept, why)) < 0)
+		return err;
 	jail_name(r->o->so_fd, r->o->so_path);
 	if ((err = jail_process(keep, ARRAY_LEN(keep), why)) < 0 ||
 	    (err = worker_signals(why)) < 0 || (err = worker_init(&r->worker, why)) < 0)
@@ -171,6 +177,57 @@ static enum task_outcome run_to_its_end(struct run *r)
 	}
 }
 
+/* As job.c does it: a reactor is initialised before there is an event. */
+static enum task_outcome run_replayed(struct run *r)
+{
+	const struct aot_module *a = r->module->aot;
+	const struct aot_export *init = module_export(r->module, "_initialize", AOT_EXT_FUNC);
+	struct task *t = &r->task;
+	enum task_outcome outcome = TASK_DONE;
+	task_init(t, r->instance, &r->host);
+	t->cpu_budget_ns = r->o->cpu_ns;
+	r->host.has_event = false;
+	if (r->is_event && a->start != UINT32_MAX)
+		task_add_call(t, a->start, NULL);
+	if (r->is_event && init)
+		task_add_call(t, init->index, NULL);
+	if (t->ncalls > 0)
+		outcome = run_to_its_end(r);
+	if (outcome != TASK_DONE)
+		return outcome;
+	uint32_t output_bytes = r->host.output_bytes;
+	host_reset(&r->host);
+	r->host.output_bytes = output_bytes;
+	run_replay_begin(&r->host, &r->kept);
+	task_init(t, r->instance, &r->host);
+	t->cpu_budget_ns = r->o->cpu_ns;
+	if (!r->is_event && a->start != UINT32_MAX)
+		task_add_call(t, a->start, NULL);
+	task_add_call(t, r->entry->index, r->values);
+	return run_to_its_end(r);
+}
+
+/* As job.c judges it. */
+static int finish_replay(struct run *r, enum task_outcome outcome)
+{
+	int32_t code = 0;
+	run_event_print_log(&r->host);
+	if (outcome == TASK_TRAPPED) {
+		(void)trapped(r);
+		return run_replay_end(&r->host, &r->kept, IPC_TRAPPED, 0);
+	}
+	if (outcome == TASK_EXITED)
+		code = r->task.exit_code;
+	else if (r->is_event)
+		code = (int32_t)r->values[0].i32;
+	bool ok = code == 0 && (outcome == TASK_DONE || !r->is_event);
+	if (!ok)
+		(void)fprintf(stderr, "failed: code %d, so nothing is emitted\n", code);
+	else if (!run_event_print(&r->host))
+		return say("error", "the messages cannot be written", RUN_EXIT_INTERNAL);
+	return run_replay_end(&r->host, &r->kept, ok ? IPC_OK : IPC_FAILED, code);
+}
+
 static void set_up_task(struct run *r)
 {
 	const struct aot_module *a = r->module->aot;
@@ -191,12 +248,12 @@ static int execute(struct run *r)
 	struct task *t = &r->task;
 	struct why why = { 0 };
 	host_reset(&r->host);
-	r->host.direct = !r->is_event;
+	r->host.direct = !r->is_event && !r->is_replay;
 	r->host.args = r->o->args;
 	r->host.env = r->o->env;
 	r->host.output_bytes = IPC_PAYLOAD_BYTES;
 	r->host.has_event = true;
-	int err = r->is_event ? run_event_read(&r->host, r->o->env, &why) : 0;
+	int err = r->is_event && !r->is_replay ? run_event_read(&r->host, r->o->env, &why) : 0;
 	if (err < 0)
 		return say("error", why_text(&why, err), RUN_EXIT_INTERNAL);
 	set_up_task(r);
@@ -206,6 +263,8 @@ static int execute(struct run *r)
 			t->trap == AOT_TRAP_INIT ? "no memory" : "an active segment does not fit";
 		return trapped(r);
 	}
+	if (r->is_replay)
+		return finish_replay(r, run_replayed(r));
 	enum task_outcome outcome = run_to_its_end(r);
 	if (r->is_event)
 		return finish_event(r, outcome);

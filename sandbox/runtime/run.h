@@ -17,6 +17,7 @@ struct run_options {
 	struct span env, args; /* NUL-separated; args: the program's, its name first */
 	uint64_t cpu_ns;       /* 0 = no limit */
 	uint32_t memory_pages, stack_bytes;
+	int replay_fd;            /* -1, or of an event to be run again (proto/kept_event.h) */
 	const char *invoke;       /* NULL = on_event, with stdin as the event, else _start */
 	char *const *invoke_args; /* NULL-terminated */
 };

@@ -31,6 +31,18 @@ static bool names_of(struct aot_instance *self, uint32_t bucket, uint32_t bucket
 	       key_len <= IPC_STATE_KEY_MAX;
 }
 
+/* What the event was told then; else it is not there. */
+static int32_t ask_again(struct host *h, const struct ipc_state_ask *q, struct ipc_state_tell *ret)
+{
+	if (h->told && !told_find(h->told, q, ret)) {
+		*ret = (struct ipc_state_tell){ .err = -E_UNKNOWN };
+		h->strayed = true;
+	}
+	if (ret->err == -E_TRUST)
+		return EPERM_;
+	return ret->err == 0 || ret->err == -E_UNKNOWN ? 0 : EIO_;
+}
+
 /* The gateway's answer; under `penstock run` there is nobody to ask, and nothing is remembered. */
 static int32_t ask(struct task *t, struct ipc_state_ask *q, struct ipc_state_tell *ret)
 {
@@ -42,7 +54,7 @@ static int32_t ask(struct task *t, struct ipc_state_ask *q, struct ipc_state_tel
 	q->event = t->host->event;
 	q->ticket = task_ticket(t);
 	if (q->ticket == 0)
-		return 0;
+		return ask_again(t->host, q, ret);
 	if (!ipc_put_state_ask(&w, q))
 		return EINVAL_;
 	int err = task_park(t, (struct span){ packet, w.len }, UINT64_MAX, &answer);

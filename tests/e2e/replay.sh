@@ -79,5 +79,8 @@ replay "$id" --commit --version 1
 check "commit by another version is refused" "$said" grep -q 'active version' <<<"$said"
 replay 12345
 check "what is not there is refused" "$said" grep -q 'no event 12345' <<<"$said"
-cli untrust "$("$B/penstock" verify --json "$D/v.wasm" --key "$D/author.pub" 2>/dev/null | jq -r .key_id)" >/dev/null 2>&1
+upload 3.0.0 -DV2 || not_ok "a third version" "$(cat "$D/v.said")"
+cli untrust "$(cli keys --json | jq -r '.items[0].id')" >/dev/null || not_ok "untrust" "failed"
+replay "$id" --version 2.0.0
+check "a version whose key is trusted no more is not loaded for it" "$said" grep -q 'not trusted' <<<"$said"
 kill $SUB
