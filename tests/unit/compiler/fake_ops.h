@@ -18,6 +18,7 @@
 enum { GUEST_TABLES = 8, GUEST_TABLE_CAP = 64, GUEST_SEGMENTS = 8, GUEST_STACK = 512 << 10 };
 
 struct guest {
+	int so_fd;
 	void *dl;
 	const struct aot_module *m;
 	struct aot_instance *i;

@@ -107,10 +107,12 @@ static void guest_run(struct guest *g, uint32_t func, union aot_value *values)
 	g->m->invoke[g->m->func_types[func]](f->code, f->instance, values);
 }
 
-/* Instantiates; returns how that ended: 0, or the trap. */
+/* Instantiates; returns how that ended: 0, or the trap. Keeps the descriptor: the loader tells objects
+ * apart by name, and a second guest of the same number would be the first one's code. */
 static int guest_start(struct guest *g, int so_fd)
 {
 	char path[64];
+	g->so_fd = so_fd;
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", so_fd);
 	g->dl = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!g->dl)
@@ -163,6 +165,7 @@ static void guest_end(struct guest *g)
 	free(g->i);
 	if (g->dl)
 		dlclose(g->dl);
+	(void)close(g->so_fd);
 	*g = (struct guest){ 0 };
 }
 
@@ -196,7 +199,7 @@ static int guest_load(struct guest *g, const void *wasm, size_t len,
 		fprintf(stderr, "%s: %s\n", why_name(rc), why.text);
 	ENSURE(rc == 0);
 	*g = (struct guest){ 0 };
-	return guest_start(g, so);
+	return guest_start(g, fd_steal(&so));
 }
 
 #endif
