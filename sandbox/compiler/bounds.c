@@ -1,9 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bounds checks in code (--bounds=check). While LLVM works on it, a check is a call of a function
- * that nobody defines, check(holds): no branch that would cut blocks into pieces and give every loop
- * many exits, but nothing that has an effect moves across it. Checks are thinned out (checks.c) and
- * taken out of loops (hoist.c) in that form; in the end each becomes a branch to a trap of its own.
+ * Bounds checks in code (--bounds=check). While functions are inlined and simplified, a check is a call
+ * of a function that nobody defines, check(holds): no branch that would cut blocks into pieces and give
+ * every loop many exits, but nothing that has an effect moves across it. Checks are thinned out
+ * (checks.c) and taken out of loops (hoist.c) in that form; then each becomes a branch to a trap of
+ * its own.
+ *
+ * No access moves before its check:
+ *  1. As long as checks are calls every load of memory is volatile, so stays behind a call that may not
+ *     return. LLVM does not keep others there: SimpleLoopUnswitch at -O3 copies loads of a loop's
+ *     header to before the loop, without asking what comes before them in it (LLVM 19,
+ *     hasPartialIVCondition()).
+ *  2. Before the second half of the optimiser, where loads are free, checks are branches. What stands
+ *     behind a branch runs only when that is taken: LLVM moves a load to where it would not have been
+ *     made only if it knows the place to be readable, and nothing tells it that of linear memory.
+ *     Every language with checked arrays relies on this.
  *
  * A check is zext(x) + k <= size, where k is the static offset and the width of the access.
  *

@@ -113,7 +113,7 @@ LLVMValueRef gen_load(struct gen *g, LLVMTypeRef type, LLVMValueRef at, enum ali
 	LLVMSetMetadata(v, g->md_tbaa, g->alias[alias]);
 	if (alias == ALIAS_MEMORY) {
 		LLVMSetAlignment(v, 1);
-		LLVMSetVolatile(v, !g->o->bounds_check); /* until keep_traps() has looked at it */
+		LLVMSetVolatile(v, true); /* until keep_traps() has looked at it */
 	}
 	return v;
 }

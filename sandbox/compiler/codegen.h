@@ -120,7 +120,8 @@ LLVMValueRef table_address(struct fn *fn, uint32_t table);
 LLVMValueRef memory_address(struct fn *fn, const struct wasm_insn *insn, LLVMValueRef at);
 LLVMValueRef numeric_quiet(struct fn *fn, LLVMValueRef v);
 
-/* bounds.c: a check is an instruction of its own until bounds_lower(), after all passes. */
+/* bounds.c: a check is an instruction of its own until bounds_lower(), between the halves of the
+ * optimiser. */
 LLVMValueRef bounds_size(struct fn *fn);            /* of memory 0, in bytes */
 void bounds_check(struct fn *fn, LLVMValueRef end); /* traps unless end <= size */
 bool bounds_is_check(const struct gen *g, LLVMValueRef v);
@@ -142,8 +143,8 @@ void keep_quiet(struct gen *g);
 void keep_traps(struct gen *g);
 void keep_ways(struct gen *g);
 bool keep_needed_on_every_way(LLVMValueRef v, bool in_machine); /* keep_ways.c */
-bool keep_needs_last_byte(LLVMValueRef v);            /* keep_narrow.c */
-void keep_quieting(struct gen *g, LLVMValueRef insn); /* keep_quiet.c */
+bool keep_needs_last_byte(LLVMValueRef v);                      /* keep_narrow.c */
+void keep_quieting(struct gen *g, LLVMValueRef insn);           /* keep_quiet.c */
 
 /* widths.c: what the code generator must not narrow; after all passes. */
 void widths_keep(struct gen *g);

@@ -142,10 +142,6 @@ int passes_run(struct gen *g, struct why *why)
 	static const char *const pipeline[] = { NULL, "thinlto<O1>", "thinlto<O2>", "thinlto<O3>" };
 	int opt = g->opt;
 	ENSURE(opt >= 0 && opt < (int)ARRAY_LEN(pipeline));
-	/* -O3 takes loops apart by what they load in their header, and makes the load before the loop,
-	 * whatever call comes before it there: so before its check. */
-	if (g->check && opt > 2)
-		opt = 2;
 	int rc = 0;
 	if (opt > 0)
 		rc = run(g, "function(mem2reg)", why);
@@ -169,6 +165,8 @@ int passes_run(struct gen *g, struct why *why)
 		rebase_run(g);
 		hoist_run(g);
 	}
+	if (rc == 0)
+		bounds_lower(g);
 	compile_phase(g->result, "simplify");
 	if (rc == 0 && opt > 0) {
 		roots_split(g);
@@ -182,7 +180,6 @@ int passes_run(struct gen *g, struct why *why)
 	}
 	if (rc < 0)
 		return rc;
-	bounds_lower(g);
 	keep_ways(g);
 	widths_keep(g);
 	stack_checks(g);
