@@ -29,7 +29,7 @@ static struct mqtt *mqtt_of(struct trigger *t)
 
 /* ---- Paho's news about the connection ---- */
 
-static void look_again(struct mqtt *m)
+void mqtt_look_again(struct mqtt *m)
 {
 	(void)pthread_mutex_lock(&m->lock);
 	m->look = true;
@@ -42,7 +42,7 @@ static void on_lost(void *arg, char *cause)
 	struct mqtt *m = arg;
 	(void)cause;
 	atomic_store(&m->connected, false);
-	look_again(m);
+	mqtt_look_again(m);
 }
 
 static void on_disconnect(void *arg, MQTTProperties *props, enum MQTTReasonCodes reason)
@@ -54,7 +54,7 @@ static void on_disconnect(void *arg, MQTTProperties *props, enum MQTTReasonCodes
 	(void)pthread_mutex_lock(&m->lock);
 	(void)snprintf(m->farewell, sizeof(m->farewell), "%s", text ? text : "no reason given");
 	(void)pthread_mutex_unlock(&m->lock);
-	look_again(m);
+	mqtt_look_again(m);
 }
 
 /* ---- the broker's thread ---- */
@@ -117,6 +117,8 @@ static bool try_connect(struct mqtt *m)
 		    F_STR("session", m->session_kept ? "kept" : "new"));
 		m->connected_ns = mqtt_now_ns();
 		enter(m, MQTT_CONNECTED, "");
+		mqtt_slots_connected(m);
+		atomic_store(&m->unanswered, false);
 		atomic_store(&m->connected, true);
 		return true;
 	}
@@ -198,6 +200,19 @@ static bool renew(struct mqtt *m)
 	return lost(m);
 }
 
+/* What the broker has not acknowledged is sent again on a new connection, as the protocol wants it. False:
+ * stop. */
+static bool reconnect(struct mqtt *m)
+{
+	atomic_store(&m->connected, false);
+	disconnect(m);
+	(void)pthread_mutex_lock(&m->lock);
+	(void)snprintf(m->farewell, sizeof(m->farewell),
+		       "closed here: it has not acknowledged a message for seconds");
+	(void)pthread_mutex_unlock(&m->lock);
+	return lost(m);
+}
+
 /* While connected: subscriptions and the queue. Returns when the connection is gone or at the end.
  * False: stop. */
 static bool serve(struct mqtt *m)
@@ -214,6 +229,8 @@ static bool serve(struct mqtt *m)
 		bool ok = !look || MQTTClient_isConnected(m->client);
 		if (ok && atomic_load(&m->renew) && !stop)
 			return renew(m);
+		if (ok && atomic_exchange(&m->unanswered, false) && !stop)
+			return reconnect(m);
 		if (ok && dirty && !stop)
 			ok = mqtt_renew(m);
 		if (ok)

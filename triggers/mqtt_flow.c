@@ -74,10 +74,7 @@ static void not_taken(struct mqtt *m, int id, bool deaf)
 	mqtt_ack_withhold(m, id);
 	if (deaf || atomic_exchange(&m->renew, true))
 		return;
-	(void)pthread_mutex_lock(&m->lock);
-	m->look = true;
-	(void)pthread_cond_signal(&m->wake);
-	(void)pthread_mutex_unlock(&m->lock);
+	mqtt_look_again(m);
 }
 
 static void deliver(struct mqtt *m, struct span topic, const MQTTClient_message *msg)
@@ -412,11 +409,15 @@ void mqtt_writable(struct mqtt *m)
 
 static bool may_send(struct mqtt *m, struct trigger_message *msg)
 {
-	if (!atomic_load(&m->connected) || atomic_load(&m->queued) >= SENDS_QUEUED)
+	unsigned queued = atomic_load(&m->queued);
+	if (!atomic_load(&m->connected) || queued >= SENDS_QUEUED)
 		return false;
-	if (msg->qos > 0 && msg->packet == 0)
-		msg->packet = mqtt_slot_take(m);
-	return msg->qos == 0 || msg->packet != 0;
+	/* Behind others it gets its slot when it is its turn: had it one now, those before it might
+	 * wait for slots that stand behind them. */
+	if (msg->qos == 0 || msg->packet != 0 || queued > 0)
+		return true;
+	msg->packet = mqtt_slot_take(m);
+	return msg->packet != 0;
 }
 
 int mqtt_send(struct trigger *t, const struct trigger_message *msg)
@@ -440,6 +441,7 @@ int mqtt_send(struct trigger *t, const struct trigger_message *msg)
 	}
 	(void)pthread_mutex_lock(&m->lock);
 	m->outbox_n++;
+	m->outbox_slots += mine.packet != 0;
 	m->outbox_bytes += mine.topic.len + mine.payload.len;
 	append(m, out, 1);
 	(void)pthread_mutex_unlock(&m->lock);
@@ -447,21 +449,37 @@ int mqtt_send(struct trigger *t, const struct trigger_message *msg)
 	return 0;
 }
 
-bool mqtt_may_flush(struct mqtt *m)
+/* The first, unless it needs a slot and there is none: then the first that has one (QoS 2: its slot was
+ * reserved before). */
+static struct mqtt_out **next_out(struct mqtt *m)
 {
-	return m->outbox && atomic_load(&m->connected) &&
-	       (m->outbox->qos == 0 || m->outbox->packet != 0 ||
-		atomic_load(&m->inflight) < m->inflight_max);
+	struct mqtt_out **at = &m->outbox;
+	if (!*at || (*at)->qos == 0 || atomic_load(&m->inflight) < m->inflight_max)
+		return at;
+	if (m->outbox_slots == 0)
+		return NULL;
+	while (*at && (*at)->packet == 0)
+		at = &(*at)->next;
+	return at;
 }
 
-/* The first that may go; it leaves the queue when it has gone. lock held. */
-static void outbox_pop(struct mqtt *m)
+bool mqtt_may_flush(struct mqtt *m)
 {
-	struct mqtt_out *out = m->outbox;
-	m->outbox = out->next;
-	if (!m->outbox)
-		m->outbox_last = &m->outbox;
+	struct mqtt_out **at = atomic_load(&m->connected) ? next_out(m) : NULL;
+	return at && *at;
+}
+
+/* It leaves the queue when it has gone. lock held. */
+static void outbox_remove(struct mqtt *m, struct mqtt_out *out)
+{
+	struct mqtt_out **at = &m->outbox;
+	while (*at != out)
+		at = &(*at)->next;
+	*at = out->next;
+	if (!*at)
+		m->outbox_last = at;
 	m->outbox_n--;
+	m->outbox_slots -= out->packet != 0;
 	m->outbox_bytes -= strlen(out->topic) + out->payload_len;
 	atomic_fetch_sub(&m->queued, 1);
 	free(out);
@@ -473,7 +491,7 @@ static void outbox_pop(struct mqtt *m)
 static bool send_queued(struct mqtt *m, bool at_once)
 {
 	while (mqtt_may_flush(m)) {
-		struct mqtt_out *out = m->outbox;
+		struct mqtt_out *out = *next_out(m);
 		const struct trigger_message msg = message_of(out);
 		size_t bytes = msg.topic.len + msg.payload.len;
 		if (at_once && (bytes > SHORT_WAY_BYTES || !nodelay_writable(m->fd, bytes)))
@@ -491,7 +509,7 @@ static bool send_queued(struct mqtt *m, bool at_once)
 			     MQTTClient_strerror(rc), bytes);
 		else if (rc != MQTTCLIENT_SUCCESS)
 			return false;
-		outbox_pop(m);
+		outbox_remove(m, out);
 	}
 	return true;
 }
@@ -519,6 +537,8 @@ void mqtt_drain(void *arg)
 {
 	struct mqtt *m = arg;
 	mqtt_acks_drain(m);
+	if (mqtt_slots_unanswered(m) && !atomic_exchange(&m->unanswered, true))
+		mqtt_look_again(m);
 	mqtt_writable(m);
 	if (atomic_load(&m->queued) == 0)
 		return;

@@ -69,9 +69,10 @@ enum { SLOT_IDS_MAX = 60000 };
 struct mqtt_slot {
 	enum mqtt_slot_state { SLOT_FREE, SLOT_RESERVED, SLOT_SENT, SLOT_RELEASED } state;
 	uint8_t qos;
-	bool lost;      /* RELEASED, and then the broker lost the session */
-	uint64_t token; /* 0: nobody's */
-	uint8_t *bytes; /* QoS 2: the PUBLISH */
+	bool lost;        /* RELEASED, and then the broker lost the session */
+	uint64_t token;   /* 0: nobody's */
+	int64_t since_ms; /* SENT, RELEASED: the broker has to answer */
+	uint8_t *bytes;   /* QoS 2: the PUBLISH */
 	size_t len;
 };
 
@@ -112,10 +113,14 @@ struct mqtt {
 	MQTTClient_persistence persistence;
 	struct mqtt_acks acks;
 	struct mqtt_slots slots;
-	bool session_kept;    /* of the last connect; the broker's thread */
-	atomic_bool resuming; /* connecting: whether the session was kept is not known yet */
-	atomic_bool renew;    /* an event was not taken: the broker is to send it again */
-	atomic_bool starved;  /* somebody waits for writable() */
+	bool session_kept;      /* of the last connect; the broker's thread */
+	atomic_bool resuming;   /* connecting: whether the session was kept is not known yet */
+	atomic_bool renew;      /* an event was not taken: the broker is to send it again */
+	atomic_bool starved;    /* somebody waits for writable() */
+	atomic_bool unanswered; /* an acknowledgement is lost */
+	int64_t looked_ms;      /* for that, as what follows; the reader's */
+	uint64_t overdue_bytes; /* all that was written when one was overdue; 0: none was */
+	bool overdue_there;     /* and the far side has them */
 	pthread_t thread;
 
 	pthread_mutex_t lock; /* all below up to the next lock */
@@ -123,7 +128,8 @@ struct mqtt {
 	struct mqtt_route *routes;
 	bool routes_dirty;
 	struct mqtt_out *outbox, **outbox_last;
-	unsigned outbox_n; /* in it, and room reserved */
+	unsigned outbox_n;     /* in it, and room reserved */
+	unsigned outbox_slots; /* in it with a packet identifier */
 	uint64_t outbox_bytes;
 	atomic_bool stop; /* written under the lock, looked at without */
 	bool look;        /* the connection may be gone */
@@ -155,6 +161,8 @@ struct mqtt {
 };
 
 uint64_t mqtt_now_ns(void);
+/* Something is wrong with the connection: the broker's thread looks after it. */
+void mqtt_look_again(struct mqtt *m);
 
 /* mqtt_link.c: all on the broker's thread, without locks held */
 int mqtt_connect(struct mqtt *m, struct why *why) MUST_USE;
@@ -203,6 +211,9 @@ void mqtt_slot_released(struct mqtt *m, uint16_t id);
 void mqtt_slot_end(struct mqtt *m, uint16_t id, const char *refused);
 void mqtt_slots_lost(struct mqtt *m); /* the broker has no session of ours */
 void mqtt_slots_forget_qos1(struct mqtt *m);
+void mqtt_slots_connected(struct mqtt *m); /* it has to answer from now on */
+/* Does an acknowledgement not come? Receiving thread. */
+bool mqtt_slots_unanswered(struct mqtt *m);
 int mqtt_resume(struct trigger *t, const struct trigger_resume *r);
 /* QoS 2: its event is stored with its identifier, or was not taken. */
 void mqtt_inbound_settle(struct mqtt *m, uint16_t id, bool stored);

@@ -18,6 +18,9 @@
 #include "base/wr.h"
 #include "triggers/mqtt_impl.h"
 #include "triggers/nodelay.h"
+#include "triggers/paho_wait.h"
+
+enum { ANSWER_MS = 5000, LOOK_MS = 500 };
 
 int __real_MQTTProtocol_assignMsgId(void *client);
 int __wrap_MQTTProtocol_assignMsgId(void *client);
@@ -115,6 +118,7 @@ void mqtt_slot_sent(struct mqtt *m, uint16_t id, uint64_t token, uint8_t qos)
 		slot->token = token;
 		slot->qos = qos;
 		slot->state = SLOT_SENT;
+		slot->since_ms = paho_ms_now();
 	}
 	(void)pthread_mutex_unlock(&m->slots.lock);
 }
@@ -135,6 +139,7 @@ void mqtt_slot_released(struct mqtt *m, uint16_t id)
 	(void)pthread_mutex_lock(&m->slots.lock);
 	if (slot && slot->state == SLOT_SENT) {
 		slot->state = SLOT_RELEASED;
+		slot->since_ms = paho_ms_now();
 		token = slot->token;
 	}
 	(void)pthread_mutex_unlock(&m->slots.lock);
@@ -185,6 +190,54 @@ void mqtt_slots_forget_qos1(struct mqtt *m)
 		(void)pthread_mutex_unlock(&m->slots.lock);
 		tell(m, token, true, NULL);
 	}
+}
+
+/* ---- acknowledgements that do not come ---- */
+
+void mqtt_slots_connected(struct mqtt *m)
+{
+	(void)pthread_mutex_lock(&m->slots.lock);
+	for (unsigned i = 0; i < m->slots.n; i++)
+		m->slots.slot[i].since_ms = paho_ms_now();
+	(void)pthread_mutex_unlock(&m->slots.lock);
+}
+
+static bool any_overdue(struct mqtt *m, int64_t now)
+{
+	bool any = false;
+	(void)pthread_mutex_lock(&m->slots.lock);
+	for (unsigned i = 0; i < m->slots.n && !any; i++) {
+		const struct mqtt_slot *s = &m->slots.slot[i];
+		any = (s->state == SLOT_SENT || s->state == SLOT_RELEASED) &&
+		      now - s->since_ms > ANSWER_MS;
+	}
+	(void)pthread_mutex_unlock(&m->slots.lock);
+	return any;
+}
+
+/* Mosquitto throws away any packet, acknowledgements too, for a client for which max_queued_messages of
+ * them wait (its issue 3542). Each takes a place in the window for good, until a new connection. A slow
+ * network is another matter: what was asked must have got there, and a look later be unanswered still. */
+bool mqtt_slots_unanswered(struct mqtt *m)
+{
+	int64_t now = paho_ms_now();
+	uint64_t written, there;
+	if (now - m->looked_ms < LOOK_MS)
+		return false;
+	m->looked_ms = now;
+	if (atomic_load(&m->inflight) == 0 || !atomic_load(&m->connected) || !any_overdue(m, now) ||
+	    !nodelay_sent(m->fd, &written, &there)) {
+		m->overdue_bytes = 0;
+		return false;
+	}
+	if (m->overdue_bytes == 0) {
+		m->overdue_bytes = written;
+		m->overdue_there = false;
+		return false;
+	}
+	bool late = m->overdue_there;
+	m->overdue_there = there >= m->overdue_bytes;
+	return late && m->overdue_there;
 }
 
 /* ---- of an earlier run ---- */

@@ -2,8 +2,9 @@
 #include "triggers/nodelay.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -509,6 +511,20 @@ bool nodelay_writable(int fd, size_t bytes)
 	if (__real_poll(&p, 1, 0) != 1 || p.revents != POLLOUT)
 		return false;
 	atomic_store(&a->room, ROOM_BYTES);
+	return true;
+}
+
+bool nodelay_sent(int fd, uint64_t *ret_written, uint64_t *ret_there)
+{
+	struct ahead *a = ahead_of(fd);
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+	int waiting = 0;
+	if (!a || atomic_load(&a->cut) || ioctl(fd, SIOCOUTQ, &waiting) < 0 ||
+	    getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return false;
+	*ret_there = info.tcpi_bytes_acked;
+	*ret_written = info.tcpi_bytes_acked + (uint64_t)waiting;
 	return true;
 }
 

@@ -33,9 +33,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Can a write of this size, at most 4 KiB, be expected to go out whole and at once? */
 bool nodelay_writable(int fd, size_t bytes);
+/* Bytes written to this connection, and how many of them have reached the far side's system. False: not
+ * known, or Paho has a write to finish. */
+bool nodelay_sent(int fd, uint64_t *ret_written, uint64_t *ret_there);
 /* For the thread that reads, when it is about to sleep: before_sleep may do something else first, and
  * name a further descriptor to sleep on (-1: none); ready is called when that can be read, and then
  * before_sleep again. NULL ends this: neither is running nor will be called when it returns. */

@@ -20,16 +20,31 @@
 #include "triggers/mqtt.h"
 
 /* What the broker does after it took the connection. */
-enum manner { SILENT, GREETS, GREETS_AND_LEAVES };
+enum manner { SILENT, GREETS, GREETS_AND_LEAVES, ACKNOWLEDGES };
 
 struct broker {
 	enum manner manner;
 	int listener;
 	unsigned port;
 	atomic_uint greeted;
+	atomic_bool patient; /* acknowledges later */
 	atomic_bool end;
 	pthread_t thread;
 };
+
+/* Messages of QoS 1 one after the other, each shorter than 128 bytes. */
+static void acknowledge(struct broker *b, int fd)
+{
+	uint8_t p[130];
+	while (b->patient && !b->end)
+		(void)poll(NULL, 0, 5);
+	if (read(fd, p, 2) != 2 || p[1] > 127 || read(fd, p + 2, p[1]) != p[1] ||
+	    (p[0] & 0xf6) != 0x32)
+		return;
+	const uint8_t *id = p + 4 + p[3];
+	const uint8_t puback[] = { 0x40, 2, id[0], id[1] };
+	assert_int_equal(write(fd, puback, sizeof(puback)), sizeof(puback));
+}
 
 static void serve(struct broker *b, int fd)
 {
@@ -40,6 +55,10 @@ static void serve(struct broker *b, int fd)
 	while (!b->end) {
 		if (poll(&p, 1, 20) < 1)
 			continue;
+		if (b->manner == ACKNOWLEDGES && greeted) {
+			acknowledge(b, fd);
+			continue;
+		}
 		if (read(fd, sink, sizeof(sink)) <= 0)
 			break;
 		if (b->manner != SILENT && !greeted) {
@@ -95,9 +114,9 @@ static int on_event(void *arg, const struct event *e, const uint32_t *routes, un
 	return 0;
 }
 
-static struct trigger *client(unsigned port, char url[64])
+static struct trigger *client_with(unsigned port, char url[64], const struct trigger_sink *sink,
+				   unsigned inflight)
 {
-	static const struct trigger_sink sink = { .event = on_event };
 	struct trigger *t = NULL;
 	struct why why = { 0 };
 	(void)snprintf(url, 64, "tcp://127.0.0.1:%u", port);
@@ -114,12 +133,18 @@ static struct trigger *client(unsigned port, char url[64])
 					.connect_timeout_s = 10,
 					.backoff_min_ms = 200,
 					.backoff_max_ms = 1000,
-					.inflight = 100,
+					.inflight = inflight,
 					.payload_bytes = 1000,
 					.outbox_messages = 4,
 					.outbox_bytes = 100 };
-	assert_int_equal(mqtt_new(&o, &sink, &t, &why), 0);
+	assert_int_equal(mqtt_new(&o, sink, &t, &why), 0);
 	return t;
+}
+
+static struct trigger *client(unsigned port, char url[64])
+{
+	static const struct trigger_sink sink = { .event = on_event };
+	return client_with(port, url, &sink, 100);
 }
 
 static struct span text(const char *s)
@@ -232,6 +257,80 @@ static void who_is_thrown_out_again_and_again_comes_back_more_slowly(void **stat
 	finish(&b);
 }
 
+/* As after an acknowledgement that the broker threw away. */
+static void a_message_that_is_not_acknowledged_is_sent_on_a_new_connection(void **state)
+{
+	const struct trigger_message m = { .topic = text("t/1"), .payload = text("x"), .qos = 1 };
+	struct broker b;
+	char url[64];
+	(void)state;
+	begin(&b, GREETS);
+	struct trigger *t = client(b.port, url);
+	t->ops->start(t);
+	uint64_t end = ms() + 12000;
+	while (b.greeted < 1 && ms() < end)
+		nap(20);
+	uint64_t sent = ms();
+	assert_int_equal(t->ops->publish(t, &m, 1), 0);
+	while (b.greeted < 2 && ms() < end)
+		nap(20);
+	assert_int_equal(b.greeted, 2);
+	assert_in_range(ms() - sent, 5000, 9000);
+	t->ops->stop(t, 0);
+	t->ops->free(t);
+	finish(&b);
+}
+
+struct sender { /* an outbox with one message */
+	struct trigger *t;
+	bool sent;
+};
+
+static void on_writable(void *arg)
+{
+	static const struct trigger_message m = { .topic = { (const uint8_t *)"t/2", 3 },
+						  .qos = 1,
+						  .token = 7 };
+	struct sender *s = arg;
+	if (!s->sent)
+		s->sent = s->t->ops->send(s->t, &m) == 0;
+}
+
+/* Both need a packet identifier, and the window is narrow. */
+static void those_with_a_token_and_those_without_do_not_wait_for_each_other(void **state)
+{
+	const struct trigger_message m = { .topic = text("t/1"), .payload = text("x"), .qos = 1 };
+	struct broker b;
+	struct sender s = { 0 };
+	struct trigger_status st;
+	const struct trigger_sink sink = { .event = on_event, .writable = on_writable, .arg = &s };
+	char url[64];
+	(void)state;
+	begin(&b, ACKNOWLEDGES);
+	b.patient = true;
+	s.t = client_with(b.port, url, &sink, 1);
+	s.sent = true; /* not yet */
+	s.t->ops->start(s.t);
+	for (uint64_t end = ms() + 5000; b.greeted < 1 && ms() < end;)
+		nap(20);
+	nap(200);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(s.t->ops->publish(s.t, &m, 1), 0);
+	s.sent = false;
+	on_writable(&s);
+	b.patient = false;
+	uint64_t end = ms() + 4000;
+	do {
+		nap(20);
+		s.t->ops->status(s.t, &st);
+	} while ((st.queued > 0 || !s.sent) && ms() < end);
+	assert_true(s.sent);
+	assert_int_equal(st.queued, 0);
+	s.t->ops->stop(s.t, 500);
+	s.t->ops->free(s.t);
+	finish(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -239,6 +338,8 @@ int main(void)
 		cmocka_unit_test(one_bad_topic_stops_all_messages_of_an_event),
 		cmocka_unit_test(a_broker_that_does_not_answer_does_not_delay_the_end),
 		cmocka_unit_test(who_is_thrown_out_again_and_again_comes_back_more_slowly),
+		cmocka_unit_test(a_message_that_is_not_acknowledged_is_sent_on_a_new_connection),
+		cmocka_unit_test(those_with_a_token_and_those_without_do_not_wait_for_each_other),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
