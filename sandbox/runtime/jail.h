@@ -5,9 +5,10 @@
  *	jail_thread()	Landlock without any rule, where the kernel has it, and a seccomp allow
  *			list; each thread for itself, last thing before it works
  * After it a thread can compute, use the descriptors it has, map memory, and receive memfds. It can
- * not open a file, make sockets, processes or threads, trace, or signal others. dlopen() of a
- * descriptor works (jail.c, open_again). What is left to a guest that has broken out: other guests'
- * memory in this process, lies to the gateway, and asking whether a file exists (newfstatat).
+ * not open a file or learn whether it exists, make sockets, processes or threads, trace, signal others,
+ * or have memory that it can both write and run. dlopen() of a descriptor works (jail.c, open_again).
+ * What is left to a guest that has broken out: other guests' memory in this process, and lies to the
+ * gateway (tests/attack).
  */
 #ifndef RUNTIME_JAIL_H
 #define RUNTIME_JAIL_H

@@ -40,13 +40,14 @@ static inline void ucontext_leave(ucontext_t *uc, const struct context *to)
 #endif
 }
 
-/* For SIGSYS: the second argument of the system call, and what it returns. */
-static inline uintptr_t ucontext_syscall_arg1(const ucontext_t *uc)
+/* For SIGSYS: an argument of the system call (0 to 3), and what it returns. */
+static inline uintptr_t ucontext_syscall_arg(const ucontext_t *uc, unsigned n)
 {
 #if defined(__x86_64__)
-	return (uintptr_t)uc->uc_mcontext.gregs[REG_RSI];
+	static const int reg[] = { REG_RDI, REG_RSI, REG_RDX, REG_R10 };
+	return (uintptr_t)uc->uc_mcontext.gregs[reg[n]];
 #elif defined(__aarch64__)
-	return (uintptr_t)uc->uc_mcontext.regs[1];
+	return (uintptr_t)uc->uc_mcontext.regs[n];
 #endif
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "sandbox/runtime/jail.h"
@@ -20,22 +21,17 @@ static const int allowed[] = {
 	SYS_pread64,
 	SYS_close,
 	SYS_fstat,
-	SYS_newfstatat,
 	SYS_lseek,
 	SYS_ppoll,
-	SYS_recvmsg,
 	SYS_sendmsg,
 	SYS_recvmmsg,
 	SYS_sendmmsg,
 	SYS_memfd_create,
-	SYS_mmap,
 	SYS_munmap,
 	SYS_mremap,
-	SYS_mprotect,
 	SYS_madvise,
 	SYS_brk,
 	SYS_futex,
-	SYS_sched_yield,
 	SYS_sched_getaffinity,
 	SYS_rt_sigreturn,
 	SYS_rt_sigaction,
@@ -64,6 +60,16 @@ static const struct {
 	{ SYS_openat, { AT_FDCWD, (long)"/proc/self/fd/-1", O_RDONLY } },
 	{ SYS_openat, { AT_FDCWD, (long)"/proc/self/fd/4000", O_RDONLY } },
 	{ SYS_openat, { 0, (long)"", O_RDONLY } },
+	{ SYS_newfstatat, { AT_FDCWD, (long)"/etc/passwd", (long)&(struct stat){ 0 }, 0 } },
+	{ SYS_newfstatat,
+	  { AT_FDCWD, (long)"/etc/passwd", (long)&(struct stat){ 0 }, AT_EMPTY_PATH } },
+	{ SYS_newfstatat, { AT_FDCWD, (long)"", (long)&(struct stat){ 0 }, AT_EMPTY_PATH } },
+	{ SYS_mmap, { 0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS } },
+	{ SYS_mmap, { 0, 4096, PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS } },
+	{ SYS_mmap, { 0, 4096, PROT_WRITE | PROT_EXEC, MAP_PRIVATE } },
+	{ SYS_mmap, { 0, 4096, PROT_READ | PROT_EXEC, MAP_SHARED } },
+	{ SYS_mprotect, { 0, 4096, PROT_READ | PROT_EXEC } },
+	{ SYS_mprotect, { 0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC } },
 	{ SYS_fcntl, { 0, F_SETFL, O_NONBLOCK } },
 	{ SYS_fcntl, { 0, F_SETOWN, 1 } },
 	{ SYS_fcntl, { 0, F_SETSIG, SIGKILL } },
