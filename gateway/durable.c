@@ -132,15 +132,52 @@ void durable_fly(struct durable_store *s, struct durable *x)
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
-static void land(struct durable_store *s, struct durable *x)
+/* lock held */
+static void take_down(struct durable_store *s, struct durable *x)
 {
-	(void)pthread_mutex_lock(&s->lock);
 	struct durable **at = &s->flying[x->event.id % FLYING_BUCKETS];
 	while (*at && *at != x)
 		at = &(*at)->next;
 	if (*at)
 		*at = x->next;
+}
+
+/* What was put is through; x is gone. */
+static void land(struct durable_store *s, struct durable *x)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	bool later = s->feeding;
+	if (later) {
+		x->landed = s->landed;
+		s->landed = x;
+	} else {
+		take_down(s, x);
+	}
 	(void)pthread_mutex_unlock(&s->lock);
+	if (!later)
+		durable_drop(x);
+}
+
+void durable_feeding_begin(struct durable_store *s)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	s->feeding = true;
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+void durable_feeding_end(struct durable_store *s)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	struct durable *list = s->landed;
+	s->feeding = false;
+	s->landed = NULL;
+	for (struct durable *x = list; x; x = x->landed)
+		take_down(s, x);
+	(void)pthread_mutex_unlock(&s->lock);
+	for (struct durable *next; list; list = next) {
+		next = list->landed;
+		durable_drop(list);
+	}
 }
 
 /* ---- an event begins ---- */
@@ -241,7 +278,6 @@ static void aside_done(struct journal_op *op, int err)
 	(void)err;
 	atomic_fetch_add(&x->store->aside, x->finish.state == EVENT_OPEN);
 	land(x->store, x);
-	durable_drop(x);
 }
 
 /* Never: the reason is about the event or the function, not about how much there is to do. */
@@ -353,9 +389,8 @@ static void ended(struct journal_op *op, int err)
 	if (over) /* else it keeps its key, and holds up those behind it */
 		durable_let_go(s, f->binding, f->topic, x->event.id, false);
 	atomic_fetch_add(&s->aside, !over);
-	land(s, x);
 	f->durable = NULL;
-	durable_drop(x);
+	land(s, x);
 	dispatch_release(s->dispatch, f);
 	if (atomic_load(&s->aside) > 0)
 		dispatch_wants_food(s->dispatch);

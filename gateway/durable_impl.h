@@ -19,7 +19,8 @@ struct ordered_key {
 };
 
 struct durable {
-	struct durable *next; /* in flying */
+	struct durable *next;   /* in flying */
+	struct durable *landed; /* in durable_store.landed */
 	struct durable_store *store;
 	struct flight *flight;   /* NULL: put aside */
 	struct binding *binding; /* put aside: a reference */
@@ -51,6 +52,10 @@ struct durable_store {
 	pthread_mutex_t lock;
 	struct ordered_key *keys[ORDERED_BUCKETS];
 	struct durable *flying[FLYING_BUCKETS]; /* by id: between their put and the end of that */
+	/* The feeder reads a snapshot, in which what has ended since is open. So what ends while it
+	 * reads flies until it is through, and nothing is run that has been run. */
+	bool feeding;
+	struct durable *landed;
 };
 
 uint64_t durable_now_ms(const struct durable_store *s);
@@ -60,6 +65,9 @@ void durable_key_waits(struct durable_store *s, const struct binding *b, struct 
 void durable_let_go(struct durable_store *s, const struct binding *b, struct span topic,
 		    uint64_t id, bool again);
 bool durable_is_in_flight(struct durable_store *s, uint64_t id);
+/* Around each reading of what is open. */
+void durable_feeding_begin(struct durable_store *s);
+void durable_feeding_end(struct durable_store *s);
 struct durable *durable_make(struct durable_store *s, struct flight *f, uint64_t id);
 void durable_fly(struct durable_store *s, struct durable *x);
 void durable_drop(struct durable *x);

@@ -131,7 +131,9 @@ static int round_of(struct durable_store *s, struct feeding *f, uint64_t until, 
 {
 	struct why why = { 0 };
 	*f = (struct feeding){ .store = s };
+	durable_feeding_begin(s);
 	int err = journal_due(s->journal, until, due, id, ROWS_AT_ONCE, feed_row, f, &why);
+	durable_feeding_end(s);
 	if (err < 0)
 		LOG(LOG_ERR, "cannot read events that wait", F_STR("reason", why_text(&why, err)));
 	return err;

@@ -55,7 +55,7 @@ static struct dispatch_status status(struct world *w)
 	return s;
 }
 
-static struct dispatch_function function(struct world *w, const char *name)
+static inline struct dispatch_function function(struct world *w, const char *name)
 {
 	struct dispatch_function f = { 0 };
 	assert_int_equal(dispatch_function_status(w->d, name, &f), 0);
@@ -128,7 +128,7 @@ static struct binding *bound(const char *function_name, const char *publish)
 }
 
 /* attend: as Paho's thread does it, up to where the answers have been taken. */
-static void happen(struct world *w, struct binding *b, const char *payload, bool attend)
+static inline void happen(struct world *w, struct binding *b, const char *payload, bool attend)
 {
 	static struct dispatch_seat seat; /* one thread at a time attends in these tests */
 	const struct event e = { .arrived_ns = uv_hrtime(),

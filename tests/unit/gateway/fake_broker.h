@@ -46,7 +46,7 @@ static int remember(struct trigger *t, const struct trigger_message *m, unsigned
 	return 0;
 }
 
-static unsigned published(void)
+static inline unsigned published(void)
 {
 	(void)pthread_mutex_lock(&out.lock);
 	unsigned n = out.n;
