@@ -189,6 +189,61 @@ int client_status(const struct client *k)
 	return k->status;
 }
 
+/* A refusal is JSON, and small. */
+struct saving {
+	const struct client *k;
+	struct answer refusal;
+	int fd, err;
+	uint64_t bytes;
+};
+
+static size_t save_take(char *data, size_t one, size_t n, void *arg)
+{
+	struct saving *s = arg;
+	long status = 0;
+	(void)curl_easy_getinfo(s->k->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status != 200)
+		return answer_take(data, one, n, &s->refusal);
+	for (size_t at = 0; at < n;) {
+		ssize_t w = write(s->fd, data + at, n - at);
+		if (w < 0 && errno != EINTR) {
+			s->err = -errno;
+			return 0;
+		}
+		at += w > 0 ? (size_t)w : 0;
+	}
+	s->bytes += n;
+	return n;
+}
+
+int client_save(struct client *k, const char *path, unsigned timeout_s, int fd, uint64_t *ret_bytes)
+{
+	struct why why = { 0 };
+	struct saving s = { .k = k, .fd = fd };
+	const struct client_request q = { .method = CLIENT_GET,
+					  .path = path,
+					  .timeout_s = timeout_s };
+	OWN_FREE char *url = NULL;
+	OWN_JSON *body = NULL;
+	ENSURE(asprintf(&url, "http://penstock/api/v1%s", path) >= 0);
+	request_set(k, &q, url, NULL, &s.refusal);
+	(void)curl_easy_setopt(k->curl, CURLOPT_WRITEFUNCTION, save_take);
+	(void)curl_easy_setopt(k->curl, CURLOPT_WRITEDATA, &s);
+	CURLcode code = curl_easy_perform(k->curl);
+	long status = 0;
+	(void)curl_easy_getinfo(k->curl, CURLINFO_RESPONSE_CODE, &status);
+	int err = code == CURLE_OK ? 0 : unreachable(k, code, &why);
+	if (err == 0 && status != 200)
+		err = body_parse(&s.refusal, &body, &why);
+	bytes_fini(&s.refusal.body);
+	*ret_bytes = s.bytes;
+	if (s.err < 0)
+		return cli_fail(k->cli, CODE_FAILED, NULL, "writing: %s", strerrordesc_np(-s.err));
+	if (err == 0 && status == 200)
+		return CODE_OK;
+	return client_refused(k, err < 0 ? err : (int)status, body, &why);
+}
+
 /* ---- errors ---- */
 
 /* Refusals that mean more here than a failed operation, or for which there is a command. */

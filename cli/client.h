@@ -48,6 +48,9 @@ int client_call(struct client *k, const struct client_request *q, json_t **ret_j
 
 /* The usual case: anything but a 2xx is said, with hint. Returns an exit code. */
 int client_do(struct client *k, const struct client_request *q, json_t **ret_json) MUST_USE;
+/* A GET whose answer goes to fd as it comes. What the gateway refuses is said. Returns an exit code. */
+int client_save(struct client *k, const char *path, unsigned timeout_s, int fd,
+		uint64_t *ret_bytes) MUST_USE;
 /* The HTTP status of the last call that came to its end. */
 int client_status(const struct client *k);
 /* Says what the gateway refused, or how the call failed. Returns the exit code for it. */

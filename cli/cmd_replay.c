@@ -167,7 +167,8 @@ static int replay_one(struct cli *c, struct client *k, const char *id)
 /* ---- many ---- */
 
 struct tally {
-	unsigned same, different, failed, lost; /* failed: by now and not then; lost: not replayable */
+	unsigned same, different, failed,
+		lost; /* failed: by now and not then; lost: not replayable */
 	json_t *shown, *reasons;
 	time_t told;
 };
@@ -255,7 +256,8 @@ static int all_pages(struct cli *c, struct client *k, const char *revision, unsi
 			code = page(c, k, revision, items, t);
 		if (code != CODE_OK || n < PAGE)
 			return code;
-		(void)snprintf(last, sizeof(last), "%s", json_text(json_array_get(items, n - 1), "id"));
+		(void)snprintf(last, sizeof(last), "%s",
+			       json_text(json_array_get(items, n - 1), "id"));
 	}
 }
 
@@ -263,8 +265,9 @@ static void summary_print(struct cli *c, const struct tally *t)
 {
 	size_t i;
 	json_t *e;
-	(void)fprintf(c->out, "same            %u\ndifferent       %u, of which %u fail now\n"
-			      "not replayable  %u\n",
+	(void)fprintf(c->out,
+		      "same            %u\ndifferent       %u, of which %u fail now\n"
+		      "not replayable  %u\n",
 		      t->same, t->different, t->failed, t->lost);
 	json_array_foreach(t->reasons, i, e)
 	{
@@ -352,7 +355,8 @@ const struct command command_replay = {
 	.summary = "Run events of the journal once more, and show what is different",
 	.usage = "ID [--version REV] [--commit] | --since AGE --function NAME [--version REV] "
 		 "[--diff]",
-	.more = "The event sees what it saw then: payload, attributes, clocks, random bytes, state. "
+	.more = "The event sees what it saw then: payload, attributes, clocks, random bytes, "
+		"state. "
 		"What it\n"
 		"does is compared with the first run and thrown away; the exit code is 1 where it "
 		"differs.\n"

@@ -20,8 +20,8 @@ static const struct option_row run_rows[] = {
 	{ "invoke", 0, OPT_TEXT, "FUNCTION", "call this export; the arguments are its parameters",
 	  0, 0 },
 	{ "env", 'e', OPT_TEXT, "NAME=VALUE", "for the program; NAME alone passes yours on", 0, 0 },
-	{ "replay", 0, OPT_TEXT, "FILE", "run the event of this file of penstock events export again",
-	  0, 0 },
+	{ "replay", 0, OPT_TEXT, "FILE",
+	  "run the event of this file of penstock events export again", 0, 0 },
 	{ "cpu-ms", 0, OPT_NUMBER, "N", "CPU time it may use (default: no limit)", 1, 86400000 },
 	{ "memory", 0, OPT_SIZE, "SIZE", "linear memory it may have (default: 4GiB)", 65536,
 	  UINT64_C(4) << 30 },
@@ -156,9 +156,10 @@ static int replay_open(struct cli *c, int *ret_fd, char **ret_name)
 	if (!path)
 		return CODE_OK;
 	if (args_text(&c->args, "invoke") || args_text(&c->args, "env") || c->args.nrest > 1)
-		return cli_fail(c, CODE_USAGE, NULL,
-				"--replay takes neither --invoke nor --env nor arguments: the event "
-				"has its own");
+		return cli_fail(
+			c, CODE_USAGE, NULL,
+			"--replay takes neither --invoke nor --env nor arguments: the event "
+			"has its own");
 	if (file_read(path, EVENT_FILE_MAX, &json, &why) < 0)
 		return cli_fail(c, CODE_NOFILE, NULL, "%s", why.text);
 	int err = event_file_parse(bytes_span(&json), &f, &why);
@@ -169,9 +170,9 @@ static int replay_open(struct cli *c, int *ret_fd, char **ret_name)
 	*ret_fd = ipc_memfd("event", &all, 1);
 	*ret_name = strdup(f.function);
 	ENSURE(*ret_name);
-	return *ret_fd >= 0 ? CODE_OK
-			    : cli_fail(c, CODE_FAILED, NULL, "%s: %s", path,
-				       strerrordesc_np(-*ret_fd));
+	return *ret_fd >= 0
+		       ? CODE_OK
+		       : cli_fail(c, CODE_FAILED, NULL, "%s: %s", path, strerrordesc_np(-*ret_fd));
 }
 
 static int run_run(struct cli *c)
@@ -191,8 +192,8 @@ static int run_run(struct cli *c)
 	if (code == CODE_OK && o.debug)
 		code = so_publish(c, &so, &path);
 	if (code == CODE_OK)
-		code = become(c, &(struct program){ so, path, envs, event,
-						    name ? name : cli_arg(c, 0) });
+		code = become(
+			c, &(struct program){ so, path, envs, event, name ? name : cli_arg(c, 0) });
 	for (size_t i = 0; envs[i]; i++)
 		free(envs[i]);
 	return code;

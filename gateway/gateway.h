@@ -33,6 +33,7 @@ struct gateway {
 	struct path *path;
 	struct deployer *deployer;
 	struct api *api;
+	bool backing_up; /* GET /backup is under way */
 };
 
 #endif

@@ -304,7 +304,8 @@ static int set_aside(struct journal *j, const struct why *reason, struct why *wh
 	    "the journal is damaged and was set aside; events and messages that waited in it are "
 	    "there, not here",
 	    F_STR("reason", reason->text), F_STR("kept_as", kept),
-	    F_STR("hint", "sqlite3 FILE .recover reads what can be read"));
+	    F_STR("hint", "penstock restore FILE puts a backup in its place; sqlite3 FILE .recover "
+			  "reads what can be read"));
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "gateway/api/api.h"
+#include "gateway/backup.h"
 #include "gateway/gateway.h"
 #include "gateway/wall.h"
 
@@ -20,11 +21,13 @@
 #define PENSTOCK_ETC "/etc/penstock"
 #endif
 
-enum { EXIT_USAGE = 64, LOGS_BYTES = 1 << 20 };
+enum { EXIT_USAGE = 64, EXIT_NOFILE = 66, LOGS_BYTES = 1 << 20 };
 
 struct options {
 	const char *config_file; /* NULL: the default, when it is there */
 	bool check_config;
+	const char *restore_file;
+	bool force;
 };
 
 /* ---- steps of the start ---- */
@@ -54,6 +57,12 @@ static int state_dir_open(struct gateway *g, struct why *why)
 			       "one another state_dir",
 			       dir);
 	return 0;
+}
+
+static int restored_check(struct gateway *g, struct why *why)
+{
+	backup_sweep(g->config.state_dir);
+	return backup_unfinished(g->config.state_dir, why);
 }
 
 static int runtime_open(struct gateway *g, struct why *why)
@@ -253,6 +262,7 @@ static const struct {
 	int (*run)(struct gateway *g, struct why *why);
 } boot[] = {
 	{ "state directory", state_dir_open },
+	{ "restored state", restored_check },
 	{ "runtime directory", runtime_open },
 	{ "log", logs_open },
 	{ "registry", registry_start },
@@ -337,7 +347,7 @@ static int run(struct gateway *g)
 
 static void print_usage(FILE *to)
 {
-	(void)fputs("usage: penstockd [--config FILE] [--check-config]\n"
+	(void)fputs("usage: penstockd [--config FILE] [--check-config] [--restore FILE [--force]]\n"
 		    "The Penstock gateway: runs signed WebAssembly functions on events.\n"
 		    "\n"
 		    "  --config FILE    read FILE and conf.d/*.conf beside it\n"
@@ -345,6 +355,10 @@ static void print_usage(FILE *to)
 		    "  --check-config   read the configuration, say what is wrong with it and with "
 		    "the\n"
 		    "                   files it names, and exit\n"
+		    "  --restore FILE   put a backup (penstock backup FILE) in place of what is in "
+		    "state_dir,\n"
+		    "                   and exit; --force: also where a gateway's state is "
+		    "already\n"
 		    "  --help-config    every key of the configuration with its default\n"
 		    "  --version\n"
 		    "  --help\n"
@@ -359,6 +373,8 @@ static int options_parse(int argc, char **argv, struct options *ret)
 	static const struct option long_options[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "check-config", no_argument, NULL, 'k' },
+		{ "restore", required_argument, NULL, 'r' },
+		{ "force", no_argument, NULL, 'f' },
 		{ "help-config", no_argument, NULL, 'K' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
@@ -371,6 +387,12 @@ static int options_parse(int argc, char **argv, struct options *ret)
 			break;
 		case 'k':
 			ret->check_config = true;
+			break;
+		case 'r':
+			ret->restore_file = optarg;
+			break;
+		case 'f':
+			ret->force = true;
 			break;
 		case 'K':
 			config_print_help();
@@ -406,6 +428,44 @@ static int config_say(struct config *c, const char *file)
 	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* What was created belongs to whom the directory belongs to, also when root did it. */
+static void hand_over_lock(struct gateway *g)
+{
+	struct stat st;
+	if (geteuid() == 0 && stat(g->config.state_dir, &st) == 0)
+		(void)!fchown(g->lock_fd, st.st_uid, st.st_gid);
+}
+
+static int restore(struct gateway *g, const struct options *o)
+{
+	struct why why = { 0 };
+	char *aside = NULL;
+	int fd = open(o->restore_file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		(void)fprintf(stderr, "penstockd: %s: %s\n", o->restore_file, strerror(errno));
+		return EXIT_NOFILE;
+	}
+	int err = sig_init();
+	if (err == 0)
+		err = state_dir_open(g, &why);
+	if (err == 0) {
+		hand_over_lock(g);
+		err = backup_restore(g->config.state_dir, fd, o->force, &aside, &why);
+	}
+	(void)close(fd);
+	if (err < 0)
+		(void)fprintf(stderr, "penstockd: %s is not restored: %s\n", o->restore_file,
+			      why_text(&why, err));
+	else
+		(void)printf("%s: restored to %s%s%s\n", o->restore_file, g->config.state_dir,
+			     aside ? "; what was there lies in " : "", aside ? aside : "");
+	free(aside);
+	if (g->lock_fd >= 0)
+		(void)close(g->lock_fd);
+	config_fini(&g->config);
+	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
 	static struct gateway g; /* large; one per process */
@@ -428,5 +488,5 @@ int main(int argc, char **argv)
 	g.has_config = true;
 	if (options.check_config)
 		return config_say(&g.config, options.config_file);
-	return run(&g);
+	return options.restore_file ? restore(&g, &options) : run(&g);
 }

@@ -29,8 +29,8 @@ int registry_fail(struct registry *r, const char *doing, struct why *why)
 	int code = sqlite3_errcode(r->db) & 0xff; /* without the extension */
 	if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
 		return why_set(why, -E_INVALID,
-			       "%s is damaged (%s); restore it from a backup, or move it away and "
-			       "deploy and bind again",
+			       "%s is damaged (%s); put a backup in its place (penstock restore "
+			       "FILE --force), or move it away and deploy and bind again",
 			       r->path, sqlite3_errmsg(r->db));
 	return why_set(why, code == SQLITE_FULL ? -ENOSPC : -EIO, "%s: %s: %s (%s)", r->path, doing,
 		       sqlite3_errmsg(r->db), sqlite3_errstr(sqlite3_extended_errcode(r->db)));

@@ -16,8 +16,8 @@ int told_parse(struct span kept, struct told *ret)
 	const struct span answers = rd_span(&all, all.left);
 	if (!rd_ok(&all) || trace.len > IPC_TRACE_BYTES)
 		return -E_INVALID;
-	if (cut != 0 || (trace.len > IPC_TRACE_BYTES - TRACE_ENTRY_MAX &&
-			 trace.at[trace.len - 1] == 'X'))
+	if (cut != 0 ||
+	    (trace.len > IPC_TRACE_BYTES - TRACE_ENTRY_MAX && trace.at[trace.len - 1] == 'X'))
 		return -E_LIMIT;
 	*ret = (struct told){ trace, answers };
 	return 0;

@@ -49,14 +49,16 @@ static json_t *shown_json(struct span s)
 static void differs(void *arg, const char *what, struct span then, struct span now)
 {
 	if (json_array_size(arg) < DIFFERENCES_MAX)
-		(void)json_array_append_new(arg, json_pack("{s:s, s:o, s:o}", "what", what, "then",
-							   shown_json(then), "now",
-							   shown_json(now)));
+		(void)json_array_append_new(arg,
+					    json_pack("{s:s, s:o, s:o}", "what", what, "then",
+						      shown_json(then), "now", shown_json(now)));
 }
 
 static json_t *changes_json(struct span state)
 {
-	static const char *const names[] = { [IPC_STATE_PUT] = "put", [IPC_STATE_DELETE] = "delete" };
+	static const char *const names[] = {
+		[IPC_STATE_PUT] = "put", [IPC_STATE_DELETE] = "delete"
+	};
 	json_t *list = json_array();
 	struct rd r = rd_from(state.at, state.len);
 	for (struct ipc_state_op o; ipc_state_next(&r, &o);) {
@@ -65,7 +67,8 @@ static json_t *changes_json(struct span state)
 		json_t *one = json_pack("{s:s, s:o, s:o}", "what", names[o.what], "bucket",
 					text_json(o.bucket), "key", text_json(o.key));
 		if (o.what == IPC_STATE_PUT) {
-			(void)json_object_set_new(one, "ttl_ms", json_integer((json_int_t)o.ttl_ms));
+			(void)json_object_set_new(one, "ttl_ms",
+						  json_integer((json_int_t)o.ttl_ms));
 			text_put_json(one, "value", o.value);
 		}
 		(void)json_array_append_new(list, one);
@@ -82,16 +85,16 @@ static void on_result(void *arg, const struct event *e, const struct ipc_result 
 	(void)e;
 	unsigned n = outcome_compare(&c->outcome, &now, differs, differences);
 	json_t *first = json_pack("{s:i, s:s, s:i, s:o}", "revision", (int)c->revision, "status",
-				  ipc_status_name(c->outcome.status), "code",
-				  (int)c->outcome.code, "reason", text_json(c->reason));
+				  ipc_status_name(c->outcome.status), "code", (int)c->outcome.code,
+				  "reason", text_json(c->reason));
 	json_t *body = json_pack(
-		"{s:o, s:s, s:i, s:s, s:i, s:o, s:o, s:o, s:o, s:b, s:i, s:o, s:o, s:I, s:I}", "event",
-		id_json(c->id), "function", c->function, "revision", (int)r->revision, "status",
-		ipc_status_name(m->status), "code", (int)m->code, "reason", text_json(m->why),
-		"effects", api_effects_json(m->effects), "state", changes_json(m->state), "log",
-		api_log_json(m->log), "same", n == 0, "ndifferences", (int)n, "differences",
-		differences, "first", first, "run_us", (json_int_t)(m->run_ns / 1000), "cpu_us",
-		(json_int_t)(m->cpu_ns / 1000));
+		"{s:o, s:s, s:i, s:s, s:i, s:o, s:o, s:o, s:o, s:b, s:i, s:o, s:o, s:I, s:I}",
+		"event", id_json(c->id), "function", c->function, "revision", (int)r->revision,
+		"status", ipc_status_name(m->status), "code", (int)m->code, "reason",
+		text_json(m->why), "effects", api_effects_json(m->effects), "state",
+		changes_json(m->state), "log", api_log_json(m->log), "same", n == 0, "ndifferences",
+		(int)n, "differences", differences, "first", first, "run_us",
+		(json_int_t)(m->run_ns / 1000), "cpu_us", (json_int_t)(m->cpu_ns / 1000));
 	(void)json_object_set_new(body, "trap", api_trap_json(m));
 	text_put_json(body, "reply", m->reply);
 	request_reply(r->q, 200, body);
@@ -130,7 +133,8 @@ static void repeat(struct repeating *r)
 	}
 	if (err < 0)
 		fail(r, err, why_text(&why, err),
-		     err == -E_LIMIT ? "this event cannot be repeated; see doc/API.md, replay" : NULL);
+		     err == -E_LIMIT ? "this event cannot be repeated; see doc/API.md, replay"
+				     : NULL);
 }
 
 static void commit(struct api_request *q)
@@ -224,13 +228,13 @@ void api_events_export(struct api_request *q)
 		return;
 	}
 	(void)!registry_version(q->g->registry, c.function, c.revision, version_take, &v, NULL);
-	json_t *o = json_pack(
-		"{s:i, s:o, s:s, s:i, s:s, s:s, s:s, s:o, s:o, s:s, s:i, s:o}", "penstock_event",
-		EXPORT_FORMAT, "id", id_json(c.id), "function", c.function, "revision",
-		(int)c.revision, "version", v.version, "sha256", v.hash, "arrived_at",
-		wall_text(c.arrived_wall_ms, arrived), "topic", text_json(c.topic), "attributes",
-		attrs_json(c.attrs), "status", ipc_status_name(c.outcome.status), "code",
-		(int)c.outcome.code, "reason", text_json(c.reason));
+	json_t *o = json_pack("{s:i, s:o, s:s, s:i, s:s, s:s, s:s, s:o, s:o, s:s, s:i, s:o}",
+			      "penstock_event", EXPORT_FORMAT, "id", id_json(c.id), "function",
+			      c.function, "revision", (int)c.revision, "version", v.version,
+			      "sha256", v.hash, "arrived_at", wall_text(c.arrived_wall_ms, arrived),
+			      "topic", text_json(c.topic), "attributes", attrs_json(c.attrs),
+			      "status", ipc_status_name(c.outcome.status), "code",
+			      (int)c.outcome.code, "reason", text_json(c.reason));
 	base64_put(o, "attributes_base64", c.attrs);
 	base64_put(o, "payload_base64", c.payload);
 	base64_put(o, "trace_base64", c.trace);

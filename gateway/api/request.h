@@ -43,7 +43,8 @@ struct api_request {
 	const char *content_type;
 	char allow[32];
 	uint8_t *out; /* LWS_PRE bytes, then the body */
-	size_t out_len, out_sent;
+	uint64_t out_len, out_sent;
+	int out_fd; /* -1, or the body's: out is a piece of it then */
 	bool head_sent;
 	TAILQ_ENTRY(api_request) link;
 };
@@ -52,6 +53,8 @@ struct api_request {
 void request_reply(struct api_request *q, unsigned status, json_t *body);
 /* The same for text; copies it. */
 void request_reply_text(struct api_request *q, const char *content_type, struct span text);
+/* The next `bytes` bytes of a file, read as the client takes them; fd is taken. */
+void request_reply_fd(struct api_request *q, const char *content_type, int fd, uint64_t bytes);
 /* {"error": {code, message, hint}}; status, code and hint by err where the last two are NULL.
  * extra (may be NULL) is a reference that is taken; its members go beside "error". */
 void request_error(struct api_request *q, int err, const char *message, const char *hint,

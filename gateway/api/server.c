@@ -13,6 +13,7 @@
  * does not read, and would see a broken pipe instead of our reason.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <libwebsockets.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -52,6 +53,7 @@ static struct api_request *request_new(struct api *a, struct lws *wsi)
 	q->api = a;
 	q->g = a->g;
 	q->wsi = wsi;
+	q->out_fd = -1;
 	TAILQ_INSERT_TAIL(&a->requests, q, link);
 	return q;
 }
@@ -81,6 +83,7 @@ static void request_free(struct api_request *q)
 	wait_end(q);
 	buffer_free(q);
 	TAILQ_REMOVE(&q->api->requests, q, link);
+	own_fd_close(&q->out_fd);
 	free(q->out);
 	free(q);
 }
@@ -95,7 +98,9 @@ uint8_t *request_body_steal(struct api_request *q)
 	return taken;
 }
 
-static void reply(struct api_request *q, unsigned status, struct span text, const char *end)
+/* file_bytes: of out_fd, instead of text and end. */
+static void reply(struct api_request *q, unsigned status, struct span text, const char *end,
+		  uint64_t file_bytes)
 {
 	ENSURE(q->status == 0);
 	wait_end(q);
@@ -104,10 +109,13 @@ static void reply(struct api_request *q, unsigned status, struct span text, cons
 		request_free(q);
 		return;
 	}
-	size_t len = 0, end_len = strlen(end);
-	q->out = malloc(LWS_PRE + text.len + end_len + 1);
+	uint64_t len = 0;
+	size_t end_len = strlen(end);
+	q->out = malloc(LWS_PRE + (q->out_fd >= 0 ? SEND_BYTES : text.len + end_len + 1));
 	if (!q->out)
 		status = 500;
+	else if (q->out_fd >= 0)
+		len = file_bytes;
 	else if (text.len > 0) {
 		memcpy(q->out + LWS_PRE, text.at, text.len);
 		memcpy(q->out + LWS_PRE + text.len, end, end_len);
@@ -126,13 +134,21 @@ void request_reply(struct api_request *q, unsigned status, json_t *body)
 	json_decref(body);
 	q->content_type = "application/json";
 	reply(q, body && !text ? 500 : status,
-	      (struct span){ (const uint8_t *)text, text ? strlen(text) : 0 }, "\n");
+	      (struct span){ (const uint8_t *)text, text ? strlen(text) : 0 }, "\n", 0);
 }
 
 void request_reply_text(struct api_request *q, const char *content_type, struct span text)
 {
 	q->content_type = content_type;
-	reply(q, 200, text, "");
+	reply(q, 200, text, "", 0);
+}
+
+void request_reply_fd(struct api_request *q, const char *content_type, int fd, uint64_t bytes)
+{
+	const struct span piece = { (const uint8_t *)"", 0 };
+	q->out_fd = fd; /* the request may be gone after the next line, and the file with it */
+	q->content_type = content_type;
+	reply(q, 200, piece, "", bytes);
 }
 
 void request_timer(struct api_request *q, uint64_t ms, void (*on_timer)(struct api_request *q))
@@ -368,6 +384,19 @@ static int send_head(struct api_request *q, struct lws *wsi)
 	return lws_finalize_write_http_header(wsi, head + LWS_PRE, &p, end);
 }
 
+/* The next n bytes, LWS_PRE bytes behind something that may be overwritten. A file that became shorter
+ * goes on with zeros: it is an unlinked one of ours, so that is a broken disk, and its checksums tell. */
+static uint8_t *piece_of(struct api_request *q, size_t n)
+{
+	if (q->out_fd < 0)
+		return q->out + LWS_PRE + q->out_sent;
+	(void)posix_fadvise(q->out_fd, (off_t)q->out_sent, 16 * SEND_BYTES, POSIX_FADV_WILLNEED);
+	ssize_t got = pread(q->out_fd, q->out + LWS_PRE, n, (off_t)q->out_sent);
+	size_t there = got > 0 ? (size_t)got : 0;
+	memset(q->out + LWS_PRE + there, 0, n - there);
+	return q->out + LWS_PRE;
+}
+
 static int on_writable(struct connection *c, struct lws *wsi)
 {
 	struct api_request *q = c->q;
@@ -375,9 +404,9 @@ static int on_writable(struct connection *c, struct lws *wsi)
 		return 0;
 	if (!q->head_sent && send_head(q, wsi) != 0)
 		return -1;
-	size_t left = q->out_len - q->out_sent;
-	size_t n = left < SEND_BYTES ? left : SEND_BYTES;
-	if (n > 0 && lws_write(wsi, q->out + LWS_PRE + q->out_sent, n,
+	uint64_t left = q->out_len - q->out_sent;
+	size_t n = left < SEND_BYTES ? (size_t)left : SEND_BYTES;
+	if (n > 0 && lws_write(wsi, piece_of(q, n), n,
 			       n == left ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) < (int)n)
 		return -1;
 	q->out_sent += n;

@@ -72,9 +72,10 @@ int run_replay_end(const struct host *h, const struct kept_event *e, uint32_t st
 		.state = { room, state.len },
 	};
 	if (h->strayed)
-		(void)fputs("note: it read state that it did not read in the gateway; here there is "
-			    "none\n",
-			    stderr);
+		(void)fputs(
+			"note: it read state that it did not read in the gateway; here there is "
+			"none\n",
+			stderr);
 	if (outcome_compare(&e->outcome, &now, differs, NULL) > 0)
 		return 1;
 	(void)fputs("same as in the gateway\n", stderr);
