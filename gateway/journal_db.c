@@ -227,10 +227,13 @@ static int prepare(struct journal *j, struct why *why)
 		if (sqlite3_prepare_v3(j->db, writes[i], -1, SQLITE_PREPARE_PERSISTENT,
 				       &j->write[i], NULL) != SQLITE_OK)
 			return journal_fail(j, j->db, "prepare", why);
-	for (size_t i = 0; i < Q_COUNT; i++)
-		if (sqlite3_prepare_v3(j->reader, queries[i], -1, SQLITE_PREPARE_PERSISTENT,
-				       &j->query[i], NULL) != SQLITE_OK)
-			return journal_fail(j, j->reader, "prepare", why);
+	for (size_t i = 0; i < Q_COUNT; i++) {
+		sqlite3 *db = i == Q_effects_waiting || i == Q_effects_begun ? j->sender
+									     : j->reader;
+		if (sqlite3_prepare_v3(db, queries[i], -1, SQLITE_PREPARE_PERSISTENT, &j->query[i],
+				       NULL) != SQLITE_OK)
+			return journal_fail(j, db, "prepare", why);
+	}
 	return 0;
 }
 
@@ -276,6 +279,8 @@ static int open_all(struct journal *j, struct why *why)
 			   why);
 	if (err == 0)
 		err = connect_one(j, &j->reader, SQLITE_OPEN_FULLMUTEX, why);
+	if (err == 0)
+		err = connect_one(j, &j->sender, SQLITE_OPEN_NOMUTEX, why);
 	if (err == 0)
 		err = prepare(j, why);
 	if (err == 0)
@@ -334,9 +339,10 @@ void journal_db_close(struct journal *j)
 		(void)sqlite3_finalize(j->query[i]);
 	memset(j->write, 0, sizeof(j->write));
 	memset(j->query, 0, sizeof(j->query));
+	(void)sqlite3_close(j->sender);
 	(void)sqlite3_close(j->reader);
 	(void)sqlite3_close_v2(j->db); /* the last one copies the log into the database */
-	j->db = j->reader = NULL;
+	j->db = j->reader = j->sender = NULL;
 	if (j->wal_fd >= 0)
 		(void)close(j->wal_fd);
 	j->wal_fd = -1;

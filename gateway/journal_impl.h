@@ -28,7 +28,9 @@ enum { JOURNAL_ROW_BYTES = 200 }; /* what a row costs besides its bytes, for the
 struct journal {
 	struct journal_options o;
 	char *path;
-	sqlite3 *db, *reader;
+	/* The sender is the outbox's, whose threads must not read a snapshot that the loop's thread has
+	 * open on the reader: what was committed since would not be there, and not be looked for again. */
+	sqlite3 *db, *reader, *sender;
 	sqlite3_stmt *write[W_COUNT], *query[Q_COUNT];
 	int wal_fd;
 

@@ -348,6 +348,7 @@ void outbox_committed(struct outbox *o, struct outbox_batch *b, int err)
 	(void)pthread_mutex_lock(&w->lock); /* an event publishes one way */
 	for (unsigned i = 0; i < b->n; i++)
 		take(w, CONTAINER_OF(b->effects[i], struct row, e));
+	outbox_load(w); /* it may have stopped at these */
 	outbox_pump(w);
 	(void)pthread_mutex_unlock(&w->lock);
 	free(b->effects);

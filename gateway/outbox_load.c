@@ -23,25 +23,20 @@ static bool is_planned(const struct way *w, const struct journal_effect *e)
 struct loading {
 	struct way *way;
 	unsigned n;
-	bool no_memory;
+	bool more;
 };
 
 static int load_row(void *arg, const struct journal_effect *e, const char *reason)
 {
 	struct loading *l = arg;
 	(void)reason;
+	/* Whoever committed it is about to bring it, and those behind it must not overtake it. */
+	struct row *r = is_planned(l->way, e) ? NULL : outbox_row_of(l->way, e);
 	l->n++;
-	if (is_planned(l->way, e)) { /* whoever committed it brings it */
-		l->way->last_id = e->id;
-		return 0;
-	}
-	struct row *r = outbox_row_of(l->way, e);
-	if (!r) {
-		l->no_memory = true;
-		return 1;
-	}
-	outbox_line_add(l->way, r);
-	return 0;
+	l->more = !r;
+	if (r)
+		outbox_line_add(l->way, r);
+	return l->more;
 }
 
 /* The way's lock held. */
@@ -49,16 +44,17 @@ void outbox_load(struct way *w)
 {
 	struct why why = { 0 };
 	struct loading l = { .way = w };
+	const unsigned most = OUTBOX_LOADED - w->in_line;
 	if (!w->on_disk || w->in_line >= OUTBOX_LOADED / 2)
 		return;
 	(void)pthread_mutex_lock(&w->box->load_lock);
-	int err = journal_effects_open(w->box->journal, w->out, false, w->last_id,
-				       OUTBOX_LOADED - w->in_line, load_row, &l, &why);
+	int err = journal_effects_open(w->box->journal, w->out, false, w->last_id, most, load_row,
+				       &l, &why);
 	(void)pthread_mutex_unlock(&w->box->load_lock);
 	if (err < 0)
 		LOG(LOG_ERR, "cannot read what is to be published", F_STR("broker", w->out),
 		    F_STR("reason", why_text(&why, err)));
-	w->on_disk = err < 0 || l.no_memory || w->in_line >= OUTBOX_LOADED;
+	w->on_disk = err < 0 || l.more || l.n == most;
 }
 
 /* What an earlier run had begun: the trigger goes on with it. */
@@ -122,24 +118,27 @@ static bool too_old(const struct outbox *o, const struct row *r, uint64_t now)
 	return o->o.max_age_s > 0 && r->e.created_wall_ms + o->o.max_age_s * 1000 < now;
 }
 
-static bool above(struct outbox *o, uint64_t dropped)
+/* dropped: rows and bytes that are not counted off yet. */
+static bool above(struct outbox *o, uint64_t dropped, uint64_t dropped_bytes)
 {
 	struct journal_status s;
 	journal_load(o->journal, &s);
-	return o->o.full == OUTBOX_DROP_OLDEST &&
-	       (s.effects > o->o.quota_rows + dropped || s.open_bytes > o->o.quota_bytes);
+	return o->o.full == OUTBOX_DROP_OLDEST && (s.effects > o->o.quota_rows + dropped ||
+						   s.open_bytes > o->o.quota_bytes + dropped_bytes);
 }
 
 void outbox_tick(struct outbox *o)
 {
-	uint64_t now = wall_ms(), dropped = 0;
+	uint64_t now = wall_ms(), dropped = 0, dropped_bytes = 0;
 	for (unsigned i = 0; i < o->nways; i++) {
 		struct way *w = &o->ways[i];
 		(void)pthread_mutex_lock(&w->lock);
 		/* A row whose identifier is being noted is pointed at. */
 		while (w->line && (w->line->ready || !w->line->noted) && too_old(o, w->line, now))
 			drop_head(w, &w->dropped_age, "older than outbox.max_age_s");
-		while (w->line && (w->line->ready || !w->line->noted) && above(o, dropped)) {
+		while (w->line && (w->line->ready || !w->line->noted) &&
+		       above(o, dropped, dropped_bytes)) {
+			dropped_bytes += outbox_size_of(w->line);
 			drop_head(w, &w->dropped_quota,
 				  "the outbox is full, and the oldest make room");
 			dropped++;

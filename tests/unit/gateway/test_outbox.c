@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The outbox before a far side that takes what it is told to: order, and what goes when it is full. */
+#include "tests/unit/gateway/scratch.h"
+
+#include <errno.h>
+
+#include "base/log.h"
+#include "gateway/outbox.h"
+#include "triggers/trigger.h"
+
+enum { BACKLOG = 2 * OUTBOX_LOADED, ALL = OUTBOX_LOADED + 1 + BACKLOG };
+
+static struct {
+	bool taking;
+	unsigned n;
+	uint64_t tokens[2 * ALL];
+} far_side;
+
+static int far_send(struct trigger *t, const struct trigger_message *m)
+{
+	(void)t;
+	if (!far_side.taking)
+		return -EAGAIN;
+	far_side.tokens[far_side.n++] = m->token;
+	return 1;
+}
+
+static uint16_t far_reserve(struct trigger *t)
+{
+	(void)t;
+	return 0;
+}
+
+static const struct trigger_ops far_ops = { .kind = "test",
+					    .send = far_send,
+					    .reserve = far_reserve };
+static struct trigger far = { .ops = &far_ops, .name = "test" };
+
+struct bench {
+	struct journal *j;
+	struct outbox *o;
+};
+
+static void open_all(struct bench *b, const char *dir, const struct outbox_options *oo)
+{
+	const struct journal_options jo = { .state_dir = dir,
+					    .quota_bytes = 1 << 26,
+					    .quota_rows = 1 << 20,
+					    .keep_bytes = 1 << 26,
+					    .keep_s = 1000 };
+	struct why why = { 0 };
+	bool damaged;
+	far_side.taking = false;
+	far_side.n = 0;
+	log_set_level(LOG_ERR);
+	assert_int_equal(journal_open(&jo, &b->j, &damaged, &why), 0);
+	assert_int_equal(outbox_new(oo, b->j, &b->o, &why), 0);
+	assert_int_equal(outbox_attach(b->o, "test", &far, &why), 0);
+}
+
+static void close_all(struct bench *b)
+{
+	outbox_stop(b->o);
+	journal_quiesce(b->j);
+	outbox_free(b->o);
+	journal_close(b->j);
+}
+
+/* An event without a row, whose end is one message. */
+struct end {
+	struct journal_finish f;
+	struct outbox *o;
+	struct outbox_batch batch;
+	bool holds_back; /* its thread has not come to tell the outbox yet */
+};
+
+static void ended(struct journal_op *op, int err)
+{
+	struct end *e = CONTAINER_OF(op, struct end, f.op);
+	if (!e->holds_back)
+		outbox_committed(e->o, &e->batch, err);
+}
+
+static void publish(struct bench *b, struct end *e, uint64_t event, unsigned bytes, bool holds_back)
+{
+	static uint8_t payload[4096];
+	const struct trigger_message m = { .topic = { (const uint8_t *)"t", 1 },
+					   .payload = { payload, bytes },
+					   .qos = 1 };
+	*e = (struct end){ .o = b->o, .holds_back = holds_back };
+	assert_int_equal(outbox_plan(b->o, &far, &m, 1, event, 1, "f", &e->batch), 0);
+	e->f.id = event;
+	e->f.effects = e->batch.effects;
+	e->f.neffects = e->batch.n;
+	e->f.op.done = ended;
+	journal_finish_put(b->j, &e->f);
+}
+
+/* ---- rules ---- */
+
+static void what_waits_on_disk_goes_out_once_and_in_order(void **state)
+{
+	struct bench b;
+	struct end *e = calloc(ALL, sizeof(*e));
+	const struct outbox_options oo = { .quota_bytes = 1 << 26, .quota_rows = 1 << 20 };
+	assert_non_null(e);
+	open_all(&b, *state, &oo);
+	for (unsigned i = 0; i < ALL; i++)
+		publish(&b, &e[i], i + 1, 10, i == OUTBOX_LOADED);
+	journal_commit(b.j);
+	far_side.taking = true;
+	for (unsigned i = 0; i < 10; i++)
+		outbox_writable(b.o, &far);
+	assert_int_equal(far_side.n, OUTBOX_LOADED); /* up to the one that is held back */
+	outbox_committed(b.o, &e[OUTBOX_LOADED].batch, 0);
+	for (unsigned i = 0; i < 10; i++)
+		outbox_writable(b.o, &far);
+	assert_int_equal(far_side.n, ALL);
+	for (unsigned i = 1; i < ALL; i++)
+		assert_true(far_side.tokens[i] > far_side.tokens[i - 1]);
+	close_all(&b);
+	free(e);
+}
+
+static void a_full_outbox_drops_as_many_as_it_must(void **state)
+{
+	struct bench b;
+	struct end e[10];
+	struct outbox_status st;
+	const struct outbox_options oo = { .quota_bytes = 8500,
+					   .quota_rows = 100,
+					   .full = OUTBOX_DROP_OLDEST };
+	open_all(&b, *state, &oo);
+	for (unsigned i = 0; i < ARRAY_LEN(e); i++)
+		publish(&b, &e[i], i + 1, 999, false); /* and a byte of topic */
+	journal_commit(b.j);
+	outbox_tick(b.o);
+	outbox_tick(b.o);
+	outbox_status(b.o, &far, &st);
+	assert_int_equal(st.dropped_quota, 2);
+	assert_int_equal(st.waiting, 8);
+	close_all(&b);
+}
+
+#define RULE(f) cmocka_unit_test_setup_teardown(f, scratch_new, scratch_free)
+
+int main(void)
+{
+	const struct CMUnitTest rules[] = {
+		RULE(what_waits_on_disk_goes_out_once_and_in_order),
+		RULE(a_full_outbox_drops_as_many_as_it_must),
+	};
+	return cmocka_run_group_tests(rules, NULL, NULL);
+}
