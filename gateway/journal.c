@@ -90,9 +90,9 @@ static int write_all(struct journal *j, struct journal_op *list)
 	unsigned n = 0;
 	for (struct journal_op *op = list; op && code == SQLITE_OK; op = op->next, n++) {
 		int mine = op->write(j, op);
-		if (its_own_fault(mine))
-			op->err = -E_INVALID;
-		else
+		/* Anew each time: what was refused before a rollback may be written after it. */
+		op->err = its_own_fault(mine) ? -E_INVALID : 0;
+		if (op->err == 0)
 			code = mine;
 	}
 	if (code == SQLITE_OK && atomic_load(&j->forget_below) > 0)

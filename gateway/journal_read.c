@@ -125,7 +125,8 @@ static int each_effect(struct journal *j, sqlite3_stmt *s, journal_effect_fn *ea
 		};
 		stop = each(arg, &e, text(s, 14));
 	}
-	return stop != 0 || code == SQLITE_DONE ? stop : journal_fail(j, j->reader, "read", why);
+	return stop != 0 || code == SQLITE_DONE ? stop
+						: journal_fail(j, sqlite3_db_handle(s), "read", why);
 }
 
 int journal_effects_of(struct journal *j, uint64_t first, unsigned n, journal_effect_fn *each,
@@ -165,10 +166,15 @@ struct settle {
 
 static int write_settle(struct journal *j, struct journal_op *op)
 {
-	const struct settle *x = CONTAINER_OF(op, struct settle, op);
+	struct settle *x = CONTAINER_OF(op, struct settle, op);
 	JSTMT s = j->write[W_event_settle];
 	journal_bind(s, "uiui", x->id, (int)x->to, x->due_wall_ms, (int)x->from);
-	return journal_step(s);
+	int code = journal_step(s);
+	if (code == SQLITE_OK && sqlite3_changes(j->db) == 0) { /* somebody was faster */
+		x->op.open = x->op.dead = 0;
+		x->op.bytes = 0;
+	}
+	return code;
 }
 
 static void settled(struct journal_op *op, int err)

@@ -246,6 +246,73 @@ static void a_locked_database_keeps_operations_in_order_until_it_can_be_written(
 	journal_close(j);
 }
 
+struct moody {
+	struct journal_op op;
+	int codes[2]; /* of its first and its second write */
+	unsigned writes;
+	int done, err;
+};
+
+static int moody_write(struct journal *j, struct journal_op *op)
+{
+	struct moody *m = CONTAINER_OF(op, struct moody, op);
+	(void)j;
+	return m->codes[m->writes++ & 1];
+}
+
+static void moody_done(struct journal_op *op, int err)
+{
+	struct moody *m = CONTAINER_OF(op, struct moody, op);
+	m->done++;
+	m->err = err;
+}
+
+static void what_was_refused_before_a_rollback_is_judged_anew(void **state)
+{
+	struct journal *j = open_with(FOREVER_S, NULL);
+	struct moody refused = { .codes = { SQLITE_CONSTRAINT, SQLITE_OK } };
+	struct moody full = { .codes = { SQLITE_FULL, SQLITE_OK } };
+	(void)state;
+	log_set_sink(no_log, NULL);
+	refused.op.write = full.op.write = moody_write;
+	refused.op.done = full.op.done = moody_done;
+	journal_put(j, &refused.op);
+	journal_put(j, &full.op);
+	journal_commit(j);
+	assert_true(refused.done == 0 && full.done == 0);
+	journal_tick(j);
+	assert_true(refused.done == 1 && full.done == 1);
+	assert_int_equal(refused.err, 0);
+	journal_close(j);
+}
+
+static void who_decides_twice_about_a_dead_letter_counts_once(void **state)
+{
+	struct journal *j = open_with(FOREVER_S, NULL);
+	struct journal_status st;
+	struct sample s;
+	char name[96];
+	sqlite3 *other = NULL;
+	(void)state;
+	log_set_sink(no_log, NULL);
+	begin(j, &s, 1, false);
+	finish(j, &s, EVENT_DEAD);
+	journal_commit(j);
+	(void)snprintf(name, sizeof(name), "%s/journal.db", dir);
+	assert_int_equal(sqlite3_open(name, &other), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(journal_dead_retry(j, 1, 5, NULL), 0);
+	assert_int_equal(journal_dead_drop(j, 1, NULL), 0); /* nothing of the first is there yet */
+	assert_int_equal(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(other), SQLITE_OK);
+	journal_tick(j);
+	journal_load(j, &st);
+	assert_int_equal(st.open, 1);
+	assert_int_equal(st.dead, 0);
+	assert_int_equal(rows(j, EVENT_OPEN), 1);
+	journal_close(j);
+}
+
 static void above_the_quota_new_events_are_refused_and_counted(void **state)
 {
 	struct journal *j = open_with(FOREVER_S, NULL);
@@ -388,6 +455,8 @@ int main(void)
 		RULE(what_was_committed_survives_the_process),
 		RULE(power_is_told_when_it_is_synced_and_not_before),
 		RULE(a_locked_database_keeps_operations_in_order_until_it_can_be_written),
+		RULE(what_was_refused_before_a_rollback_is_judged_anew),
+		RULE(who_decides_twice_about_a_dead_letter_counts_once),
 		RULE(above_the_quota_new_events_are_refused_and_counted),
 		RULE(what_is_over_goes_by_age_but_never_the_last),
 		RULE(a_damaged_file_is_set_aside_and_a_new_one_begun),
