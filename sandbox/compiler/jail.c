@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <seccomp.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -24,20 +25,13 @@
 enum { STACK_MB = 64 }; /* LLVM recurses along chains of values */
 
 static const int allowed[] = {
-	/* memory */
+	/* memory; mmap and mprotect by their protection */
 	SCMP_SYS(brk),
-	SCMP_SYS(mmap),
 	SCMP_SYS(munmap),
-	SCMP_SYS(mprotect),
 	SCMP_SYS(mremap),
 	SCMP_SYS(madvise),
 	/* the descriptors it has */
-	SCMP_SYS(read),
 	SCMP_SYS(write),
-	SCMP_SYS(pwrite64),
-	SCMP_SYS(lseek),
-	SCMP_SYS(close),
-	SCMP_SYS(fstat),
 	/* itself */
 	SCMP_SYS(futex),
 	SCMP_SYS(exit),
@@ -45,14 +39,10 @@ static const int allowed[] = {
 	SCMP_SYS(rt_sigaction),
 	SCMP_SYS(rt_sigprocmask),
 	SCMP_SYS(rt_sigreturn),
-	SCMP_SYS(sigaltstack),
 	SCMP_SYS(getpid),
 	SCMP_SYS(gettid),
 	SCMP_SYS(getrusage),
-	SCMP_SYS(getrandom),
 	SCMP_SYS(clock_gettime),
-	SCMP_SYS(gettimeofday),
-	SCMP_SYS(sched_yield),
 	SCMP_SYS(restart_syscall),
 	/* qsort() asks how much memory there is */
 	SCMP_SYS(sysinfo),
@@ -60,11 +50,22 @@ static const int allowed[] = {
 
 /* What libraries try and can do without: refused, but not worth dying for. */
 static const int refused[] = {
-	SCMP_SYS(openat),    SCMP_SYS(readlinkat),
-	SCMP_SYS(faccessat), SCMP_SYS(newfstatat),
-	SCMP_SYS(getcwd),    SCMP_SYS(ioctl),
-	SCMP_SYS(fcntl),     SCMP_SYS(uname),
-	SCMP_SYS(prlimit64), SCMP_SYS(sched_getaffinity),
+	SCMP_SYS(openat),
+	SCMP_SYS(readlinkat),
+	SCMP_SYS(faccessat),
+	SCMP_SYS(newfstatat),
+	SCMP_SYS(fstat),
+	SCMP_SYS(getcwd),
+	SCMP_SYS(ioctl),
+	SCMP_SYS(fcntl),
+	SCMP_SYS(uname),
+	SCMP_SYS(prlimit64),
+	SCMP_SYS(sched_getaffinity),
+	SCMP_SYS(read),
+	SCMP_SYS(lseek),
+	SCMP_SYS(close),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(sched_yield),
 };
 
 static const int linker_allowed[] = {
@@ -73,7 +74,14 @@ static const int linker_allowed[] = {
 	SCMP_SYS(set_tid_address),
 	SCMP_SYS(set_robust_list),
 	SCMP_SYS(rseq),
+	SCMP_SYS(read),
 	SCMP_SYS(pread64),
+	SCMP_SYS(pwrite64),
+	SCMP_SYS(lseek),
+	SCMP_SYS(close),
+	SCMP_SYS(fstat),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(sigaltstack),
 	/* files by name: those that Landlock leaves */
 	SCMP_SYS(newfstatat),
 	SCMP_SYS(faccessat),
@@ -97,12 +105,28 @@ static int add_rules(scmp_filter_ctx filter, uint32_t action, const int *calls, 
 	return rc;
 }
 
+static struct scmp_arg_cmp bits(unsigned arg, scmp_datum_t mask, scmp_datum_t value)
+{
+	return (struct scmp_arg_cmp){ arg, SCMP_CMP_MASKED_EQ, mask, value };
+}
+
+/* Memory is data: what is compiled here does not run here. */
+static int data_rules(scmp_filter_ctx filter)
+{
+	int rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, bits(2, PROT_EXEC, 0));
+	if (rc == 0)
+		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+				      bits(2, PROT_EXEC, 0));
+	return rc;
+}
+
 static int compiler_rules(scmp_filter_ctx filter)
 {
-	/* With the sanitizers this is what happens to everything else anyway. */
-	return JAIL_SANITIZED
-		       ? 0
-		       : add_rules(filter, SCMP_ACT_ERRNO(EPERM), refused, ARRAY_LEN(refused));
+	const struct scmp_arg_cmp asking = { 0, SCMP_CMP_EQ, 0, 0 };
+	/* AddressSanitizer asks where its signal stack is; the others are refused there anyway. */
+	if (JAIL_SANITIZED)
+		return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sigaltstack), 1, asking);
+	return add_rules(filter, SCMP_ACT_ERRNO(EPERM), refused, ARRAY_LEN(refused));
 }
 
 /* On top of what a compile may do: to be executed, to load libraries, to look at files. */
@@ -112,6 +136,11 @@ static int linker_rules(scmp_filter_ctx filter)
 	const struct scmp_arg_cmp only_read = { 2, SCMP_CMP_MASKED_EQ, for_change, O_RDONLY };
 	const struct scmp_arg_cmp itself = { 0, SCMP_CMP_EQ, 0, 0 };
 	int rc = add_rules(filter, SCMP_ACT_ALLOW, linker_allowed, ARRAY_LEN(linker_allowed));
+	/* Libraries are mapped from their files. */
+	if (rc == 0)
+		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
+				      bits(2, PROT_WRITE | PROT_EXEC, PROT_EXEC),
+				      bits(3, MAP_SHARED | MAP_ANONYMOUS, 0));
 	if (rc == 0)
 		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, only_read);
 	if (rc == 0)
@@ -129,6 +158,8 @@ static int filter_load(uint32_t otherwise, int (*more)(scmp_filter_ctx filter), 
 		rc = add_rules(filter, SCMP_ACT_ALLOW, allowed, ARRAY_LEN(allowed));
 	if (rc == 0)
 		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, to_itself);
+	if (rc == 0)
+		rc = data_rules(filter);
 	if (rc == 0)
 		rc = more(filter);
 	if (rc == 0)
