@@ -46,8 +46,9 @@ LIBS_runtime := -lseccomp -ldl
 LIBS_compiler = $(shell $(LLVM_CONFIG) --ldflags --libs core analysis passes target x86 aarch64 --link-shared) -lseccomp
 # Paho's socket calls go through triggers/nodelay.c, its debugging aids end in triggers/paho_lean.c.
 ACKS := puback pubrec pubrel pubcomp
-WRAPS := connect recv writev poll close MQTTTime_sleep Thread_wait_sem Thread_lock_mutex MQTTProtocol_assignMsgId MQTTPacket_connack $(ACKS:%=MQTTPacket_send_%) mymalloc myrealloc myfree StackTrace_entry StackTrace_exit
-LIBS_triggers = $(WRAPS:%=-Wl,--wrap=%) -Wl,-u,__wrap_connect -Wl,-u,__wrap_mymalloc -Wl,-u,__wrap_MQTTPacket_send_puback -Wl,-u,__wrap_MQTTPacket_connack $(shell $(CC) -print-file-name=libpaho-mqtt3cs.a) -lssl -lcrypto
+KEEPS := putPacket remove persistQueueEntry unpersistQueueEntry
+WRAPS := connect recv writev poll close MQTTTime_sleep Thread_wait_sem Thread_lock_mutex MQTTProtocol_assignMsgId MQTTPacket_connack $(ACKS:%=MQTTPacket_send_%) $(KEEPS:%=MQTTPersistence_%) mymalloc myrealloc myfree StackTrace_entry StackTrace_exit
+LIBS_triggers = $(WRAPS:%=-Wl,--wrap=%) -Wl,-u,__wrap_connect -Wl,-u,__wrap_mymalloc -Wl,-u,__wrap_MQTTPacket_send_puback -Wl,-u,__wrap_MQTTPacket_connack -Wl,-u,__wrap_MQTTPersistence_putPacket $(shell $(CC) -print-file-name=libpaho-mqtt3cs.a) -lssl -lcrypto
 LIBS_gateway := -lwebsockets -luv -lsqlite3 -linih -lsystemd
 LIBS_cli := -lcurl
 
@@ -260,7 +261,7 @@ deps-build deps-demo deps-check deps-bench: deps-%:
 help: ## this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
--include bench/*.mk
+-include bench/*.mk tests/torture/torture.mk
 
 .PHONY: all unit-bins replay-bins fuzz-bins tool-bins examples demo check lint fuzz chaos fuzz-diff install clean help \
 	deps-build deps-demo deps-check deps-bench FORCE

@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# make torture: rounds of EVENTS numbered events through a function with state, while -9 comes at random moments: to penstockd,
+# penstock-sandbox, both, or mosquitto; QoS 1 and 2 in turn. tests/torture/torture.c sends, and checks what comes.
+#   ROUNDS=300 EVENTS=20000 RATE=5000 SEED=1   DURABILITY=off: must fail, or this test proves nothing
+# A round that fails leaves its state and logs in KEEP (build/torture). Ends with one line of totals.
+. tests/e2e/lib.sh
+ROUNDS=${ROUNDS:-300} EVENTS=${EVENTS:-20000} RATE=${RATE:-5000} SEED=${SEED:-$((RANDOM * 32768 + RANDOM))}
+KILLS=${KILLS:-3} KEEP=${KEEP:-$B/torture} DURABILITY=${DURABILITY:-process}
+WAYS=${WAYS:-gateway sandbox both broker}
+WAIT_MS=${WAIT_MS:-60000}
+read -ra ways <<<"$WAYS"
+
+# local.sh starts it in the background, so its number is mosquitto's
+mosquitto() { exec env LD_PRELOAD="$B/tests/torture/preload.so" DIE_AFTER_SAVE="$D/die" mosquitto "$@"; }
+broker_begin() {
+	broker_start 'persistence true' "persistence_location $D/broker/" 'autosave_interval 0' 'max_queued_messages 0' \
+		'max_inflight_messages 100' 'log_type notice' "user $(id -un)" || die "no broker"
+}
+child() { # NAME: of the gateway's
+	local pid
+	for pid in $(cat "/proc/$GATEWAY_PID/task/$GATEWAY_PID/children" 2>/dev/null); do
+		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ] && echo "$pid"
+	done
+}
+kill_sandbox() { local pid; pid=$(child penstock-sandbox) && [ -n "$pid" ] && kill -9 "$pid" 2>/dev/null; }
+kill_gateway() { gateway_stop KILL; gateway_start || die "penstockd does not start after kill -9 (round $round)"; }
+kill_one() { # WAY
+	case $1 in
+	gateway) kill_gateway ;;
+	sandbox) kill_sandbox ;;
+	both) kill_sandbox; kill_gateway ;;
+	broker)
+		touch "$D/die"
+		kill -USR1 "$BROKER_PID"
+		wait "$BROKER_PID" 2>/dev/null
+		broker_begin
+		;;
+	esac
+}
+pause() { sleep "$((RANDOM % 2)).$(printf %03d $((RANDOM % 1000)))"; }
+keep() {
+	mkdir -p "$KEEP/$1"
+	cp -r "$D/state/." "$D"/*.log "$D/round.json" "$D/penstock.conf" "$KEEP/$1/" 2>/dev/null
+	echo "round $1 is kept in $KEEP/$1 (seed $((SEED + $1)))"
+}
+
+local_begin
+mkdir -p "$D/broker"
+broker_begin
+gateway_config '[journal]' "durability = $DURABILITY" 'keep_hours = 1' '[state]' 'keys = 1000000' 'bytes = 256MiB'
+gateway_start || die "no gateway"
+"$B/penstock" keygen "$D/author" >/dev/null && cli trust "$D/author.pub" >/dev/null || die "no key"
+wasm counter -mexec-model=reactor && deploy counter "$D/counter.wasm" '"capabilities":{"state":true}' || die "cannot deploy counter"
+for q in 1 2; do
+	bind counter --mqtt "torture/$q/#" --publish "tortured/$q" --qos $q || die "cannot bind"
+done
+wait_for 10 subscribed 2 || die "the broker does not have the subscriptions"
+
+events=0 lost=0 wrong=0 repeated=0
+field() { jq ".$1" "$D/round.json" 2>/dev/null || echo "$EVENTS"; }
+for ((round = 1; round <= ROUNDS; round++)); do
+	RANDOM=$(((SEED + round) % 32768))
+	q=$((1 + round % 2)) way=${ways[(round / 2) % ${#ways[@]}]}
+	"$B/tests/torture/torture" "$PORT" "$round" -q $q -n "$EVENTS" -r "$RATE" -w "$WAIT_MS" >"$D/round.json" &
+	pid=$!
+	for ((k = 0; k < KILLS; k++)); do
+		pause
+		kill -0 $pid 2>/dev/null || break
+		kill_one "$way"
+	done
+	wait $pid
+	rc=$?
+	printf '%s round %d, seed %d, %s: %s\n' "$([ $rc = 0 ] && echo ok || echo not ok)" $round $((SEED + round)) "$way" "$(cat "$D/round.json")"
+	events=$((events + EVENTS)) lost=$((lost + $(field lost))) wrong=$((wrong + $(field state_wrong)))
+	repeated=$((repeated + $(field repeated)))
+	[ $rc = 0 ] || keep $round
+done
+echo "torture: $ROUNDS rounds, $events events, lost $lost, state wrong $wrong, repeated $repeated"
+[ $((lost + wrong + repeated)) = 0 ]
