@@ -53,6 +53,9 @@ struct journal {
 	uint64_t last_id;              /* of an event; the leader's */
 	uint64_t next_effect;          /* the leader's */
 	_Atomic uint64_t forget_below; /* retention: events that are over and below this id go */
+	/* The leader's: where the next step goes on, among events and effects, and up to which event all
+	 * that were over are gone. */
+	uint64_t forget_event, forget_effect, forgotten;
 	unsigned wal_pages;            /* the leader's, after its last commit */
 
 	pthread_mutex_t sync_lock;

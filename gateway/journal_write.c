@@ -135,13 +135,51 @@ void journal_inbound_put(struct journal *j, struct journal_inbound *i)
 
 /* ---- retention ---- */
 
-static int delete_below(struct journal *j, enum journal_sql which, uint64_t id, unsigned rows)
+/* The last of the next `rows` rows from `from` on and below `below`: 0 = there is none. */
+static int step_end(struct journal *j, enum journal_sql which, uint64_t from, uint64_t below,
+		    unsigned rows, uint64_t *ret)
 {
 	JSTMT s = j->write[which];
-	journal_bind(s, "ui", id, (int)rows);
-	return journal_step(s);
+	journal_bind(s, "uui", from, below, (int)rows);
+	int code = sqlite3_step(s);
+	*ret = code == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(s, 0) : 0;
+	return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
+static int forget_events(struct journal *j, uint64_t below, unsigned rows)
+{
+	uint64_t last;
+	int code = step_end(j, W_event_step, j->forget_event, below, rows, &last);
+	if (code != SQLITE_OK || last == 0) {
+		j->forget_event = 0; /* from the beginning, for those that ended since */
+		return code;
+	}
+	JSTMT s = j->write[W_event_forget];
+	journal_bind(s, "uu", j->forget_event, last);
+	code = journal_step(s);
+	j->forget_event = last + 1;
+	if (code == SQLITE_OK && last > j->forgotten)
+		j->forgotten = last;
+	return code;
+}
+
+static int forget_effects(struct journal *j, unsigned rows)
+{
+	uint64_t last;
+	int code = step_end(j, W_effect_step, j->forget_effect, INT64_MAX, rows, &last);
+	if (code != SQLITE_OK || last == 0) {
+		j->forget_effect = 0;
+		return code;
+	}
+	JSTMT s = j->write[W_effect_forget];
+	journal_bind(s, "uuu", j->forget_effect, last, j->forgotten);
+	code = journal_step(s);
+	j->forget_effect = last + 1;
+	return code;
+}
+
+/* Looks at so many rows of each, wherever the last step ended, and no more: dead letters, and messages that
+ * wait for their broker, may stand before what goes in any number. */
 int journal_forget(struct journal *j, unsigned rows)
 {
 	uint64_t below = atomic_load(&j->forget_below);
@@ -149,13 +187,8 @@ int journal_forget(struct journal *j, unsigned rows)
 		below = j->last_id; /* never the last: its id must not come again */
 	if (below == 0)
 		return SQLITE_OK;
-	int code = delete_below(j, W_event_forget, below, rows);
-	if (code != SQLITE_OK)
-		return code;
-	JSTMT s = j->write[W_effect_lowest];
-	uint64_t lowest = sqlite3_step(s) == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(s, 0) : 0;
-	(void)sqlite3_reset(s);
-	return delete_below(j, W_effect_forget, lowest ? lowest : j->next_effect, rows);
+	int code = forget_events(j, below, rows);
+	return code == SQLITE_OK && j->forgotten > 0 ? forget_effects(j, rows) : code;
 }
 
 /* Ids hold the time of their making (dispatch.c, first_id), so age is a bound on ids. */

@@ -20,7 +20,9 @@ WHERE id = ?1;
 -- name: event_settle
 UPDATE events SET state = ?2, due = ?3, attempts = 0 WHERE id = ?1 AND state = ?4;
 -- name: event_forget
-DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < ?1 AND state IN (1, 3) ORDER BY id LIMIT ?2);
+DELETE FROM events WHERE id BETWEEN ?1 AND ?2 AND state IN (1, 3);
+-- name: event_step
+SELECT id FROM (SELECT id FROM events WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3) ORDER BY id DESC LIMIT 1;
 
 -- name: effect_put
 INSERT INTO effects (id, state, event, revision, position, out, function, topic, payload, qos, retain, hops,
@@ -29,9 +31,9 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14);
 -- name: effect_progress
 UPDATE effects SET state = ?2, packet = ?3, reason = ?4 WHERE id = ?1 AND state < 3;
 -- name: effect_forget
-DELETE FROM effects WHERE id IN (SELECT id FROM effects WHERE id < ?1 AND state > 2 ORDER BY id LIMIT ?2);
--- name: effect_lowest
-SELECT coalesce(min(first_effect), 0) FROM (SELECT first_effect FROM events WHERE neffects > 0 ORDER BY id LIMIT 1);
+DELETE FROM effects WHERE id BETWEEN ?1 AND ?2 AND state > 2 AND event <= ?3;
+-- name: effect_step
+SELECT id FROM (SELECT id FROM effects WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3) ORDER BY id DESC LIMIT 1;
 
 -- name: inbound_put
 INSERT INTO inbound (source, packet, bytes) VALUES (?1, ?2, ?3)
