@@ -55,10 +55,12 @@ cat >"$T/clock.wat" <<'W'
   (memory (export "memory") 1)
   (func $now (param i32) (result i64) (drop (call $clock (local.get 0) (i64.const 1) (i32.const 0))) (i64.load (i32.const 0)))
   (func (export "spin") (result i32) (local $end i64) (local $cpu i64)
-    (local.set $end (i64.add (call $now (i32.const 1)) (i64.const 20000000)))
-    (local.set $cpu (call $now (i32.const 2)))
-    (loop $l (br_if $l (i64.lt_u (call $now (i32.const 1)) (local.get $end))))
-    (i64.gt_u (i64.sub (call $now (i32.const 2)) (local.get $cpu)) (i64.const 5000000))))
+    (local.set $end (i64.add (call $now (i32.const 1)) (i64.const 20000000000)))
+    (local.set $cpu (i64.add (call $now (i32.const 2)) (i64.const 5000000)))
+    (loop $l
+      (if (i64.gt_u (call $now (i32.const 2)) (local.get $cpu)) (then (return (i32.const 1))))
+      (br_if $l (i64.lt_u (call $now (i32.const 1)) (local.get $end))))
+    (i32.const 0)))
 W
 wat "$T/clock.wat" -o "$T/clock.wasm" || exit 1
 expect "the CPU clock goes on without a budget" 0 1 "" "$P" run --invoke spin "$T/clock.wasm"
