@@ -81,7 +81,8 @@ static void fill(unsigned first, unsigned n, enum journal_state state, unsigned 
 		"0, 1, 1, 'f', 's', 0, 0, 1, 0, x'41', x'', randomblob(100), i * %u, %u FROM n;"
 		"WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < %u) "
 		"INSERT INTO effects (id, state, event, revision, position, out, function, topic, "
-		"payload, qos, retain, hops, packet, created) SELECT %u * 10 + i, %d, %u + i / max(1, "
+		"payload, qos, retain, hops, packet, created) SELECT %u * 10 + i, %d, %u + i / "
+		"max(1, "
 		"%u), "
 		"1, 0, 'default', 'f', x'41', randomblob(50), 1, 0, 0, 0, 1 FROM n WHERE %u > 0;",
 		first, first + n, (int)state, effects, effects, n * effects ? n * effects : 1,
@@ -137,8 +138,9 @@ static int by_size(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-/* The 95th of 100, with the steps of retention between. */
-static unsigned nearly_slowest_us(struct journal *j)
+/* The middle one, with the steps of retention between: each commit has a step of its own, so a stall is in all
+ * of them, and the machine's other work is not. */
+static unsigned usual_us(struct journal *j)
 {
 	unsigned us[EVENTS];
 	for (unsigned i = 0; i < EVENTS; i++) {
@@ -147,7 +149,7 @@ static unsigned nearly_slowest_us(struct journal *j)
 		us[i] = lone_event_us(j, 1000000 + i);
 	}
 	qsort(us, EVENTS, sizeof(us[0]), by_size);
-	return us[EVENTS * 95 / 100];
+	return us[EVENTS / 2];
 }
 
 struct world {
@@ -174,10 +176,10 @@ static void no_event_waits_for_what_goes(void **state)
 		fill(1, w->dead_before ? w->dead_before : 1, EVENT_DEAD, 0, EFFECT_DELIVERED);
 		fill(100000, ROWS, w->old, w->effects, w->effect);
 		struct journal *j = open_journal(1); /* ids here are of 1970 */
-		unsigned us = nearly_slowest_us(j);
+		unsigned us = usual_us(j);
 		journal_close(j);
 		if (us > MOST_US)
-			fail_msg("%s: the 95th of 100 took %u us", w->name, us);
+			fail_msg("%s: a lone event took %u us", w->name, us);
 		if (getenv("SHOW"))
 			print_message("%s: %u us\n", w->name, us);
 	}
