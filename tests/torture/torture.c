@@ -108,8 +108,8 @@ static void hang_up(struct mqtt *m, bool *up)
 	*up = false;
 }
 
-/* A new session the first time, then the kept one. 1: kept, 0: new, -1: not connected. */
-static int greet(struct mqtt *m, const char *role, bool first)
+/* 1: the broker has kept a session, 0: it is new, -1: not connected. */
+static int greet(struct mqtt *m, const char *role, bool clean)
 {
 	uint8_t bytes[PACKET_BYTES];
 	struct wr w = wr_into(bytes, sizeof(bytes));
@@ -117,7 +117,7 @@ static int greet(struct mqtt *m, const char *role, bool first)
 	size_t len;
 	put_text(&w, "MQTT");
 	wr_u8(&w, MQTT_5);
-	wr_u8(&w, first ? 2 : 0);
+	wr_u8(&w, clean ? 2 : 0);
 	put_u16(&w, 0);
 	wr_u8(&w, 5); /* properties: the session lives for an hour */
 	wr_u8(&w, 17);
@@ -130,21 +130,24 @@ static int greet(struct mqtt *m, const char *role, bool first)
 	return body[0] & 1;
 }
 
-static int dial(struct torture *t, struct mqtt *m, const char *role, bool first)
+static int dial(struct torture *t, struct mqtt *m, const char *role, bool first, bool clean)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET,
 				  .sin_port = htons((uint16_t)t->port),
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	/* mosquitto does not keep the session of a connection that began with a clean one. */
+	if (first && dial(t, m, role, false, true) >= 0)
+		(void)close(m->fd);
 	m->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int kept = -1;
 	if (connect(m->fd, (struct sockaddr *)&to, sizeof(to)) == 0) {
 		(void)setsockopt(m->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
-		kept = greet(m, role, first);
+		kept = greet(m, role, clean);
 	}
 	if (kept < 0)
 		(void)close(m->fd);
-	t->connects += kept >= 0;
-	return kept;
+	t->connects += kept >= 0 && !clean;
+	return first && kept > 0 ? 0 : kept;
 }
 
 static bool subscribe(struct torture *t)
@@ -179,7 +182,7 @@ static bool publish(struct torture *t, unsigned id, bool dup)
 /* Which session the broker has, it says; what it has not acknowledged there goes out again. */
 static void connect_pub(struct torture *t)
 {
-	int kept = dial(t, &t->pub, "torture-source", !t->greeted[0]);
+	int kept = dial(t, &t->pub, "torture-source", !t->greeted[0], false);
 	if (kept < 0)
 		return;
 	t->sessions_lost += t->greeted[0] && !kept;
@@ -195,7 +198,7 @@ static void connect_pub(struct torture *t)
 
 static void connect_sub(struct torture *t)
 {
-	int kept = dial(t, &t->sub, "torture-consumer", !t->greeted[1]);
+	int kept = dial(t, &t->sub, "torture-consumer", !t->greeted[1], false);
 	if (kept < 0)
 		return;
 	t->sessions_lost += t->greeted[1] && !kept;
