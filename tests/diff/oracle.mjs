@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // node oracle.mjs FILE.wasm...: calls what each module exports and writes FILE.want:
 //	call NAME TYPE BITS...		then for each: what it logged, its results or its trap, and a sum of the memory
+//	stored SUM			the memory after a trap
 // JavaScript cannot pass a v128: an adapter module passes two i64 for it, in both directions.
 import { readFileSync, writeFileSync } from 'node:fs'
 
@@ -161,8 +162,10 @@ function run(file) {
 		for (const t of f.params)
 			line += t === V128 ? ` v128 ${bits.i64(args[at + 1])}${bits.i64(args[(at += 2) - 2])}` : ` ${names[t]} ${bits[names[t]](args[at++])}`
 		out.push(line)
+		let memory
 		try {
-			const instance = new WebAssembly.Instance(module, imports), { memory } = instance.exports
+			const instance = new WebAssembly.Instance(module, imports)
+			memory = instance.exports.memory
 			const target = adapt ? new WebAssembly.Instance(adapt, { i: { i: instance.exports[f.name] } }).exports.e : instance.exports[f.name]
 			const result = target(...args)
 			out.push(`return${showAll(f.results, split(f.results).length > 1 ? result : [result])}`)
@@ -170,6 +173,8 @@ function run(file) {
 				out.push(`memory ${memorySum(memory)}`)
 		} catch (e) {
 			out.push(trap(e))
+			if (memory && trap(e) !== 'trap stack') // how deep the stack is, everybody decides alone
+				out.push(`stored ${memorySum(memory)}`)
 		}
 	}
 	for (const f of exportedFunctions(bytes)) {

@@ -5,7 +5,7 @@
  * Makes the calls that oracle.mjs wrote into FILE.want, through the compiler and the runtime of
  * penstock-sandbox, and writes FILE.got in the same words: what node cannot tell apart is not told
  * apart here either. A module runs in a process of its own, a call in an instance of its own,
- * because the memory may differ after a trap (sandbox/compiler/keep.c). Compiled in batches, or
+ * because what was stored before a trap may differ (doc/SANDBOX.md). Compiled in batches, or
  * with --job by the penstock-aot beside this program, one by one.
  */
 #include <errno.h>
@@ -30,6 +30,11 @@ static const struct {
 };
 
 static FILE *out; /* FILE.got */
+
+struct run {
+	struct aot_job_options o;
+	bool job; /* penstock-aot compiles */
+};
 
 static void print_value(uint8_t type, const union aot_value *v)
 {
@@ -188,17 +193,34 @@ static int invoke(struct store *s, struct instance *in, const char *name, char *
 		  struct store_outcome *o, struct why *why)
 {
 	uint8_t arg_types[ARGS_MAX];
-	store_start(s, in, o);
-	if (o->trap != AOT_TRAP_NONE)
-		return 0;
 	int n = parse_args(args, arg_types, o->values);
 	if (n < 0)
 		return why_set(why, -E_INVALID, "the call line cannot be read");
 	return store_invoke(s, in, name, strlen(name), o, arg_types, (uint32_t)n, why);
 }
 
+/* What was stored before a trap. With guard pages nobody knows after an access out of bounds
+ * (doc/SANDBOX.md, Stores before a trap): then it is what node says. */
+static void print_stored(const struct instance *in, enum aot_trap trap, const struct run *r,
+			 FILE *want)
+{
+	static char line[LINE_BYTES];
+	long at = ftell(want);
+	if (!in->aot.memory || trap == AOT_TRAP_STACK || trap == AOT_TRAP_TIME)
+		return;
+	if (r->o.bounds_check || trap != AOT_TRAP_MEMORY) {
+		(void)fprintf(out, "stored %08" PRIx32 "\n", memory_sum(in->aot.memory));
+		return;
+	}
+	while (fgets(line, sizeof(line), want) && strncmp(line, "call ", strlen("call ")) != 0)
+		if (strncmp(line, "stored ", strlen("stored ")) == 0)
+			(void)fputs(line, out);
+	(void)fseek(want, at, SEEK_SET);
+}
+
 /* "NAME TYPE BITS...": prints what comes of it. */
-static int call(struct store *s, const struct module *m, char *line, struct why *why)
+static int call(struct store *s, const struct module *m, char *line, const struct run *r,
+		FILE *want, struct why *why)
 {
 	struct instance *in;
 	struct store_outcome o;
@@ -207,11 +229,16 @@ static int call(struct store *s, const struct module *m, char *line, struct why 
 		*args++ = '\0';
 	int err = store_instantiate(s, m, &in, why);
 	if (err == 0)
+		store_start(s, in, &o);
+	bool started = err == 0 && o.trap == AOT_TRAP_NONE;
+	if (started)
 		err = invoke(s, in, line, args, &o, why);
 	if (err < 0)
 		return err;
 	if (o.trap != AOT_TRAP_NONE) {
 		(void)fprintf(out, "trap %s\n", trap_word(o.trap));
+		if (started)
+			print_stored(in, o.trap, r, want);
 	} else {
 		(void)fputs("return", out);
 		for (uint32_t i = 0; i < o.n; i++)
@@ -225,11 +252,6 @@ static int call(struct store *s, const struct module *m, char *line, struct why 
 }
 
 /* ---- a module, in a process of its own ---- */
-
-struct run {
-	struct aot_job_options o;
-	bool job; /* penstock-aot compiles */
-};
 
 static int load(struct store *s, const struct compiled *c, struct module **ret, struct why *why)
 {
@@ -253,7 +275,7 @@ static int run(const struct compiled *c, FILE *want, const struct run *r, struct
 			continue;
 		(void)fprintf(out, "%s\n", line);
 		(void)fflush(out);
-		err = call(s, m, line + strlen("call "), why);
+		err = call(s, m, line + strlen("call "), r, want, why);
 	}
 	return err;
 }

@@ -5,6 +5,7 @@
 #   tests/diff/run.sh FILE.wasm...          these modules again, in every mode
 #   B       build directory (default build)
 #   BOUNDS  guard or check: all of them again in that mode, in no other
+#   LOOPS   after how many modules comes one of loops over memory (default 5; 0: none; loops.mjs), in every mode of those
 #   CSMITH  after how many modules comes a C program by csmith (default 250; 0: none; csmith.sh)
 # Every module is run at --opt 2 with a guarded memory; MODES says which ones again in another way. Compared are results,
 # kinds of traps, log calls, and the memory after each call. A run that was stopped goes on where it was, with the same
@@ -15,7 +16,9 @@ B=${B:-build}
 CHUNK=96 NODE_SECONDS=240
 # Modules whose number modulo the second is the third.
 MODES=('--opt 0|10|0' '--bounds check|10|1' '--opt 3|40|6' '--opt 1|40|26')
-[ -z "${BOUNDS:-}" ] || MODES=("--bounds $BOUNDS|1|0")
+# Loops are what most of the optimiser's work and all of the checks' is about.
+LOOP_MODES=('--opt 1' '--opt 3' '--bounds check --opt 1' '--bounds check --opt 2' '--bounds check --opt 3')
+[ -z "${BOUNDS:-}" ] || MODES=("--bounds $BOUNDS|1|0") LOOP_MODES=("--bounds $BOUNDS --opt 1" "--bounds $BOUNDS --opt 3")
 passed=0 failed=0 skipped=0 begun=$SECONDS
 features=(--enable-simd --enable-bulk-memory --enable-sign-ext --enable-nontrapping-float-to-int --enable-multivalue
 	--enable-mutable-globals) # not reference types: binaryen 108 makes types that others reject
@@ -31,9 +34,20 @@ mkdir -p "$dir/kept" || exit 1
 
 skip() { echo "skip $1: $2"; skipped=$((skipped + 1)); }
 
+# is_loops FILE.wasm|ID
+is_loops() {
+	local n
+	n=$(basename "$1" .wasm)
+	[[ $loops != 0 && $n =~ ^[0-9]+$ ]] && ((n % loops == 0))
+}
+
 # make_module ID: $dir/ID.wasm from $dir/ID.seed
 make_module() {
 	local m=$dir/$1
+	if is_loops "$1"; then
+		node tests/diff/loops.mjs "$seed" "$dir" "$1" && wat2wasm "$m.wat" -o "$m.wasm" && return
+		exit 1
+	fi
 	wasm-opt -ttf "$m.seed" "${features[@]}" -o "$m.raw" 2>"$m.log" &&
 		wasm2wat "$m.raw" -o "$m.wat" 2>>"$m.log" &&
 		awk -f tests/diff/nan.awk "$m.wat" >"$m.nan" && wat2wasm "$m.nan" -o "$m.wasm" 2>>"$m.log" && return
@@ -85,11 +99,13 @@ in_mode() {
 }
 
 run_all() { # FILE.wasm...
-	local f mode text modulo rest files=() chosen
+	local f mode text modulo rest files=() others=() of_loops=() chosen
 	# Node's first compiler alone: it is another one than the optimising one, and needs half the time.
 	timeout "$NODE_SECONDS" node --liftoff-only tests/diff/oracle.mjs "$@" || echo "fuzz-diff: node did not end as it should"
 	for f in "$@"; do
-		if [ -e "${f%.wasm}.want" ]; then files+=("$f"); else skip "$f" "node has no result"; fi
+		if [ ! -e "${f%.wasm}.want" ]; then skip "$f" "node has no result"; continue; fi
+		files+=("$f")
+		if is_loops "$f"; then of_loops+=("$f"); else others+=("$f"); fi
 	done
 	verdict=()
 	options=(--opt 2)
@@ -97,9 +113,13 @@ run_all() { # FILE.wasm...
 	run_with "${files[@]}"
 	for mode in "${MODES[@]}"; do
 		IFS='|' read -r text modulo rest <<<"$mode"
-		in_mode "$modulo" "$rest" "${files[@]}"
+		in_mode "$modulo" "$rest" "${others[@]}"
 		read -ra options <<<"$text"
 		run_with "${chosen[@]}"
+	done
+	for mode in "${LOOP_MODES[@]}"; do
+		read -ra options <<<"$mode"
+		run_with "${of_loops[@]}"
 	done
 	for f in "${files[@]}"; do
 		case ${verdict[$f]} in
@@ -145,7 +165,7 @@ report() { # MODULES-DONE
 # The numbers of this run, and how far it has come.
 run_numbers() {
 	local key at=0 count
-	key="$seed $first $total $csmith $(cksum <"$B/diff-run")"
+	key="$seed $first $total $csmith $loops $(cksum <"$B/diff-run")"
 	if [ "$(head -n 1 "$dir/state" 2>/dev/null)" = "$key" ]; then
 		read -r at passed failed skipped programs < <(tail -n 1 "$dir/state")
 		echo "fuzz-diff: going on after $at modules; to begin anew: rm $dir/state"
@@ -161,7 +181,7 @@ run_numbers() {
 	rm -f "$dir/state"
 }
 
-programs=0
+programs=0 loops=${LOOPS:-5}
 if [ -e "${1:-}" ]; then
 	seed=
 	for f in "$@"; do
@@ -172,7 +192,7 @@ if [ -e "${1:-}" ]; then
 	done
 else
 	total=${1:-1000} seed=${2:-1} first=${3:-1} csmith=${CSMITH:-250}
-	[[ $total$seed$first$csmith =~ ^[0-9]+$ ]] || { echo "fuzz-diff: no such file, and not a number: $*" >&2; exit 64; }
+	[[ $total$seed$first$csmith$loops =~ ^[0-9]+$ ]] || { echo "fuzz-diff: no such file, and not a number: $*" >&2; exit 64; }
 	run_numbers
 fi
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -18,9 +18,13 @@ verdict() {
 	esac
 }
 log=$B/fuzz-diff.log
-B=$B CSMITH=$N tests/diff/run.sh $N 1 >"$log"
+B=$B CSMITH=$N LOOPS=0 tests/diff/run.sh $N 1 >"$log"
 verdict "diff/random modules and a C program" "$log"
 [ "$(tail -n 1 "$log")" = "0 passed, 0 failed, 1 skipped" ] && exit 0
+
+# Twelve modules of loops, in every mode.
+B=$B CSMITH=0 LOOPS=1 tests/diff/run.sh 12 1 >"$log"
+verdict "diff/loops over memory" "$log"
 
 kept=(tests/diff/kept/*.wasm)
 if [ -e "${kept[0]}" ]; then
@@ -51,6 +55,7 @@ altered() {
 }
 altered "unaltered it passes" "" "1 passed, 0 failed, 0 skipped"
 altered "another result is seen" 's/^return i32 00000001/return i32 00000002/' "0 passed, 1 failed, 0 skipped"
+altered "other stores before a trap are seen" '/^stored/s/ ./ x/' "0 passed, 1 failed, 0 skipped"
 altered "another memory is seen" '3s/^memory ./memory x/' "0 passed, 1 failed, 0 skipped"
 altered "a trap instead of a result is seen" '2s/.*/trap memory/' "0 passed, 1 failed, 0 skipped"
 altered "a missing end is seen" '$d' "0 passed, 1 failed, 0 skipped"
