@@ -47,7 +47,7 @@ bool outcome_parse(struct span bytes, struct outcome *ret)
 	struct rd changes = rd_from(state.at, state.len);
 	while (changes.left > 0 && ipc_state_next(&changes, &o))
 		;
-	if (!rd_ok(&r) || list.left > 0 || changes.left > 0)
+	if (!rd_ok(&r) || !rd_done(&list) || !rd_done(&changes))
 		return false;
 	ret->reply = reply;
 	ret->effects = effects;
