@@ -82,12 +82,12 @@ static struct admission_wish wish_of(const struct dispatch *d, const struct vers
 
 REQUIRES(lock)
 static struct flight *take(struct dispatch *d, struct version *v, const struct event *e,
-			   const struct admission_wish *w, uint64_t cost_ns)
+			   uint64_t id, const struct admission_wish *w, uint64_t cost_ns)
 {
 	struct flight *f = flight_new(&d->pool);
 	if (!f)
 		return NULL;
-	f->id = d->next_id++;
+	f->id = id ? id : d->next_id++;
 	f->version = v;
 	f->hops = e->hops;
 	f->charge_bytes = e->payload.len;
@@ -101,13 +101,13 @@ static struct flight *take(struct dispatch *d, struct version *v, const struct e
 }
 
 struct flight *dispatch_admit(struct dispatch *d, struct span name, const struct event *e,
-			      const struct binding *b, enum refusal *ret_why)
+			      const struct binding *b, uint64_t id, enum refusal *ret_why)
 {
 	struct flight *f = NULL;
 	uint64_t cost_ns = 0;
 	(void)pthread_mutex_lock(&d->lock);
 	struct function *fn = function_find(&d->functions, name);
-	struct version *v = fn && !fn->removed ? function_choose(fn, d->next_id) : NULL;
+	struct version *v = fn && !fn->removed ? function_choose(fn, id ? id : d->next_id) : NULL;
 	*ret_why = no_way(d, fn, v, e);
 	if (*ret_why == ADMITTED)
 		*ret_why = no_room(d, v, e);
@@ -116,7 +116,7 @@ struct flight *dispatch_admit(struct dispatch *d, struct span name, const struct
 			wish_of(d, v, b, e->arrived_ns ? e->arrived_ns : now_ns());
 		d->admission.workers = d->workers;
 		*ret_why = admission_check(&d->admission, &fn->estimate, &w, &cost_ns);
-		if (*ret_why == ADMITTED && !(f = take(d, v, e, &w, cost_ns)))
+		if (*ret_why == ADMITTED && !(f = take(d, v, e, id, &w, cost_ns)))
 			*ret_why = REFUSE_FULL;
 	}
 	(void)pthread_mutex_unlock(&d->lock);

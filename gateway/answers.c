@@ -420,25 +420,31 @@ static int on_message(struct dispatch *d, unsigned generation, struct ipc_msg *m
 		return on_result(d, &m->result, packet, len, fd, why);
 	if (m->type != IPC_STATE_ASK)
 		return on_control(d, generation, packet, len, why);
-	remember_answer(d, &m->ask);
-	return 0;
+	return remember_answer(d, &m->ask, why);
 }
 
-/* A message that breaks the protocol costs the sandbox its life. */
+static int read_packet(struct dispatch *d, unsigned generation, const uint8_t *packet, size_t len,
+		       int fd, struct why *why)
+{
+	struct ipc_msg m;
+	int err = ipc_parse(IPC_SANDBOX, packet, len, &m, why);
+	if (err == 0 && m.nfds != (fd >= 0))
+		err = why_set(why, -E_PROTO, "%s with a descriptor too many or too few",
+			      ipc_name(m.type));
+	return err == 0 ? on_message(d, generation, &m, packet, len, fd, why) : err;
+}
+
+/* A message that breaks the protocol costs the sandbox its life, and nobody listens to the rest. */
 static void on_packet(struct dispatch *d, unsigned generation, const uint8_t *packet, size_t len,
 		      int fd)
 {
-	struct ipc_msg m;
 	struct why why = { 0 };
-	int err = ipc_parse(IPC_SANDBOX, packet, len, &m, &why);
-	if (err == 0 && m.nfds != (fd >= 0))
-		err = why_set(&why, -E_PROTO, "%s with a descriptor too many or too few",
-			      ipc_name(m.type));
-	if (err == 0)
-		err = on_message(d, generation, &m, packet, len, fd, &why);
+	int err = 0;
+	if (atomic_load(&d->broken) != generation)
+		err = read_packet(d, generation, packet, len, fd, &why);
 	if (fd >= 0)
 		(void)close(fd);
-	if (err == 0)
+	if (err == 0 || atomic_exchange(&d->broken, generation) == generation)
 		return;
 	LOG(LOG_ERR, "the sandbox broke the protocol, restarting it",
 	    F_STR("reason", why_text(&why, err)), F_U64("bytes", len), F_ERR(err));

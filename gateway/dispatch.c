@@ -10,6 +10,7 @@
 #include "gateway/dispatch_impl.h"
 #include "gateway/durable_impl.h"
 #include "gateway/remember.h"
+#include "gateway/replay.h"
 
 uint64_t now_ns(void)
 {
@@ -110,6 +111,8 @@ REQUIRES(lock) static void mark_sent(struct dispatch *d, struct flight *f)
 {
 	f->state = FLIGHT_SENT;
 	f->sent_ns = now_ns();
+	if (f->replay && !f->replay->is_replay)
+		replay_fini(f->replay); /* of a run that did not count: it is told anew */
 	f->version->sent++;
 	d->sent++;
 	flight_hash(&d->pool, f);
@@ -237,7 +240,7 @@ static bool take_off(struct dispatch *d, struct binding *b, struct flight *f, bo
 static bool volatile_event(struct dispatch *d, const struct event *e, struct binding *b, bool later)
 {
 	enum refusal why = REFUSE_SYSTEM;
-	struct flight *f = dispatch_admit(d, b->function, e, b, &why);
+	struct flight *f = dispatch_admit(d, b->function, e, b, 0, &why);
 	int err = f ? flight_encode(f, f->version->handle, e) : 0;
 	if (f && err == 0) {
 		f->binding = binding_ref(b);
@@ -265,6 +268,17 @@ static uint64_t new_id(struct dispatch *d)
 	return id;
 }
 
+static int put_aside(struct dispatch *d, const struct event *e, struct binding *b, uint64_t id,
+		     enum refusal why)
+{
+	int err = durable_put_aside(d->durable, e, b, id ? id : new_id(d), why);
+	if (err != -E_LIMIT)
+		return err;
+	if (why != REFUSE_ATTRS) /* else it was said */
+		(void)dispatch_refuse(d, b->function, e, b, REFUSE_ATTRS);
+	return 0;
+}
+
 /* What cannot run now is in the journal all the same, and runs later. */
 static int durable_event(struct dispatch *d, const struct event *e, struct binding *b, bool later,
 			 bool *ret_sent)
@@ -272,11 +286,10 @@ static int durable_event(struct dispatch *d, const struct event *e, struct bindi
 	enum refusal why = REFUSE_FUNCTION_FULL;
 	uint64_t id = b->ordered ? new_id(d) : 0;
 	if (!durable_hold(d->durable, b, e->topic, id))
-		return durable_put_aside(d->durable, e, b, id, why);
-	struct flight *f = dispatch_admit(d, b->function, e, b, &why);
+		return put_aside(d, e, b, id, why);
+	struct flight *f = dispatch_admit(d, b->function, e, b, id, &why);
 	int err = 0;
 	if (f) {
-		f->id = id ? id : f->id;
 		f->binding = binding_ref(b);
 		err = flight_encode(f, f->version->handle, e);
 		if (err == 0)
@@ -289,8 +302,8 @@ static int durable_event(struct dispatch *d, const struct event *e, struct bindi
 		dispatch_release(d, f);
 	}
 	(void)dispatch_refuse(d, b->function, e, b, why);
-	durable_let_go(d->durable, b, e->topic, id, true);
-	return durable_put_aside(d->durable, e, b, id ? id : new_id(d), why);
+	durable_let_go(d->durable, b, e->topic, id, false);
+	return put_aside(d, e, b, id, why);
 }
 
 static int admit_all(struct dispatch *d, const struct event *e, struct binding *const *b,
@@ -387,7 +400,7 @@ int dispatch_invoke(struct dispatch *d, const char *function, const struct event
 {
 	struct span name = { (const uint8_t *)function, strlen(function) };
 	enum refusal refusal = REFUSE_SYSTEM;
-	struct flight *f = dispatch_admit(d, name, e, NULL, &refusal);
+	struct flight *f = dispatch_admit(d, name, e, NULL, 0, &refusal);
 	if (!f) {
 		int err = dispatch_refuse(d, name, e, NULL, refusal);
 		return why_set(why, err, "%s: %s", function, refusal_texts[refusal].reason);

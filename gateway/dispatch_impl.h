@@ -62,6 +62,7 @@ struct dispatch {
 	struct durable_store *durable; /* NULL: no journal */
 	struct state_store *state;     /* as durable */
 	struct tell *tells;            /* answers that the socket had no room for; send_lock */
+	unsigned ntells;
 	atomic_bool telling;           /* there are */
 	atomic_bool hungry;            /* a POST_FEED is under way */
 	struct function *trial;        /* the suspect whose turn it is */
@@ -75,6 +76,7 @@ struct dispatch {
 	_Atomic uint64_t counts[EVENTS_COUNTS];
 	_Atomic uint64_t refused[REFUSALS];
 	_Atomic uint64_t answers; /* packets from the sandbox */
+	atomic_uint broken;       /* the generation that broke the protocol last */
 	struct limiter strays, differences;
 
 	struct gate gate;
@@ -98,9 +100,10 @@ struct dispatch {
 uint64_t now_ns(void);
 uint64_t now_wall_ms(void);
 
-/* admit.c: a new flight, or why not. b: NULL, or whose deadline and criticality count. */
+/* admit.c: a new flight, or why not. b: NULL, or whose deadline and criticality count. id: 0, or the
+ * event's, which has one already. */
 struct flight *dispatch_admit(struct dispatch *d, struct span name, const struct event *e,
-			      const struct binding *b, enum refusal *ret_why);
+			      const struct binding *b, uint64_t id, enum refusal *ret_why);
 /* Counts and logs it; returns its error. */
 int dispatch_refuse(struct dispatch *d, struct span name, const struct event *e, struct binding *b,
 		    enum refusal why);

@@ -10,7 +10,6 @@
 #include "base/own.h"
 #include "gateway/dedupe.h"
 #include "gateway/durable_impl.h"
-#include "gateway/replay.h"
 #include "proto/outcome.h"
 
 enum {
@@ -64,8 +63,6 @@ bool durable_hold(struct durable_store *s, const struct binding *b, struct span 
 	bool mine = k && k->holder == 0 && k->waiting == 0;
 	if (mine)
 		k->holder = id;
-	else if (k)
-		k->waiting++;
 	(void)pthread_mutex_unlock(&s->lock);
 	return mine;
 }
@@ -280,8 +277,7 @@ static void aside_done(struct journal_op *op, int err)
 	land(x->store, x);
 }
 
-/* Never: the reason is about the event or the function, not about how much there is to do. */
-static bool for_good(enum refusal why)
+bool durable_is_for_good(enum refusal why)
 {
 	return why == REFUSE_LOOP || why == REFUSE_LARGE || why == REFUSE_ATTRS ||
 	       why == REFUSE_QUARANTINED || why == REFUSE_FAILED;
@@ -300,10 +296,6 @@ int durable_put_aside(struct durable_store *s, const struct event *e, struct bin
 	uint8_t *attrs = NULL;
 	size_t nattrs = 0;
 	int err = flight_attrs(&f, e, &attrs, &nattrs);
-	if (err == -E_LIMIT) { /* what is too large for a function is too large for its letter */
-		durable_drop(x);
-		return 0;
-	}
 	if (err == 0 && !(x->copy = malloc(all + nattrs + 1)))
 		err = -ENOMEM;
 	if (err < 0) {
@@ -322,7 +314,9 @@ int durable_put_aside(struct durable_store *s, const struct event *e, struct bin
 		part[i]->at = at;
 	}
 	free(attrs);
-	bool never = for_good(why);
+	bool never = durable_is_for_good(why);
+	if (!never)
+		durable_key_waits(s, b, e->topic);
 	x->finish = (struct journal_finish){
 		.id = id,
 		.stored = true,
@@ -357,8 +351,6 @@ static void refused(struct durable *x, const char *reason)
 {
 	struct dispatch *d = x->store->dispatch;
 	struct flight *f = x->flight;
-	if (f->replay)
-		replay_fini(f->replay); /* it is told anew */
 	free(x->end);
 	x->end = NULL;
 	dispatch_uncount_ok(d, f);

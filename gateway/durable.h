@@ -39,12 +39,13 @@ bool durable_wanted(const struct durable_store *s, const struct event *e, const 
 int durable_admit(struct durable_store *s, const struct event *e) MUST_USE;
 
 /* f is admitted and encoded, not sent: its row is put. f NULL: it cannot run now (why), and is put to be
- * fed later, or as dead letter where it never can. held: see durable_hold. */
+ * fed later, or as dead letter where it never can; -E_LIMIT: what is too large for a function is too large
+ * for its letter. */
 int durable_begin(struct durable_store *s, struct flight *f, const struct event *e,
 		  struct binding *b) MUST_USE;
 int durable_put_aside(struct durable_store *s, const struct event *e, struct binding *b,
 		      uint64_t id, enum refusal why) MUST_USE;
-/* Ordered: takes the key for this event; false: another has it, put it aside. True where not ordered. */
+/* Ordered: takes the key for this event; false: others have it, put it aside. True where not ordered. */
 bool durable_hold(struct durable_store *s, const struct binding *b, struct span topic, uint64_t id);
 
 /* What came of an attempt. Puts its end; the flight is released when that is through. */

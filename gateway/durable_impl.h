@@ -59,6 +59,8 @@ struct durable_store {
 };
 
 uint64_t durable_now_ms(const struct durable_store *s);
+/* Never: the reason is about the event or the function, not about how much there is to do. */
+bool durable_is_for_good(enum refusal why);
 bool durable_hold_fed(struct durable_store *s, const struct binding *b, struct span topic,
 		      uint64_t id);
 void durable_key_waits(struct durable_store *s, const struct binding *b, struct span topic);

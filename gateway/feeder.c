@@ -67,7 +67,6 @@ static int take_off(struct durable_store *s, const struct journal_row *r, struct
 		    struct flight *f)
 {
 	struct dispatch *d = s->dispatch;
-	f->id = r->id;
 	f->binding = binding_ref(b);
 	int err = flight_encode_again(f, f->version->handle, r->topic, r->attrs,
 				      count_attrs(r->attrs), r->payload);
@@ -94,10 +93,10 @@ static enum refusal admit(struct durable_store *s, const struct journal_row *r, 
 	};
 	if (!durable_hold_fed(s, b, r->topic, r->id))
 		return ADMITTED; /* its turn comes */
-	struct flight *f = dispatch_admit(s->dispatch, b->function, &e, b, &why);
+	struct flight *f = dispatch_admit(s->dispatch, b->function, &e, b, r->id, &why);
 	if (f && take_off(s, r, b, f) == 0)
 		return ADMITTED;
-	durable_let_go(s, b, r->topic, r->id, true);
+	durable_let_go(s, b, r->topic, r->id, !durable_is_for_good(why));
 	return why;
 }
 
@@ -117,7 +116,7 @@ static int feed_row(void *arg, const struct journal_row *r)
 	}
 	enum refusal why = admit(s, r, b);
 	binding_unref(b);
-	if (why == REFUSE_QUARANTINED || why == REFUSE_FAILED || why == REFUSE_LOOP)
+	if (why != ADMITTED && durable_is_for_good(why))
 		bury(s, r, refusal_texts[why].reason);
 	else if (why != ADMITTED)
 		f->left++;

@@ -9,7 +9,10 @@
 #include "gateway/replay.h"
 #include "gateway/state.h"
 
-enum { TELL_BYTES = IPC_STATE_VALUE_MAX + 64 };
+enum {
+	TELL_BYTES = IPC_STATE_VALUE_MAX + 64,
+	TELLS_MAX = 2 * DISPATCH_WINDOW, /* a guest that runs has one question at a time */
+};
 
 /* ---- questions ---- */
 
@@ -26,17 +29,21 @@ static bool send_tell(struct dispatch *d, const struct wr *packet)
 }
 
 /* The socket is full: it goes out with the next answer that comes, at a tick at the latest. */
-static void keep_tell(struct dispatch *d, const struct wr *packet)
+static int keep_tell(struct dispatch *d, const struct wr *packet, struct why *why)
 {
+	if (d->ntells == TELLS_MAX)
+		return why_set(why, -E_PROTO, "it asks and asks, and does not read the answers");
 	struct tell *t = malloc(sizeof(*t) + packet->len);
 	if (!t)
-		return; /* the guest waits until its deadline */
+		return 0; /* the guest waits until its deadline */
 	memcpy(t->bytes, packet->buf, packet->len);
 	t->packet = wr_into(t->bytes, packet->len);
 	t->packet.len = packet->len;
 	t->next = d->tells;
 	d->tells = t;
+	d->ntells++;
 	atomic_store(&d->telling, true);
+	return 0;
 }
 
 void remember_tell(struct dispatch *d)
@@ -46,6 +53,7 @@ void remember_tell(struct dispatch *d)
 	(void)pthread_mutex_lock(&d->send_lock);
 	for (struct tell *t; (t = d->tells) && send_tell(d, &t->packet);) {
 		d->tells = t->next;
+		d->ntells--;
 		free(t);
 	}
 	atomic_store(&d->telling, d->tells != NULL);
@@ -58,6 +66,7 @@ void remember_forget_tells(struct dispatch *d)
 		d->tells = t->next;
 		free(t);
 	}
+	d->ntells = 0;
 	atomic_store(&d->telling, false);
 }
 
@@ -73,8 +82,9 @@ static void note(struct dispatch *d, const struct ipc_state_ask *q, struct span 
 	(void)pthread_mutex_unlock(&d->lock);
 }
 
-void remember_answer(struct dispatch *d, const struct ipc_state_ask *q)
+int remember_answer(struct dispatch *d, const struct ipc_state_ask *q, struct why *why)
 {
+	int err = 0;
 	uint8_t room[TELL_BYTES];
 	struct wr packet = wr_into(room, sizeof(room));
 	char function[MANIFEST_NAME_MAX + 1] = "";
@@ -92,8 +102,9 @@ void remember_answer(struct dispatch *d, const struct ipc_state_ask *q)
 		note(d, q, (struct span){ packet.buf, packet.len });
 	(void)pthread_mutex_lock(&d->send_lock);
 	if (d->tells || !send_tell(d, &packet))
-		keep_tell(d, &packet);
+		err = keep_tell(d, &packet, why);
 	(void)pthread_mutex_unlock(&d->send_lock);
+	return err;
 }
 
 /* ---- changes ---- */

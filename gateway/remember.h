@@ -7,8 +7,9 @@
 
 struct state_write;
 
-/* A guest's question, answered at once, or when the socket has room. Any thread. */
-void remember_answer(struct dispatch *d, const struct ipc_state_ask *q);
+/* A guest's question, answered at once, or when the socket has room. -E_PROTO: more answers wait than guests can
+ * have asked. Any thread. */
+int remember_answer(struct dispatch *d, const struct ipc_state_ask *q, struct why *why) MUST_USE;
 /* What had no room goes out. */
 void remember_tell(struct dispatch *d);
 /* The sandbox that asked is gone. */

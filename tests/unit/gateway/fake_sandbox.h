@@ -5,6 +5,7 @@
  *	reply TEXT | emit TOPIC TEXT | fail | trap | large | slow MS | silent | lie (about its times)
  *	die | die-once FILE (dies if FILE can be made) | junk | badfd | hello | log TEXT
  *	only NAME@REVISION COMMAND (others reply the name of theirs)
+ *	ask COMMAND (asks for a value first) | flood (asks 30,000 times and reads nothing)
  */
 #ifndef TESTS_FAKE_SANDBOX_H
 #define TESTS_FAKE_SANDBOX_H
@@ -76,6 +77,23 @@ static const char *fake_own(uint32_t handle, const char *text)
 	return reply;
 }
 
+static void fake_ask(uint64_t event, unsigned times)
+{
+	static uint8_t answer[IPC_PACKET_BYTES];
+	uint8_t packet[256];
+	int fd = -1;
+	for (unsigned i = 0; i < times; i++) {
+		struct wr w = wr_into(packet, sizeof(packet));
+		const struct ipc_state_ask q = { .event = event,
+						 .ticket = i,
+						 .key = fake_span("k") };
+		(void)!ipc_put_state_ask(&w, &q);
+		fake_send(&w, -1);
+	}
+	if (times == 1)
+		(void)!ipc_recv(FAKE_SOCK, answer, sizeof(answer), &fd, true);
+}
+
 /* The commands that end this process or its manners. False: none of them. */
 static void fake_misbehave(const char *text, struct wr *w)
 {
@@ -105,6 +123,12 @@ static void fake_answer(struct ipc_invoke *m, const char *text)
 	struct wr w = wr_into(packet, sizeof(packet)), effects = wr_into(list, sizeof(list));
 	struct ipc_result r = { .event = m->event, .status = IPC_OK, .cpu_ns = 5000 };
 	const char *rest;
+	if ((rest = fake_rest(text, "ask"))) {
+		fake_ask(m->event, 1);
+		text = rest;
+	}
+	if (fake_rest(text, "flood"))
+		fake_ask(m->event, 30000);
 	fake_misbehave(text, &w);
 	w.len = 0;
 	if (fake_rest(text, "silent"))

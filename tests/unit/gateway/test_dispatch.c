@@ -255,7 +255,7 @@ static void times_that_cannot_be_are_not_believed(void **state)
 
 static void a_sandbox_that_breaks_the_protocol_is_replaced(void **state)
 {
-	static const char *const sin[] = { "junk", "badfd", "hello" };
+	static const char *const sin[] = { "junk", "badfd", "hello", "flood" };
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(sin); i++) {
 		struct world *w = begin(64, 64);
