@@ -21,8 +21,9 @@ int state_prepare(sqlite3 *db, sqlite3_stmt **stmts)
 {
 	int code = SQLITE_OK;
 	for (size_t i = 0; i < S_COUNT && code == SQLITE_OK; i++)
-		code = sqlite3_prepare_v3(db, statements[i], -1, SQLITE_PREPARE_PERSISTENT,
-					  &stmts[i], NULL);
+		code = stmts[i] ? SQLITE_OK
+				: sqlite3_prepare_v3(db, statements[i], -1,
+						     SQLITE_PREPARE_PERSISTENT, &stmts[i], NULL);
 	return code;
 }
 
@@ -131,6 +132,14 @@ static void pend(struct state_store *s, struct state_change *c)
 	struct state_change **at = &s->chain[chain_of(text(c->bucket), c->key)];
 	c->next = *at;
 	*at = c;
+}
+
+uint64_t state_version_new(struct state_store *s)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	uint64_t version = ++s->version;
+	(void)pthread_mutex_unlock(&s->lock);
+	return version;
 }
 
 static void unpend(struct state_store *s, struct state_change *c)
@@ -271,6 +280,26 @@ static unsigned buckets_of(const struct state_write *w)
 	return n;
 }
 
+/* False: two changes of one key, which no guest can make; they would be counted twice. */
+static bool pend_all(struct state_store *s, struct state_write *w)
+{
+	bool once = true;
+	(void)pthread_mutex_lock(&s->lock);
+	for (uint32_t i = 0; i < w->n && once; i++) {
+		struct state_change *c = &w->changes[i];
+		if (c->what != IPC_STATE_PUT && c->what != IPC_STATE_DELETE)
+			continue;
+		const struct state_change *before = pending(s, text(c->bucket), c->key);
+		once = !before || before < w->changes || before >= w->changes + w->n;
+		if (!once)
+			break;
+		c->version = ++s->version;
+		pend(s, c);
+	}
+	(void)pthread_mutex_unlock(&s->lock);
+	return once;
+}
+
 int state_plan(struct state_store *s, const char *function, struct span ops, uint32_t n,
 	       struct state_write **ret, struct why *why)
 {
@@ -303,15 +332,10 @@ int state_plan(struct state_store *s, const char *function, struct span ops, uin
 		state_done(w);
 		return err;
 	}
-	(void)pthread_mutex_lock(&s->lock);
-	for (uint32_t i = 0; i < w->n; i++) {
-		struct state_change *c = &w->changes[i];
-		if (c->what != IPC_STATE_PUT && c->what != IPC_STATE_DELETE)
-			continue;
-		c->version = ++s->version;
-		pend(s, c);
+	if (!pend_all(s, w)) {
+		state_done(w);
+		return why_set(why, -E_INVALID, "%s changed a key twice in one event", function);
 	}
-	(void)pthread_mutex_unlock(&s->lock);
 	*ret = w;
 	return 0;
 }

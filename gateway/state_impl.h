@@ -50,6 +50,7 @@ static inline void state_stmt_back(sqlite3_stmt **s)
 int state_prepare(sqlite3 *db, sqlite3_stmt **stmts);
 void state_finalize(sqlite3_stmt **stmts);
 bool state_same(struct span a, struct span b);
+uint64_t state_version_new(struct state_store *s);
 bool state_is_there(struct state_store *s, const char *bucket, struct span key);
 /* journal_extra.write */
 int state_write_all(sqlite3 *db, struct journal_extra *x);

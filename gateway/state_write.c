@@ -161,7 +161,7 @@ static int write_tallies(struct state_store *s, const struct tallies *all)
 
 static int prepared(struct state_store *s, sqlite3 *db)
 {
-	return s->writer[0] ? SQLITE_OK : state_prepare(db, s->writer);
+	return s->writer[S_COUNT - 1] ? SQLITE_OK : state_prepare(db, s->writer);
 }
 
 int state_write_all(sqlite3 *db, struct journal_extra *x)
@@ -182,13 +182,15 @@ int state_write_all(sqlite3 *db, struct journal_extra *x)
 
 /* ---- what expires ---- */
 
-static int expire_one(struct state_store *s, struct state_change *c, struct tallies *all)
+/* version 0: it has expired. */
+static int remove_one(struct state_store *s, struct state_change *c, struct tallies *all)
 {
 	struct tally *t;
 	int code = tally_of(s, all, c->bucket, &t);
 	if (code != SQLITE_OK)
 		return code;
-	c->version = t->version ? t->version : 1; /* readers saw it go when its time came */
+	if (c->version == 0)
+		c->version = t->version ? t->version : 1; /* readers saw it go when its time came */
 	code = count_change(s, c, t);
 	return code == SQLITE_OK ? write_one(s, c) : code;
 }
@@ -217,7 +219,7 @@ static int write_expired(struct journal *j, struct journal_op *op)
 			memcpy(key, sqlite3_column_blob(next, 1), c.key.len);
 		c.key.at = key;
 		state_stmt_back(&next);
-		code = expire_one(s, &c, &all);
+		code = remove_one(s, &c, &all);
 		if (code == SQLITE_OK)
 			code = write_tallies(s, &all);
 	}
@@ -252,8 +254,11 @@ struct drop {
 static int drop_key(struct drop *d)
 {
 	struct tallies all = { .n = 0 };
-	struct state_change c = { .what = IPC_STATE_DELETE, .bucket = d->bucket, .key = d->key };
-	int code = expire_one(d->store, &c, &all);
+	struct state_change c = { .what = IPC_STATE_DELETE,
+				  .version = state_version_new(d->store),
+				  .bucket = d->bucket,
+				  .key = d->key };
+	int code = remove_one(d->store, &c, &all);
 	return code == SQLITE_OK ? write_tallies(d->store, &all) : code;
 }
 
@@ -267,7 +272,7 @@ static int drop_all(struct drop *d)
 	STATE_STMT drop = d->store->writer[S_bucket_drop];
 	journal_bind(drop, "t", text(d->bucket));
 	code = journal_step(drop);
-	*t = (struct tally){ .name = d->bucket, .newest = t->version + 1 };
+	*t = (struct tally){ .name = d->bucket, .newest = state_version_new(d->store) };
 	return code == SQLITE_OK ? write_tallies(d->store, &all) : code;
 }
 

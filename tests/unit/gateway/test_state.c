@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,15 +65,15 @@ static void op(struct ops *o, enum ipc_state_what what, const char *bucket, cons
 struct finish {
 	struct journal_finish f;
 	struct state_write *w;
-	bool over;
 	int err;
+	atomic_bool over; /* another thread may lead the commit */
 };
 
 static void on_finished(struct journal_op *jop, int err)
 {
 	struct finish *f = CONTAINER_OF(jop, struct finish, f.op);
-	f->over = true;
 	f->err = err;
+	f->over = true;
 }
 
 static void begin(struct bench *b, struct finish *f, const struct ops *o)
@@ -428,6 +429,49 @@ static void two_counters_at_once_lose_no_count(void **state)
 	close_all(&b);
 }
 
+static void one_key_cannot_be_changed_twice_in_one_event(void **state)
+{
+	struct bench b;
+	struct ops put = { 0 }, twice = { 0 };
+	struct state_write *w;
+	struct why why = { 0 };
+	open_all(&b, *state);
+	op(&put, IPC_STATE_PUT, "", "a", IPC_STATE_ANY, "1");
+	assert_int_equal(commit(&b, &put), 0);
+	op(&twice, IPC_STATE_DELETE, "", "a", IPC_STATE_ANY, "");
+	op(&twice, IPC_STATE_DELETE, "", "a", IPC_STATE_ANY, "");
+	assert_int_equal(
+		state_plan(b.s, "f", (struct span){ twice.list, twice.w.len }, twice.n, &w, &why),
+		-E_INVALID);
+	value_is(&b, "a", "1"); /* and nothing is pending */
+	close_all(&b);
+}
+
+/* Who listed the empty bucket must not take the next change for the removal. */
+static void what_an_operator_removes_has_a_version_of_its_own(void **state)
+{
+	static uint8_t packet[IPC_PACKET_BYTES];
+	struct bench b;
+	struct ops put = { 0 }, other = { 0 }, listed = { 0 };
+	struct finish f;
+	struct why why = { 0 };
+	struct wr w = wr_into(packet, sizeof(packet));
+	const struct ipc_state_ask q = { .list = 1, .most = 100 };
+	struct ipc_msg m;
+	open_all(&b, *state);
+	op(&put, IPC_STATE_PUT, "", "a", IPC_STATE_ANY, "1");
+	assert_int_equal(commit(&b, &put), 0);
+	op(&other, IPC_STATE_PUT, "", "b", IPC_STATE_ANY, "2");
+	begin(&b, &f, &other);
+	assert_int_equal(state_drop(b.s, "=f", (struct span){ 0 }, &why), 0);
+	state_answer(b.s, "f", &q, true, &w);
+	assert_int_equal(ipc_parse(IPC_GATEWAY, packet, w.len, &m, &why), 0);
+	assert_int_equal(end(&b, &f), 0);
+	op(&listed, IPC_STATE_LISTED, "", "", m.tell.version, "");
+	assert_int_equal(commit(&b, &listed), -EAGAIN);
+	close_all(&b);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_new, scratch_free)
@@ -439,6 +483,8 @@ int main(void)
 		TEST(a_bucket_keeps_its_quota_and_what_expires_makes_room),
 		TEST(people_see_and_remove_it),
 		TEST(too_many_buckets_are_refused),
+		TEST(one_key_cannot_be_changed_twice_in_one_event),
+		TEST(what_an_operator_removes_has_a_version_of_its_own),
 		TEST(two_counters_at_once_lose_no_count),
 	};
 	return cmocka_run_group_tests_name("state", tests, NULL, NULL);
