@@ -99,12 +99,14 @@ static void take_lanes(struct gen *g, const struct counter *c, LLVMValueRef v, L
 		if (!LLVMIsAExtractElementInst(user) ||
 		    !LLVMIsAConstantInt(LLVMGetOperand(user, 1)))
 			continue;
+		uint64_t lane = LLVMConstIntGetZExtValue(LLVMGetOperand(user, 1));
+		if (lane >= LLVMGetVectorSize(LLVMTypeOf(v)))
+			continue;
 		if (!*number)
 			*number = count_beside(g, c);
-		unsigned lane = (unsigned)LLVMConstIntGetZExtValue(LLVMGetOperand(user, 1));
 		LLVMPositionBuilderBefore(g->b, user);
-		LLVMValueRef scalar =
-			LLVMBuildAdd(g->b, *number, LLVMGetAggregateElement(c->offsets, lane), "");
+		LLVMValueRef scalar = LLVMBuildAdd(
+			g->b, *number, LLVMGetAggregateElement(c->offsets, (unsigned)lane), "");
 		if (LLVMTypeOf(user) != g->i32)
 			scalar = LLVMBuildZExt(g->b, scalar, LLVMTypeOf(user), "");
 		LLVMReplaceAllUsesWith(user, scalar);
