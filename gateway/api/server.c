@@ -16,14 +16,13 @@
 #include <fcntl.h>
 #include <libwebsockets.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/own.h"
 #include "gateway/api/request.h"
+#include "gateway/api/socket.h"
 
 struct api {
 	struct gateway *g;
@@ -489,30 +488,6 @@ static void log_lws(int level, const char *line)
 	LOG(level == LLL_ERR ? LOG_WARN : LOG_NOTE, "libwebsockets", F_BYTES("text", line, len));
 }
 
-/* A socket file without a listener is left from a crash; one with a listener is a gateway. */
-static int socket_clear(const char *path, struct why *why)
-{
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	if (strlen(path) >= sizeof(un.sun_path))
-		return why_set(why, -ENAMETOOLONG,
-			       "%s is too long for a socket (%zu bytes at most): choose a shorter "
-			       "runtime_dir",
-			       path, sizeof(un.sun_path) - 1);
-	memcpy(un.sun_path, path, strlen(path));
-	OWN_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return why_set(why, -errno, "socket: %s", strerror(errno));
-	if (connect(fd, (struct sockaddr *)&un, sizeof(un)) == 0 || errno == EAGAIN)
-		return why_set(why, -EADDRINUSE,
-			       "another gateway answers on %s: stop it, or choose another "
-			       "runtime_dir",
-			       path);
-	if (unlink(path) < 0 && errno != ENOENT)
-		return why_set(why, -errno, "cannot remove the old socket %s: %s", path,
-			       strerror(errno));
-	return 0;
-}
-
 static int listen_on(struct api *a, struct why *why)
 {
 	const struct lws_context_creation_info info = {
@@ -558,7 +533,7 @@ int api_new(struct gateway *g, struct api **ret, struct why *why)
 	lws_set_log_level(LLL_ERR | LLL_WARN, log_lws);
 	int err = asprintf(&a->socket_path, "%s/penstock.sock", g->config.runtime_dir) < 0
 			  ? why_set(why, -ENOMEM, "out of memory")
-			  : socket_clear(a->socket_path, why);
+			  : api_socket_clear(a->socket_path, why);
 	if (err == 0)
 		err = listen_on(a, why);
 	if (err == 0)
