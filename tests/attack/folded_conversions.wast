@@ -2,7 +2,7 @@
 ;; Instructions whose LLVM counterpart is undefined or poison for some operands: conversions of NaN, infinity and what is just
 ;; out of range, division, remainder, shifts. With constants, so that they are folded, and with parameters, so that they run;
 ;; the results feed addresses, where a compiler that believes "this cannot happen" would drop the access or its bounds.
-;; Seen to fail: without the range check in convert.c, "folded nan" returns a number.
+;; Would fail: without the range check in convert.c, "folded nan" returns a number.
 (module
   (memory 1)
   (data (i32.const 0) "\2a\00\00\00")

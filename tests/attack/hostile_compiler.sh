@@ -4,7 +4,7 @@
 # A penstock-aot that was taken over by a module. What it hands out as code and report: noise, nothing, too much, lies, a file that
 # it goes on changing; and code that runs when it is loaded (src/native_code.c) and tries everything from inside the sandbox.
 # The gateway refuses, or the sandbox's own jail holds; other functions go on.
-# Seen to fail: with SCMP_ACT_ALLOW for any of the calls, native_code says it worked.
+# Would fail: with SCMP_ACT_ALLOW for any of the calls, native_code says it worked.
 . tests/attack/lib.sh
 
 real=$B/penstock-aot

@@ -4,7 +4,7 @@
 # A penstock-sandbox that was taken over (hostile_sandbox.c) against the real penstockd: noise, malformed and well-formed lies
 # by thousands, descriptors of the wrong kind and number, memory that changes or is too small, silence. It costs that process its
 # life or nothing; the gateway stays the same process, publishes nothing that was not granted, and the next honest event is served.
-# Seen to fail: without the check of seals in ipc_memfd_map(), memory_that_shrinks ends the gateway by SIGBUS.
+# Would fail: without the check of seals in ipc_memfd_map(), memory_that_shrinks ends the gateway by SIGBUS.
 . tests/attack/lib.sh
 
 attacked_begin penstock-sandbox="$B/tests/attack/hostile_sandbox"

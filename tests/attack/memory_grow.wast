@@ -2,7 +2,7 @@
 ;; memory.grow by numbers that overflow a sum, a shift or a size in bytes; sizes that are believed after a grow that failed;
 ;; accesses in a loop whose memory grows meanwhile, and bulk operations on fresh pages (WAMR's issue 2897). Memory has
 ;; one owner at a time here, so a race is one between a value kept in a register and the grow.
-;; Seen to fail: with the size of the memory loaded once per function in check mode, "walk" traps after its first page.
+;; Would fail: with the size of the memory loaded once per function in check mode, "walk" traps after its first page.
 (module
   (memory (export "memory") 1 9)
   (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))

@@ -3,7 +3,7 @@
 ;; (reroll.c), bytes compared by eight (compare.c), checks merged (checks.c) and taken out of loops (hoist.c, version.c).
 ;; Each loop is made to leave memory in its middle, at its end, by wrapping, with steps up, down and across the sign, and with
 ;; counts that overflow; what was stored before the trap must be there and nothing after it where that can be told.
-;; Seen to fail: hoist.c asking only for the last address lets "down" read below 0; rebase.c without its proof, "apart".
+;; Would fail: hoist.c asking only for the last address lets "down" read below 0; rebase.c without its proof, "apart".
 (module
   (memory (export "memory") 1 3)
   (func (export "size") (result i32) (memory.size))

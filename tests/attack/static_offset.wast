@@ -1,7 +1,7 @@
 ;; SPDX-License-Identifier: Apache-2.0
 ;; Static offsets that reach beyond what lies behind a memory: 0x03fffff8 is the last that the guard alone stops, from
 ;; 0x04000000 on there is a compare. Every width, load and store; a store that "passes" would show in the next load.
-;; Seen to fail: without the compare in memory.c, "far" reads whatever is mapped 4 GiB up, or ends the process.
+;; Would fail: without the compare in memory.c, "far" reads whatever is mapped 4 GiB up, or ends the process.
 (module
   (memory (export "memory") 1 4)
   (func (export "edge8") (param i32) (result i32) (i32.load8_u offset=0x03ffffff (local.get 0)))

@@ -2,7 +2,7 @@
 ;; Calls through a table with an index or a type that is not there, among equal and nearly equal signatures, after the table
 ;; has grown, been overwritten, filled and dropped; references that are zero and not null (Epsilon's "Zero Is Not Null"), and
 ;; table.fill as in WAMR's issue 2390. What would be called in the wrong way gives a wrong number instead of a trap.
-;; Seen to fail: without the comparison of types in call.c, "as_f64" returns a number.
+;; Would fail: without the comparison of types in call.c, "as_f64" returns a number.
 (module $other
   (type $ii (func (param i32) (result i32)))
   (func $secret (param i32) (result i32) (i32.add (local.get 0) (i32.const 0x5ec)))

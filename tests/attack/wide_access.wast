@@ -2,7 +2,7 @@
 ;; Accesses that a code generator widens or merges: a scalar load folded into an instruction of 16 bytes (CVE-2026-24116:
 ;; copysign read 16 bytes where the Wasm has 8), a vector of which one lane is needed, lanes selected from two (CVE-2023-27477).
 ;; The last bytes of memory are read by each of them, and one byte beyond is a trap.
-;; Seen to fail: with keep_narrow.c left out, "lane" and "pair" pass one byte too far.
+;; Would fail: with keep_narrow.c left out, "lane" and "pair" pass one byte too far.
 (module
   (memory 1 1)
   (data (i32.const 65520) "\00\01\02\03\04\05\06\07\08\09\0a\0b\0c\0d\0e\0f")

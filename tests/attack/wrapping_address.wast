@@ -3,7 +3,7 @@
 ;; an addressing mode of 64 (CVE-2023-26489: 35 bits came out), a value sign-extended where it is read back from the
 ;; stack (CVE-2021-32629), the upper half of a register taken for zero (CVE-2024-30266's neighbours). What such code reads
 ;; lies outside; what must be read lies at the wrapped address, where these modules have written it.
-;; Seen to fail: with nuw on the i32.add and i32.shl of the generator, "shl3" and "add" read elsewhere.
+;; Would fail: with nuw on the i32.add and i32.shl of the generator, "shl3" and "add" read elsewhere.
 (module
   (memory 1)
   (data (i32.const 0) "\11\22\33\44\55\66\77\88")
