@@ -477,8 +477,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(an_event_in_flight_at_a_crash_is_tried_once_more),
 		cmocka_unit_test(a_killed_sandbox_serves_again_within_300_ms),
 		cmocka_unit_test(who_crashes_twice_is_quarantined_and_the_others_go_on),
-		cmocka_unit_test(
-			a_function_whose_waiting_events_ran_out_of_time_holds_up_nobody),
+		cmocka_unit_test(a_function_whose_waiting_events_ran_out_of_time_holds_up_nobody),
 		cmocka_unit_test(times_that_cannot_be_are_not_believed),
 		cmocka_unit_test(a_sandbox_that_breaks_the_protocol_is_replaced),
 		cmocka_unit_test(an_event_that_is_never_answered_costs_the_sandbox_its_life),
