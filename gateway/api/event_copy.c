@@ -52,13 +52,16 @@ static int take(void *arg, const struct journal_row *r)
 	return 0;
 }
 
-int event_copy(struct gateway *g, const char *id, struct event_copy *ret, struct why *why)
+int event_copy(const struct api_request *q, struct event_copy *ret, struct why *why)
 {
 	struct copying x = { ret, false };
-	struct journal *j = path_journal(g->path);
-	const struct journal_query jq = { .id = strtoull(id, NULL, 10), .state = -1 };
+	struct journal *j = path_journal(q->g->path);
+	struct journal_query jq = { .state = -1 };
+	const char *id = q->arg;
 	*ret = (struct event_copy){ 0 };
-	int err = j && jq.id ? journal_events(j, &jq, take, &x, why) : 0;
+	int err = request_event(q, &jq.id, why);
+	if (err == 0 && j)
+		err = journal_events(j, &jq, take, &x, why);
 	if (err == -ENOMEM)
 		return why_set(why, err, "out of memory");
 	if (err < 0)

@@ -18,8 +18,8 @@ struct event_copy {
 	uint8_t *bytes;         /* of all spans */
 };
 
-/* By number, in text. -E_UNKNOWN: it is not there, or has not run to an end that is kept; -E_INVALID. */
-int event_copy(struct gateway *g, const char *id, struct event_copy *ret, struct why *why) MUST_USE;
+/* The one that the path names. -E_UNKNOWN: it is not there, or has not run to an end that is kept; -E_INVALID. */
+int event_copy(const struct api_request *q, struct event_copy *ret, struct why *why) MUST_USE;
 void event_copy_fini(struct event_copy *c);
 
 #endif

@@ -61,26 +61,22 @@ static int state_of(const char *name, int *ret, struct why *why)
 	return 0;
 }
 
-static uint64_t number_of(const struct query *q, const char *name, uint64_t otherwise)
-{
-	const char *text = query_get(q, name);
-	return text ? strtoull(text, NULL, 10) : otherwise;
-}
-
 void api_events_list(struct api_request *q)
 {
 	struct why why = { 0 };
 	struct journal *j = path_journal(q->g->path);
-	uint64_t limit = number_of(&q->query, "limit", EVENTS_USUAL);
-	uint64_t age_s = number_of(&q->query, "since_s", 0), now = wall_ms();
-	struct journal_query jq = {
-		.function = query_get(&q->query, "function"),
-		.before_id = number_of(&q->query, "before", 0),
-		.since_wall_ms = age_s && age_s * 1000 < now ? now - age_s * 1000 : 0,
-		.limit = (unsigned)(limit < EVENTS_MOST ? limit : EVENTS_MOST),
-	};
+	uint64_t limit = EVENTS_USUAL, age_s = 0, now = wall_ms();
+	struct journal_query jq = { .function = query_get(&q->query, "function") };
 	json_t *items = json_array();
 	int err = state_of(query_get(&q->query, "state"), &jq.state, &why);
+	if (err == 0)
+		err = query_u64(&q->query, "limit", 1, EVENTS_MOST, &limit, &why);
+	if (err == 0)
+		err = query_u64(&q->query, "since_s", 0, INT32_MAX, &age_s, &why);
+	if (err == 0)
+		err = query_u64(&q->query, "before", 0, INT64_MAX, &jq.before_id, &why);
+	jq.limit = (unsigned)limit;
+	jq.since_wall_ms = age_s && age_s * 1000 < now ? now - age_s * 1000 : 0;
 	if (err == 0 && j)
 		err = journal_events(j, &jq, append, items, &why);
 	if (err == 0) {
@@ -148,8 +144,10 @@ void api_events_get(struct api_request *q)
 	struct why why = { 0 };
 	struct story s = { 0 };
 	struct journal *j = path_journal(q->g->path);
-	const struct journal_query jq = { .id = strtoull(q->arg, NULL, 10), .state = -1 };
-	int err = j && jq.id ? journal_events(j, &jq, tell, &s, &why) : 0;
+	struct journal_query jq = { .state = -1 };
+	int err = request_event(q, &jq.id, &why);
+	if (err == 0 && j)
+		err = journal_events(j, &jq, tell, &s, &why);
 	if (err == 0 && !s.o)
 		err = why_set(&why, -E_UNKNOWN, "the journal has no event %.24s (any more)",
 			      q->arg);
@@ -169,7 +167,10 @@ void api_events_get(struct api_request *q)
 void api_events_retry(struct api_request *q)
 {
 	struct why why = { 0 };
-	int err = path_event_retry(q->g->path, strtoull(q->arg, NULL, 10), false, &why);
+	uint64_t id;
+	int err = request_event(q, &id, &why);
+	if (err == 0)
+		err = path_event_retry(q->g->path, id, false, &why);
 	if (err < 0)
 		request_fail(q, err, &why);
 	else
@@ -180,8 +181,11 @@ void api_events_drop(struct api_request *q)
 {
 	struct why why = { 0 };
 	struct journal *j = path_journal(q->g->path);
-	int err = j ? journal_dead_drop(j, strtoull(q->arg, NULL, 10), &why)
-		    : why_set(&why, -E_UNKNOWN, "there is no journal");
+	uint64_t id;
+	int err = request_event(q, &id, &why);
+	if (err == 0)
+		err = j ? journal_dead_drop(j, id, &why)
+			: why_set(&why, -E_UNKNOWN, "there is no journal");
 	if (err < 0)
 		request_fail(q, err, &why);
 	else

@@ -140,11 +140,14 @@ static void repeat(struct repeating *r)
 static void commit(struct api_request *q)
 {
 	struct why why = { 0 };
-	int err = query_get(&q->query, "revision")
-			  ? why_set(&why, -EINVAL,
-				    "only the active version's effects can be published: leave "
-				    "revision or commit out")
-			  : path_event_retry(q->g->path, strtoull(q->arg, NULL, 10), true, &why);
+	uint64_t id;
+	int err = request_event(q, &id, &why);
+	if (err == 0 && query_get(&q->query, "revision"))
+		err = why_set(&why, -EINVAL,
+			      "only the active version's effects can be published: leave "
+			      "revision or commit out");
+	if (err == 0)
+		err = path_event_retry(q->g->path, id, true, &why);
 	if (err < 0)
 		request_fail(q, err, &why);
 	else
@@ -167,7 +170,7 @@ void api_events_replay(struct api_request *q)
 	if (err == 0)
 		err = query_u64(&q->query, "revision", 1, INT32_MAX, &revision, &why);
 	if (err == 0)
-		err = event_copy(q->g, q->arg, &r->event, &why);
+		err = event_copy(q, &r->event, &why);
 	if (err < 0) {
 		free(r);
 		request_fail(q, err, &why);
@@ -222,7 +225,7 @@ void api_events_export(struct api_request *q)
 	struct event_copy c;
 	struct version_text v = { 0 }; /* empty when it is deployed no more */
 	char arrived[WALL_TEXT];
-	int err = event_copy(q->g, q->arg, &c, &why);
+	int err = event_copy(q, &c, &why);
 	if (err < 0) {
 		request_fail(q, err, &why);
 		return;

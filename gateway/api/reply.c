@@ -2,6 +2,7 @@
 /* What errors look like from outside, and JSON bodies. */
 #include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/api/request.h"
@@ -97,5 +98,15 @@ int body_json(struct span body, json_t **ret, struct why *why, const char *forma
 		return why_set(why, -EINVAL, "the body does not fit: %s", e.text);
 	}
 	*ret = j;
+	return 0;
+}
+
+int request_event(const struct api_request *q, uint64_t *ret, struct why *why)
+{
+	size_t digits = strspn(q->arg, "0123456789");
+	errno = 0;
+	*ret = strtoull(q->arg, NULL, 10);
+	if (digits == 0 || q->arg[digits] != '\0' || errno != 0 || *ret == 0 || *ret > INT64_MAX)
+		return why_set(why, -E_UNKNOWN, "\"%.40s\" is no event's number", q->arg);
 	return 0;
 }

@@ -61,6 +61,9 @@ void request_error(struct api_request *q, int err, const char *message, const ch
 		   json_t *extra);
 /* The same with the reason in why. */
 void request_fail(struct api_request *q, int err, const struct why *why);
+
+/* The event that the path names. -E_UNKNOWN: that is no number of one. */
+int request_event(const struct api_request *q, uint64_t *ret, struct why *why) MUST_USE;
 /* Calls q->on_timer once after ms, unless it was answered before. */
 void request_timer(struct api_request *q, uint64_t ms, void (*on_timer)(struct api_request *q));
 
