@@ -105,6 +105,30 @@ static const struct shape shapes[] = {
 		       STEP("16") "(br_if $l (i32.lt_u (local.get $i) (i32.const 256)))"),
 	  1 },
 
+	/* i near 0 wraps in the second copy's sum where it did not in the static offset. */
+	{ "static offsets downwards",
+	  LOOP("(f64.store offset=8 (i32.add (local.get $i) (local.get $p)) (local.get $d))"
+	       "(f64.store (i32.add (local.get $i) (local.get $p)) (local.get $d))" STEP("-16")
+		       UNTIL("-256")),
+	  0 },
+	{ "static offsets that are no steps",
+	  LOOP("(f64.store (i32.add (local.get $i) (local.get $p)) (local.get $d))"
+	       "(f64.store offset=16 (i32.add (local.get $i) (local.get $p)) (local.get $d))" STEP(
+		       "16") UNTIL("256")),
+	  0 },
+	{ "steps of which only some are in static offsets",
+	  LOOP("(f64.store (i32.add (local.get $i) (local.get $p)) (local.get $d))"
+	       "(f64.store offset=8 (i32.add (local.get $i) (local.get $p)) (local.get $d))" PUT(
+		       "$p", "16", "(local.get $d)") PUT("$p", "24", "(local.get $d)") STEP("32")
+		       UNTIL("256")),
+	  1 },
+	{ "bytes, once with their sign",
+	  LOOP("(i32.store8 (i32.add (local.get $i) (local.get $q)) (i32.shr_u (i32.load8_s "
+	       "(i32.add (local.get $i) (local.get $p))) (i32.const 1)))"
+	       "(i32.store8 offset=1 (i32.add (local.get $i) (local.get $q)) (i32.shr_u "
+	       "(i32.load8_u offset=1 (i32.add (local.get $i) (local.get $p))) (i32.const "
+	       "1)))" STEP("2") UNTIL("64")),
+	  0 },
 	{ "another constant", LOOP(SCALED("2", "0") SCALED("3", "8") STEP("16") UNTIL("256")), 0 },
 	{ "another operation",
 	  LOOP(PUT("$p", "0", "(f64.add (local.get $d) " GET("$q", "0") ")")
