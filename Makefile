@@ -60,6 +60,7 @@ penstock-sandbox_parts := runtime proto base
 penstock_parts := cli wasm proto base
 penstockd_main := gateway/main.c
 penstock-aot_main := sandbox/compiler/main.c
+penstock-aot_ldflags := -Wl,--build-id=sha1
 penstock-sandbox_main := sandbox/runtime/main.c
 penstock_main := cli/main.c
 

@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AOT_ABI_VERSION   3
+#define AOT_ABI_VERSION   4
 #define AOT_MODULE_SYMBOL "penstock_module"
 
 #define AOT_PAGE_BYTES 65536u
@@ -248,21 +248,23 @@ enum { AOT_MARK_ROWS = 64 };
 struct aot_mark {
 	uint32_t code;  /* from aot_lines.code on */
 	uint32_t at;    /* of the next row, in the stream */
-	uint32_t line;  /* 0: unknown. Without a file: offset in the module's bytes */
+	uint32_t line;  /* 0: unknown. Without a file: offset, from aot_chunk.offset on */
 	uint32_t file;  /* where its name is in files; 0: none */
 	uint32_t chain; /* index into chains */
 };
 
-/* A function where it was inlined; and behind those, one for each function of the module's own, by
- * index: as a whole. */
+/* A function where it was inlined; and behind those, one for each function of the chunk, by index: as
+ * a whole. */
 struct aot_chain {
-	uint32_t func;       /* index */
+	uint32_t func;       /* index in the chunk */
 	uint32_t caller;     /* index into chains; or one of the two below */
 	uint32_t file, line; /* of the call, as above. END: line is where the function begins */
 };
 #define AOT_CHAIN_NATIVE (UINT32_MAX - 1) /* called by the native function around it */
 #define AOT_CHAIN_END    UINT32_MAX       /* a native function */
 
+/* Of one chunk. Nothing in it says where in the module the chunk is: it stays what it is when the rest
+ * of the module changes. */
 struct aot_lines {
 	const void *code;
 	const struct aot_mark *marks; /* by code */
@@ -270,6 +272,12 @@ struct aot_lines {
 	const uint8_t *stream;
 	const char *files; /* NUL-terminated names */
 	uint32_t code_bytes, nmarks, nchains, stream_bytes, files_bytes, pad;
+};
+
+/* Functions that follow each other and were compiled together: [first, first + nfuncs). */
+struct aot_chunk {
+	uint32_t first, nfuncs;
+	uint32_t offset; /* in the module's bytes */
 };
 
 struct aot_module {
@@ -296,7 +304,9 @@ struct aot_module {
 	const struct aot_data *datas;
 	const struct aot_elem *elems;
 	const void *code_start, *code_end; /* every guest instruction lies in [start, end) */
-	const struct aot_lines *lines;
+	const struct aot_lines *lines;     /* by chunk; NULL: no functions */
+	const struct aot_chunk *chunks;    /* in the order of functions and of code */
+	uint32_t nchunks, pad;
 };
 
 enum aot_bounds {

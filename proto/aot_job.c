@@ -15,7 +15,7 @@
 #include "base/child.h"
 #include "base/own.h"
 
-enum { ARGS_MAX = 20, NUMBER_TEXT = 16, MESSAGE_BYTES = 300 };
+enum { ARGS_MAX = 24, NUMBER_TEXT = 16, MESSAGE_BYTES = 300 };
 
 struct aot_job {
 	pid_t pid; /* 0 = waited for */
@@ -85,8 +85,9 @@ int aot_job_start(int wasm_fd, const struct aot_job_options *o, struct aot_job *
 	if (!j)
 		return why_set(why, -errno, "files in memory for a compile: %s",
 			       strerrordesc_np(errno));
-	char opt[NUMBER_TEXT], cpu[NUMBER_TEXT], memory[NUMBER_TEXT];
+	char opt[NUMBER_TEXT], chunk[NUMBER_TEXT], cpu[NUMBER_TEXT], memory[NUMBER_TEXT];
 	(void)snprintf(opt, sizeof(opt), "%d", o->opt);
+	(void)snprintf(chunk, sizeof(chunk), "%u", o->chunk_bytes);
 	(void)snprintf(cpu, sizeof(cpu), "%u", j->cpu_seconds);
 	(void)snprintf(memory, sizeof(memory), "%u", j->memory_mb);
 
@@ -101,14 +102,18 @@ int aot_job_start(int wasm_fd, const struct aot_job_options *o, struct aot_job *
 		a.v[a.n++] = "--debug";
 	if (o->details)
 		a.v[a.n++] = "--details";
+	if (o->has_objects)
+		a.v[a.n++] = "--objects";
+	if (o->chunk_bytes)
+		option(&a, "--chunk-bytes", chunk);
 	option(&a, "--bounds", o->bounds_check ? "check" : "guard");
 	option(&a, "--cpu-seconds", cpu);
 	option(&a, "--memory-mb", memory);
 	const struct child_spec spec = {
 		.path = path,
 		.argv = a.v,
-		.fds = { wasm_fd, j->so_fd, j->messages_fd, j->report_fd },
-		.nfds = 4,
+		.fds = { wasm_fd, j->so_fd, j->messages_fd, j->report_fd, o->objects_fd },
+		.nfds = o->has_objects ? 5 : 4,
 	};
 	int err = child_start(&spec, 1, &j->pid, why);
 	if (err < 0)

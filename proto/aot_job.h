@@ -5,13 +5,19 @@
  *
  *	penstock-aot [--target TRIPLE] [--cpu NAME] [--bounds guard|check] [--opt 0|1|2|3]
  *	             [--debug] [--details] [--cpu-seconds N] [--memory-mb N]
+ *	             [--objects] [--chunk-bytes N]
  *	descriptor 0: the Wasm bytes (a file or memfd, read from offset 0)
  *	descriptor 1: the shared object is written here (empty on failure)
  *	descriptor 2: messages for people
+ *	descriptor 4, with --objects: an archive of the objects that an earlier compile left there, or
+ *	  nothing. Those that fit are taken as they are, unread: it must come from where nobody else
+ *	  writes. It is replaced by the objects of this compile, or left empty.
+ *	--chunk-bytes: compile in chunks of about so much Wasm code; for tests, the default is good
  *	descriptor 3: the report: JSON, one object (also on failure):
  *	  { "ok": true, "compiler": "LLVM 19.1.7 penstock 0.1", "target": "...", "cpu": "...",
  *	    "functions": n, "code_bytes": n, "memory_min_pages": n, "memory_max_pages": n,
  *	    "is_reactor": bool, "is_command": bool, "wall_ms": n,
+ *	    "chunks": n, "reused": n,
  *	    "imports": [ { "module": "..", "name": "..", "kind": "func|table|memory|global" } ],
  *	    "exports": [ { "name": "..", "kind": ".." } ],  "notes": [ "..." ],
  *	    "phases": [ { "name": "optimise", "cpu_us": n } ],
@@ -41,12 +47,15 @@ enum {
 };
 
 struct aot_job_options {
-	const char *target;              /* NULL = this machine */
-	const char *cpu;                 /* NULL = this CPU ("native"); "generic" ... */
-	bool bounds_check;               /* --bounds=check */
-	int opt;                         /* -1 = default (2) */
-	bool debug;                      /* keep DWARF, for gdb */
-	bool details;                    /* in the report */
+	const char *target; /* NULL = this machine */
+	const char *cpu;    /* NULL = this CPU ("native"); "generic" ... */
+	bool bounds_check;  /* --bounds=check */
+	int opt;            /* -1 = default (2) */
+	bool debug;         /* keep DWARF, for gdb */
+	bool details;       /* in the report */
+	bool has_objects;   /* objects_fd is one: --objects, borrowed */
+	int objects_fd;
+	unsigned chunk_bytes;            /* 0 = default */
 	unsigned cpu_seconds, memory_mb; /* 0 = defaults above; wall clock limit = 2 * cpu + 10 s */
 };
 

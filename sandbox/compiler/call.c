@@ -12,7 +12,8 @@ static void call(struct fn *fn, uint32_t type, LLVMValueRef code, LLVMValueRef i
 	fn->depth -= t->nparams;
 	for (uint32_t i = 0; i < t->nparams; i++)
 		args[i + 1] = fn->stack[fn->depth + i];
-	LLVMValueRef v = LLVMBuildCall2(g->b, g->types[type], code, args, t->nparams + 1, "");
+	LLVMValueRef v =
+		LLVMBuildCall2(g->b, gen_functype(g, type), code, args, t->nparams + 1, "");
 	LLVMSetTailCallKind(v, LLVMTailCallKindNoTail);
 	if (t->nresults == 1)
 		fn_push(fn, v);
@@ -34,8 +35,9 @@ void emit_call(struct fn *fn, const struct wasm_insn *insn)
 {
 	struct gen *g = fn->g;
 	uint32_t type = g->m->funcs[insn->index].type;
-	if (g->funcs[insn->index]) {
-		call(fn, type, g->funcs[insn->index], fn->self);
+	LLVMValueRef f = gen_func(g, insn->index);
+	if (f) {
+		call(fn, type, f, fn->self);
 		return;
 	}
 	LLVMValueRef imports =

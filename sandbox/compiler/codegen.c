@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The module as a whole: types, attributes, metadata, and the order of generation. */
+#include "sandbox/compiler/archive.h"
 #include "sandbox/compiler/debug.h"
 #include "sandbox/compiler/details.h"
 
@@ -203,10 +204,10 @@ static LLVMTypeRef function_type(const struct gen *g, const struct aot_functype 
 _Static_assert(WASM_MAX_results <= WASM_MAX_params, "function_type() has one array for both");
 
 /* All in one section, whose bounds the linker names: code_start and code_end of the descriptor. */
-static void declare_functions(struct gen *g)
+static LLVMValueRef declare_function(struct gen *g, uint32_t i)
 {
 	const struct wasm_module *m = g->m;
-	LLVMAttributeRef self[] = {
+	const LLVMAttributeRef self[] = {
 		enum_attribute(g, "nonnull", 0),
 		enum_attribute(g, "noundef", 0),
 		enum_attribute(g, "dereferenceable",
@@ -215,23 +216,43 @@ static void declare_functions(struct gen *g)
 					       sizeof(union aot_value)),
 		enum_attribute(g, "align", _Alignof(struct aot_instance)),
 	};
-	for (uint32_t i = m->nimported_funcs; i < m->nfuncs; i++) {
-		LLVMValueRef f = LLVMAddFunction(g->mod, g->names[i], g->types[m->funcs[i].type]);
+	LLVMValueRef f = LLVMAddFunction(g->mod, g->names[i], gen_functype(g, m->funcs[i].type));
+	if (g->is_whole)
 		LLVMSetLinkage(f, LLVMInternalLinkage);
-		LLVMSetSection(f, GUEST_SECTION);
-		gen_attributes(g, f);
-		for (size_t a = 0; a < ARRAY_LEN(self); a++)
-			LLVMAddAttributeAtIndex(f, 1, self[a]);
-		g->funcs[i] = f;
-	}
+	else
+		LLVMSetVisibility(f, LLVMHiddenVisibility);
+	LLVMSetSection(f, GUEST_SECTION);
+	gen_attributes(g, f);
+	for (size_t a = 0; a < ARRAY_LEN(self); a++)
+		LLVMAddAttributeAtIndex(f, 1, self[a]);
+	return f;
+}
+
+LLVMValueRef gen_func(struct gen *g, uint32_t index)
+{
+	if (index >= g->m->nimported_funcs && !g->funcs[index])
+		g->funcs[index] = declare_function(g, index);
+	return g->funcs[index];
+}
+
+LLVMTypeRef gen_functype(struct gen *g, uint32_t type)
+{
+	if (!g->types[type])
+		g->types[type] = function_type(g, &g->m->types[type]);
+	return g->types[type];
 }
 
 static void declare_type_ids(struct gen *g)
 {
 	LLVMTypeRef type = LLVMArrayType2(g->i32, g->m->ntypes ? g->m->ntypes : 1);
 	g->type_ids = LLVMAddGlobal(g->mod, type, "type_ids");
+	if (g->is_whole)
+		LLVMSetLinkage(g->type_ids, LLVMInternalLinkage);
+	else
+		LLVMSetVisibility(g->type_ids, LLVMHiddenVisibility);
+	if (g->chunk && !g->is_whole)
+		return; /* it is with the descriptor */
 	LLVMSetInitializer(g->type_ids, LLVMConstNull(type));
-	LLVMSetLinkage(g->type_ids, LLVMInternalLinkage);
 	LLVMSetExternallyInitialized(g->type_ids, true);
 }
 
@@ -260,18 +281,15 @@ static void gen_init(struct gen *g)
 	g->nomerge = enum_attribute(g, "nomerge", 0);
 	make_metadata(g);
 	g->types = gen_alloc(g->m->ntypes, sizeof(LLVMTypeRef));
-	for (uint32_t i = 0; i < g->m->ntypes; i++)
-		g->types[i] = function_type(g, &g->m->types[i]);
 	g->funcs = gen_alloc(g->m->nfuncs, sizeof(LLVMValueRef));
-	names_make(g);
 	declare_type_ids(g);
-	declare_functions(g);
+	for (uint32_t i = g->first; i < g->end; i++)
+		(void)gen_func(g, i);
 }
 
 static void gen_fini(struct gen *g)
 {
 	debug_free(g);
-	names_free(g);
 	free(g->funcs);
 	free(g->types);
 	LLVMDisposeBuilder(g->prologue);
@@ -292,28 +310,91 @@ static int verify(struct gen *g, struct why *why)
 	return rc;
 }
 
+/* The functions of a chunk, the descriptor, or both. */
+static int compile_part(const struct gen *shared, const struct chunk *chunk,
+			LLVMMemoryBufferRef ret_objects[2], struct why *why)
+{
+	struct gen g = *shared;
+	g.chunk = chunk;
+	g.first = chunk ? chunk->first : g.m->nfuncs;
+	g.end = chunk ? chunk->end : g.m->nfuncs;
+	gen_init(&g);
+	details_begin(&g);
+	if (chunk)
+		debug_begin(&g);
+	for (uint32_t i = g.first; i < g.end; i++)
+		func_emit(&g, i);
+	if (g.is_whole || !chunk)
+		descriptor_emit(&g);
+	if (chunk)
+		debug_end(&g);
+	passes_plan(&g);
+	int rc = verify(&g, why);
+	compile_phase(g.result, "generate");
+	if (rc == 0)
+		rc = passes_run(&g, ret_objects, why);
+	gen_fini(&g);
+	return rc;
+}
+
+static int compile_chunks(const struct gen *shared, struct archive *a, struct why *why)
+{
+	const struct chunks *c = shared->chunks;
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && i < c->n; i++) {
+		LLVMMemoryBufferRef objects[2];
+		const struct chunk *chunk = &c->at[i];
+		if (archive_find(shared->o->previous, chunk->key, objects)) {
+			shared->result->reused++;
+		} else {
+			rc = compile_part(shared, chunk, objects, why);
+		}
+		if (rc == 0)
+			archive_put(a, chunk->key, objects);
+	}
+	if (rc == 0 && !shared->is_whole) {
+		LLVMMemoryBufferRef objects[2];
+		rc = compile_part(shared, NULL, objects, why);
+		if (rc == 0)
+			archive_put(a, "descriptor", objects);
+	}
+	return rc;
+}
+
 int compile_module(const struct wasm_module *m, const struct target *t,
 		   const struct compile_options *o, struct compile_result *ret_result,
 		   struct why *why)
 {
 	struct compile_result result = { 0 };
-	struct gen g = { .m = m, .o = o, .t = t, .result = &result };
+	struct dwarf_lines lines = { 0 };
+	struct chunks chunks = { 0 };
+	struct archive archive = { 0 };
 	compile_phase(&result, "decode");
-	gen_init(&g);
-	details_begin(&g);
-	debug_begin(&g);
-	for (uint32_t i = m->nimported_funcs; i < m->nfuncs; i++)
-		func_emit(&g, i);
-	descriptor_emit(&g);
-	debug_end(&g);
-	passes_plan(&g);
-	int rc = verify(&g, why);
-	compile_phase(&result, "generate");
-	if (rc == 0)
-		rc = passes_run(&g, why);
-	gen_fini(&g);
-	if (rc == 0)
+	debug_read(m, &result, &lines);
+	char **names = names_make(m);
+	const struct source source = { m, o, t, names, &lines };
+	chunks_make(&source, &chunks);
+	struct gen g = { .m = m,
+			 .o = o,
+			 .t = t,
+			 .result = &result,
+			 .names = names,
+			 .lines = &lines,
+			 .chunks = &chunks,
+			 .is_whole = chunks.n == 1 };
+	passes_notes(&g);
+	compile_phase(&result, "hash");
+	int rc = compile_chunks(&g, &archive, why);
+	if (rc == 0) {
+		result.object = archive_make(&archive);
+		result.code_bytes = archive.code_bytes;
+		result.chunks = chunks.n;
 		*ret_result = result;
+	}
+	archive_fini(&archive);
+	free(chunks.at);
+	names_free(names, m->nfuncs);
+	dwarf_lines_fini(&lines);
 	return rc;
 }
 

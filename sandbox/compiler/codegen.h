@@ -14,7 +14,7 @@
 #ifndef COMPILER_CODEGEN_H
 #define COMPILER_CODEGEN_H
 
-#include "sandbox/compiler/compile.h"
+#include "sandbox/compiler/chunk.h"
 #include "sandbox/wasm/insn.h"
 
 /* Where the guest's functions are, and nothing else: its bounds are code_start and code_end. */
@@ -30,18 +30,24 @@ struct gen {
 	const struct wasm_module *m;
 	const struct compile_options *o;
 	const struct target *t;
-	int opt; /* what is asked for, or less (passes_plan) */
+	const struct chunks *chunks;
+	const struct chunk *chunk; /* NULL: only the descriptor is made */
+	uint32_t first, end;       /* the functions that are made here: of the chunk, or none */
+	bool is_whole; /* the module is one chunk, with its descriptor in the same object */
+	int opt;       /* what is asked for, or less (passes_plan) */
 	struct compile_result *result;
 	LLVMContextRef ctx;
 	LLVMModuleRef mod;
 	LLVMBuilderRef b;        /* at the instruction being translated */
 	LLVMBuilderRef prologue; /* at the end of the entry block of the current function */
 	LLVMTypeRef void_, i1, i8, i16, i32, i64, f32, f64, ptr;
-	LLVMTypeRef *types;    /* of functions, by type index */
-	LLVMValueRef *funcs;   /* by function index; NULL: imported */
-	char **names;          /* by function index, sanitised and unique */
-	LLVMValueRef type_ids; /* uint32_t[ntypes], filled in by the runtime */
-	LLVMValueRef check;    /* bounds.c; NULL: there are no bounds checks */
+	LLVMTypeRef
+		*types; /* of functions, by type index; made when first needed, gen_functype() */
+	LLVMValueRef *funcs; /* by function index, likewise; gen_func() */
+	char **names;        /* by function index, sanitised and unique; all chunks share them */
+	const struct dwarf_lines *lines; /* where the module carries them; shared, too */
+	LLVMValueRef type_ids;           /* uint32_t[ntypes], filled in by the runtime */
+	LLVMValueRef check;              /* bounds.c; NULL: there are no bounds checks */
 	LLVMValueRef alias[ALIAS_COUNT], empty_md;
 	unsigned md_tbaa, md_invariant;
 	LLVMAttributeRef cold, noreturn, nomerge;
@@ -73,6 +79,8 @@ struct fn {
 };
 
 /* codegen.c */
+LLVMTypeRef gen_functype(struct gen *g, uint32_t type);
+LLVMValueRef gen_func(struct gen *g, uint32_t index); /* NULL: imported */
 LLVMTypeRef gen_type(const struct gen *g, uint8_t code);
 LLVMValueRef gen_i32(const struct gen *g, uint32_t v);
 LLVMValueRef gen_i64(const struct gen *g, uint64_t v);
@@ -90,8 +98,8 @@ void gen_store(struct gen *g, LLVMValueRef value, LLVMValueRef at, enum alias al
 LLVMValueRef gen_at(struct gen *g, LLVMValueRef base, uint64_t offset);
 
 /* names.c */
-void names_make(struct gen *g);
-void names_free(struct gen *g);
+char **names_make(const struct wasm_module *m) MUST_USE;
+void names_free(char **names, uint32_t n);
 
 /* func.c */
 void func_emit(struct gen *g, uint32_t index);
@@ -170,9 +178,13 @@ void roots_join(struct gen *g);
 /* lanes.c: after vectorisation. */
 void lanes_count(struct gen *g);
 
-/* passes.c */
-int passes_run(struct gen *g, struct why *why) MUST_USE;
+/* passes.c: an object with the code, and where there are functions one with its lines (else NULL). */
+int passes_run(struct gen *g, LLVMMemoryBufferRef ret_objects[2], struct why *why) MUST_USE;
 /* Marks functions that the optimiser would take too long for. */
 void passes_plan(struct gen *g);
+/* Whether some of what follows this many bytes of code is optimised at all. */
+bool passes_reach(uint64_t code_before);
+/* What is not optimised, for people; of the module as a whole. */
+void passes_notes(const struct gen *g);
 
 #endif

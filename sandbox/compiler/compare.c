@@ -232,7 +232,7 @@ void compare_run(struct gen *g)
 {
 	if (g->o->bounds_check)
 		return; /* there the checks lie between */
-	for (uint32_t i = g->m->nimported_funcs; i < g->m->nfuncs; i++) {
+	for (uint32_t i = g->first; i < g->end; i++) {
 		LLVMBasicBlockRef b = LLVMGetFirstBasicBlock(g->funcs[i]);
 		for (; b; b = LLVMGetNextBasicBlock(b))
 			try_block(g, g->funcs[i], b);

@@ -12,6 +12,7 @@
 #include "sandbox/wasm/module.h"
 
 enum { COMPILE_NOTES_MAX = 16, COMPILE_PHASES_MAX = 16, COMPILE_OPT_DEFAULT = 2 };
+enum { COMPILE_CHUNK_BYTES = 128 << 10 };
 
 /* The machine that code is made for. Opened before the jail: it reads /proc/cpuinfo on some. */
 struct target {
@@ -30,6 +31,9 @@ struct compile_options {
 	bool bounds_check;
 	int opt; /* 0..3 */
 	bool details;
+	bool keep_debug;      /* DWARF will stay: its offsets are of the module, not of the chunk */
+	unsigned chunk_bytes; /* of Wasm code, about; 0: COMPILE_CHUNK_BYTES */
+	struct span previous; /* what an earlier compile gave as its object, or empty */
 };
 
 struct compile_phase {
@@ -38,7 +42,8 @@ struct compile_phase {
 };
 
 struct compile_result {
-	LLVMMemoryBufferRef object;      /* ELF relocatable; see compile_result_fini() */
+	LLVMMemoryBufferRef object;      /* archive.h; see compile_result_fini() */
+	size_t chunks, reused;           /* how many there are, and came from options.previous */
 	uint64_t code_bytes;             /* of the guest's functions */
 	unsigned rolled_loops;           /* see reroll.c */
 	unsigned skipping_loops;         /* see compare.c */

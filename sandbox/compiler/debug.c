@@ -20,8 +20,7 @@ struct map {
 struct debug {
 	LLVMDIBuilderRef b;
 	LLVMMetadataRef type, wasm_file;
-	struct dwarf_lines lines;
-	LLVMMetadataRef *files; /* by lines.files; made when first needed */
+	LLVMMetadataRef *files; /* by g->lines->files; made when first needed */
 	struct map funcs;       /* scope -> function index */
 	struct map chain_of;    /* scope and call -> chain number */
 	struct debug_chain *chains;
@@ -84,16 +83,14 @@ static struct span custom(const struct wasm_module *m, const char *name)
 	return (struct span){ 0 };
 }
 
-static void read_dwarf(struct gen *g, struct debug *d)
+void debug_read(const struct wasm_module *m, struct compile_result *r, struct dwarf_lines *ret)
 {
-	const struct dwarf_sections s = { custom(g->m, ".debug_line"),
-					  custom(g->m, ".debug_line_str"),
-					  custom(g->m, ".debug_str") };
+	const struct dwarf_sections s = { custom(m, ".debug_line"), custom(m, ".debug_line_str"),
+					  custom(m, ".debug_str") };
 	struct why why = { 0 };
-	int err = dwarf_lines_read(&s, false, &d->lines, &why);
+	int err = dwarf_lines_read(&s, false, ret, &why);
 	if (err < 0)
-		compile_note(g->result, "no lines in traps: %.120s", why_text(&why, err));
-	d->files = gen_alloc(d->lines.nfiles, sizeof(LLVMMetadataRef));
+		compile_note(r, "no lines in traps: %.120s", why_text(&why, err));
 }
 
 static LLVMMetadataRef make_file(struct debug *d, struct span dir, struct span name)
@@ -113,11 +110,12 @@ static LLVMMetadataRef literal_file(struct debug *d, const char *name)
 			 (struct span){ (const uint8_t *)name, strlen(name) });
 }
 
-static LLVMMetadataRef file_of(struct debug *d, const struct dwarf_row *row)
+static LLVMMetadataRef file_of(struct gen *g, const struct dwarf_row *row)
 {
+	struct debug *d = g->debug;
 	if (row->file == DWARF_NO_FILE)
 		return d->wasm_file;
-	const struct dwarf_file *f = &d->lines.files[row->file];
+	const struct dwarf_file *f = &g->lines->files[row->file];
 	if (!d->files[row->file])
 		d->files[row->file] = make_file(d, f->dir, f->name);
 	return d->files[row->file];
@@ -151,12 +149,19 @@ void debug_begin(struct gen *g)
 					     "", 0, "", 0);
 	d->type = LLVMDIBuilderCreateSubroutineType(d->b, d->wasm_file, NULL, 0, LLVMDIFlagZero);
 	d->own = gen_alloc(g->m->nfuncs, sizeof(*d->own));
-	read_dwarf(g, d);
+	d->files = gen_alloc(g->lines->nfiles, sizeof(LLVMMetadataRef));
+}
+
+const struct dwarf_row *debug_row(const struct wasm_module *m, const struct dwarf_lines *lines,
+				  size_t offset)
+{
+	const struct dwarf_row *row = dwarf_lines_find(lines, offset - m->code_at);
+	return row && row->line > 0 && row->file != DWARF_NO_FILE ? row : NULL;
 }
 
 static const struct dwarf_row *row_at(const struct gen *g, size_t offset)
 {
-	return dwarf_lines_find(&g->debug->lines, offset - g->m->code_at);
+	return debug_row(g->m, g->lines, offset);
 }
 
 static void set_location(struct gen *g, LLVMMetadataRef location)
@@ -170,9 +175,9 @@ void debug_function(struct gen *g, uint32_t index)
 	struct debug *d = g->debug;
 	const struct wasm_func *f = &g->m->funcs[index];
 	const struct dwarf_row *row = row_at(g, f->code_offset);
-	d->has_lines = row && row->line > 0 && row->file != DWARF_NO_FILE;
-	uint32_t line = d->has_lines ? row->line : (uint32_t)f->code_offset;
-	LLVMMetadataRef file = d->has_lines ? file_of(d, row) : d->wasm_file;
+	d->has_lines = row != NULL;
+	uint32_t line = row ? row->line : (uint32_t)(f->code_offset - g->chunk->base);
+	LLVMMetadataRef file = row ? file_of(g, row) : d->wasm_file;
 	const char *name = g->names[index];
 	struct debug_func *own = &d->own[index];
 	own->subprogram =
@@ -183,7 +188,7 @@ void debug_function(struct gen *g, uint32_t index)
 	LLVMSetSubprogram(g->funcs[index], own->subprogram);
 	map_put(&d->funcs, own->subprogram, NULL, index);
 	d->func = index;
-	d->last_row = d->has_lines ? row : NULL;
+	d->last_row = row;
 	d->scope = own->subprogram;
 	d->scope_file = file;
 	set_location(g, own->start);
@@ -208,12 +213,12 @@ void debug_at(struct gen *g, const struct wasm_insn *insn)
 	struct debug *d = g->debug;
 	size_t offset = (size_t)(insn->at - g->m->bytes.at);
 	LLVMMetadataRef scope = d->scope;
-	uint32_t line = (uint32_t)offset;
+	uint32_t line = (uint32_t)(offset - g->chunk->base);
 	if (d->has_lines) {
 		const struct dwarf_row *row = row_at(g, offset);
 		/* Line 0 is glue: it belongs to what comes before it. */
-		row = row && row->line > 0 && row->file != DWARF_NO_FILE ? row : d->last_row;
-		scope = scope_in(d, file_of(d, row));
+		row = row ? row : d->last_row;
+		scope = scope_in(d, file_of(g, row));
 		line = row->line;
 		d->last_row = row;
 	}
@@ -298,7 +303,7 @@ static void settle(struct gen *g, uint32_t native, LLVMValueRef insn)
 
 void debug_settle(struct gen *g)
 {
-	for (uint32_t i = g->m->nimported_funcs; i < g->m->nfuncs; i++) {
+	for (uint32_t i = g->first; i < g->end; i++) {
 		LLVMBasicBlockRef block = LLVMGetFirstBasicBlock(g->funcs[i]);
 		for (; block; block = LLVMGetNextBasicBlock(block)) {
 			LLVMValueRef v = LLVMGetFirstInstruction(block);
@@ -320,7 +325,6 @@ void debug_free(struct gen *g)
 	if (!d)
 		return;
 	LLVMDisposeDIBuilder(d->b);
-	dwarf_lines_fini(&d->lines);
 	free(d->files);
 	free(d->funcs.slots);
 	free(d->chain_of.slots);

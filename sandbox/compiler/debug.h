@@ -13,10 +13,16 @@
 #define COMPILER_DEBUG_H
 
 #include "sandbox/compiler/codegen.h"
+#include "sandbox/wasm/dwarf_line.h"
 
 #define DEBUG_WASM_FILE "wasm-offset"
 
-/* Before the first function; notes debug information that makes no sense. */
+/* The module's own tables, once for all chunks; notes debug information that makes no sense. */
+void debug_read(const struct wasm_module *m, struct compile_result *r, struct dwarf_lines *ret);
+/* Where the instruction at an offset of the module comes from; NULL: nobody says. */
+const struct dwarf_row *debug_row(const struct wasm_module *m, const struct dwarf_lines *lines,
+				  size_t offset);
+/* Before the first function. */
 void debug_begin(struct gen *g);
 /* Around the instructions of a function. */
 void debug_function(struct gen *g, uint32_t index);

@@ -102,12 +102,10 @@ static int by_name(const void *a, const void *b)
 
 static void find_natives(struct table *t, const struct object *o)
 {
-	const struct wasm_module *m = t->g->m;
-	uint32_t n = m->nfuncs - m->nimported_funcs;
+	uint32_t first = t->g->first, n = t->g->end - first;
 	struct named *names = gen_alloc(n, sizeof(*names));
 	for (uint32_t i = 0; i < n; i++)
-		names[i] = (struct named){ t->g->names[m->nimported_funcs + i],
-					   m->nimported_funcs + i };
+		names[i] = (struct named){ t->g->names[first + i], first + i };
 	qsort(names, n, sizeof(*names), by_name);
 	t->natives = gen_alloc(n, sizeof(*t->natives));
 	for (size_t i = 0; i < o->nsymbols; i++) {
@@ -189,16 +187,16 @@ static void put_chains(struct table *t)
 	const struct debug_chain *c = debug_chains(t->g, &n);
 	const struct wasm_func *funcs = t->g->m->funcs;
 	for (uint32_t i = 0; i < n; i++) {
-		wr_u32(&t->chains, c[i].func);
+		wr_u32(&t->chains, c[i].func - t->g->first);
 		wr_u32(&t->chains, c[i].caller ? c[i].caller - 1 : AOT_CHAIN_NATIVE);
 		wr_u32(&t->chains, file_offset(t, c[i].file));
 		wr_u32(&t->chains, c[i].line);
 	}
-	for (uint32_t i = t->g->m->nimported_funcs; i < t->g->m->nfuncs; i++) {
-		wr_u32(&t->chains, i);
+	for (uint32_t i = t->g->first; i < t->g->end; i++) {
+		wr_u32(&t->chains, i - t->g->first);
 		wr_u32(&t->chains, AOT_CHAIN_END);
 		wr_u32(&t->chains, 0);
-		wr_u32(&t->chains, (uint32_t)funcs[i].code_offset);
+		wr_u32(&t->chains, (uint32_t)(funcs[i].code_offset - t->g->chunk->base));
 	}
 }
 
@@ -246,7 +244,7 @@ static void put_rows(struct table *t)
 	size_t i = 0;
 	for (size_t k = 0; k < t->nnatives; k++) {
 		const struct native *n = &t->natives[k];
-		uint32_t whole = nchains + n->func - t->g->m->nimported_funcs;
+		uint32_t whole = nchains + n->func - t->g->first;
 		struct aot_mark row = { .code = (uint32_t)n->at, .chain = whole };
 		put_row(t, row);
 		for (; i < t->lines.nrows && t->lines.rows[i].address < n->end; i++) {
@@ -286,7 +284,10 @@ static int table_emit(struct table *t, LLVMMemoryBufferRef *ret, struct why *why
 	LLVMSetModuleDataLayout(mod, LLVMGetModuleDataLayout(g->mod));
 	LLVMValueRef code = LLVMConstNull(g->ptr);
 	if (t->nnatives > 0) {
-		code = LLVMAddGlobal(mod, g->i8, "__start_" GUEST_SECTION);
+		ENSURE(t->natives[0].at == 0);
+		code = LLVMAddGlobal(mod, g->i8,
+				     g->is_whole ? "__start_" GUEST_SECTION
+						 : g->names[t->natives[0].func]);
 		LLVMSetVisibility(code, LLVMHiddenVisibility);
 	}
 	LLVMValueRef fields[] = {
@@ -340,8 +341,7 @@ int debug_lines(struct gen *g, LLVMMemoryBufferRef object, LLVMMemoryBufferRef *
 	wr_u8(&t.files, 0); /* 0 is no file */
 	int rc = read_lines(&t, &o, why);
 	size_t nrows = t.lines.nrows + t.nnatives;
-	uint32_t nfuncs = g->m->nfuncs - g->m->nimported_funcs;
-	t.chains = room(((size_t)nchains + nfuncs) * sizeof(struct aot_chain));
+	t.chains = room(((size_t)nchains + (g->end - g->first)) * sizeof(struct aot_chain));
 	t.marks = room((nrows / AOT_MARK_ROWS + 1) * sizeof(struct aot_mark));
 	t.stream = room(nrows * 4 * 5);
 	if (rc == 0) {

@@ -13,7 +13,8 @@ _Static_assert(sizeof(struct aot_tabletype) == 12, "tables()");
 _Static_assert(sizeof(struct aot_global) == 48, "globals()");
 _Static_assert(sizeof(struct aot_data) == 48, "data()");
 _Static_assert(sizeof(struct aot_elem) == 64, "elem()");
-_Static_assert(sizeof(struct aot_module) == 64 + 8 + 15 * 8, "descriptor_emit()");
+_Static_assert(sizeof(struct aot_module) == 64 + 8 + 17 * 8, "descriptor_emit()");
+_Static_assert(sizeof(struct aot_chunk) == 12, "chunk()");
 
 #define STRUCT(g, ...)                                                                             \
 	LLVMConstStructInContext((g)->ctx, (LLVMValueRef[]){ __VA_ARGS__ },                        \
@@ -144,7 +145,7 @@ static LLVMValueRef func_type(struct gen *g, uint32_t i)
 
 static LLVMValueRef func_code(struct gen *g, uint32_t i)
 {
-	return g->funcs[g->m->nimported_funcs + i];
+	return gen_func(g, g->m->nimported_funcs + i);
 }
 
 /* As the author wrote it; what would disturb a terminal or a log is replaced. */
@@ -160,6 +161,13 @@ static LLVMValueRef func_name(struct gen *g, uint32_t i)
 	if (n == 0)
 		n = (size_t)snprintf(name, sizeof(name), "f%u", i);
 	return bytes(g, name, n, true);
+}
+
+static LLVMValueRef chunk(struct gen *g, uint32_t i)
+{
+	const struct chunk *c = &g->chunks->at[i];
+	return STRUCT(g, gen_i32(g, c->first), gen_i32(g, c->end - c->first),
+		      gen_i32(g, (uint32_t)c->base));
 }
 
 /* Thunks for the types of functions that exist; others cannot be invoked. */
@@ -213,7 +221,7 @@ void descriptor_emit(struct gen *g)
 		m->memory.min,
 		m->memory.max,
 	};
-	LLVMValueRef fields[ARRAY_LEN(counts) + 15];
+	LLVMValueRef fields[ARRAY_LEN(counts) + 16 + 2];
 	size_t n = 0;
 	for (; n < ARRAY_LEN(counts); n++)
 		fields[n] = gen_i32(g, counts[n]);
@@ -233,9 +241,12 @@ void descriptor_emit(struct gen *g)
 		section_bound(g, "__start_" GUEST_SECTION),
 		section_bound(g, "__stop_" GUEST_SECTION),
 		section_bound(g, "__start_" DEBUG_SECTION),
+		array(g, (uint32_t)g->chunks->n, chunk),
 	};
 	for (size_t i = 0; i < ARRAY_LEN(pointers); i++)
 		fields[n++] = pointers[i];
+	fields[n++] = gen_i32(g, (uint32_t)g->chunks->n);
+	fields[n++] = gen_i32(g, 0);
 	LLVMValueRef value = LLVMConstStructInContext(g->ctx, fields, (unsigned)n, false);
 	LLVMValueRef v = LLVMAddGlobal(g->mod, LLVMTypeOf(value), AOT_MODULE_SYMBOL);
 	LLVMSetInitializer(v, value);

@@ -14,9 +14,13 @@ void compile_phase(struct compile_result *r, const char *name)
 	struct timespec t;
 	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	uint64_t now_us = (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-	if (r->nphases < COMPILE_PHASES_MAX && now_us >= r->phase_start_us)
-		r->phases[r->nphases++] =
-			(struct compile_phase){ name, now_us - r->phase_start_us };
+	size_t i = 0;
+	while (i < r->nphases && strcmp(r->phases[i].name, name) != 0)
+		i++;
+	if (i == r->nphases && i < COMPILE_PHASES_MAX)
+		r->phases[r->nphases++] = (struct compile_phase){ .name = name };
+	if (i < r->nphases && now_us >= r->phase_start_us)
+		r->phases[i].cpu_us += now_us - r->phase_start_us;
 	r->phase_start_us = now_us;
 }
 
@@ -54,9 +58,14 @@ static void on_diagnostic(LLVMDiagnosticInfoRef info, void *arg)
 
 void details_begin(struct gen *g)
 {
+	struct compile_details *d = g->result->details;
 	if (!g->o->details)
 		return;
-	struct compile_details *d = gen_alloc(1, sizeof(*d));
+	if (d) { /* of the chunks before */
+		LLVMContextSetDiagnosticHandler(g->ctx, on_diagnostic, d);
+		return;
+	}
+	d = gen_alloc(1, sizeof(*d));
 	d->code_bytes = gen_alloc(g->m->nfuncs, sizeof(uint64_t));
 	d->frame_bytes = gen_alloc(g->m->nfuncs, sizeof(uint64_t));
 	d->remarks = gen_alloc(DETAILS_REMARKS_MAX, sizeof(char *));
@@ -76,16 +85,17 @@ void details_end(struct gen *g)
 	for (LLVMValueRef f = LLVMGetFirstFunction(g->mod); f; f = LLVMGetNextFunction(f))
 		n += !LLVMIsDeclaration(f);
 	ENSURE(d->nframes == n);
-	uint32_t func = g->m->nimported_funcs;
+	uint32_t func = g->first;
 	size_t at = 0;
 	for (LLVMValueRef f = LLVMGetFirstFunction(g->mod); f; f = LLVMGetNextFunction(f)) {
 		if (LLVMIsDeclaration(f))
 			continue;
-		if (func < g->m->nfuncs && g->funcs[func] == f)
+		if (func < g->end && g->funcs[func] == f)
 			d->frame_bytes[func++] = d->frames[at] + return_address;
 		at++;
 	}
-	ENSURE(func == g->m->nfuncs);
+	ENSURE(func == g->end);
+	d->nframes = 0;
 }
 
 static void report_functions(struct wr *w, const struct wasm_module *m,

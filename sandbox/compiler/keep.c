@@ -111,7 +111,7 @@ static void each_instruction(struct gen *g, LLVMValueRef f, struct live *live, v
 
 static void each_function(struct gen *g, struct live *live, visit *what)
 {
-	for (uint32_t i = g->m->nimported_funcs; i < g->m->nfuncs; i++)
+	for (uint32_t i = g->first; i < g->end; i++)
 		each_instruction(g, g->funcs[i], live, what);
 }
 
@@ -226,9 +226,9 @@ void keep_traps(struct gen *g)
 		each_function(g, NULL, free_load);
 		return;
 	}
-	uint32_t own = g->m->nfuncs - g->m->nimported_funcs;
+	uint32_t own = g->end - g->first;
 	each_function(g, &live, count_value);
-	for (uint32_t i = g->m->nimported_funcs; i < g->m->nfuncs; i++)
+	for (uint32_t i = g->first; i < g->end; i++)
 		live.nvalues += LLVMCountParams(g->funcs[i]);
 	set_init(&live.needed, live.nvalues);
 	set_init(&live.functions, own);

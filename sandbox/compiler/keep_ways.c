@@ -149,7 +149,7 @@ void keep_ways(struct gen *g)
 {
 	if (g->o->bounds_check || g->opt == 0)
 		return;
-	for (uint32_t i = g->m->nimported_funcs; i < g->m->nfuncs; i++) {
+	for (uint32_t i = g->first; i < g->end; i++) {
 		LLVMBasicBlockRef block = LLVMGetFirstBasicBlock(g->funcs[i]);
 		for (; block; block = LLVMGetNextBasicBlock(block)) {
 			LLVMValueRef v = LLVMGetFirstInstruction(block);

@@ -10,8 +10,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -21,11 +23,11 @@
 #include "sandbox/compiler/link.h"
 #include "sandbox/compiler/report.h"
 
-enum { OUT_FD = 1, REPORT_FD = 3 };
+enum { OUT_FD = 1, REPORT_FD = 3, OBJECTS_FD = 4 };
 
 struct options {
 	const char *target, *cpu;
-	bool keep_debug; /* DWARF stays in the shared object, for debuggers */
+	bool keeps_objects; /* OBJECTS_FD is there */
 	struct compile_options compile;
 	struct jail_limits limits;
 };
@@ -33,7 +35,7 @@ struct options {
 struct run {
 	struct options o;
 	struct target target;
-	void *wasm;
+	void *wasm, *previous; /* NULL: no objects of an earlier compile */
 	size_t len;
 	int object_fd, report_fd;
 	char note[160]; /* empty, or what went otherwise than asked */
@@ -52,8 +54,11 @@ static void usage(void)
 	fputs("usage: penstock-aot [--target TRIPLE] [--cpu NAME] [--bounds guard|check] "
 	      "[--opt 0|1|2|3]\n"
 	      "                    [--debug] [--details] [--cpu-seconds N] [--memory-mb N]\n"
+	      "                    [--objects] [--chunk-bytes N]\n"
 	      "  reads a Wasm module from descriptor 0, writes a shared object to 1 and a report\n"
-	      "  (JSON) to 3. `penstock compile` is the command for people.\n",
+	      "  (JSON) to 3. With --objects, 4 has the objects of an earlier compile, or "
+	      "nothing,\n"
+	      "  and gets those of this one. `penstock compile` is the command for people.\n",
 	      stderr);
 }
 
@@ -84,8 +89,15 @@ static int option(struct options *o, int c, const char *arg)
 		o->compile.opt = (int)n;
 		return n < 0 ? -1 : 0;
 	case 'g':
-		o->keep_debug = true;
+		o->compile.keep_debug = true; /* in the shared object, for debuggers */
 		return 0;
+	case 'k':
+		o->keeps_objects = true;
+		return 0;
+	case 'n':
+		n = number(arg, 1, INT_MAX);
+		o->compile.chunk_bytes = (unsigned)n;
+		return n < 0 ? -1 : 0;
 	case 'd':
 		o->compile.details = true;
 		return 0;
@@ -111,6 +123,8 @@ static int parse(int argc, char **argv, struct options *o)
 		{ "opt", required_argument, NULL, 'o' },
 		{ "debug", no_argument, NULL, 'g' },
 		{ "details", no_argument, NULL, 'd' },
+		{ "objects", no_argument, NULL, 'k' },
+		{ "chunk-bytes", required_argument, NULL, 'n' },
 		{ "cpu-seconds", required_argument, NULL, 's' },
 		{ "memory-mb", required_argument, NULL, 'm' },
 		{ 0 },
@@ -129,6 +143,24 @@ static int parse(int argc, char **argv, struct options *o)
 	return optind == argc ? 0 : -1;
 }
 
+static int read_file(int fd, size_t len, void **ret, const char *what, struct why *why)
+{
+	char *all = malloc(len ? len : 1);
+	if (!all)
+		return why_set(why, -ENOMEM, "no memory for %zu bytes of %s", len, what);
+	for (size_t have = 0; have < len;) {
+		ssize_t n = pread(fd, all + have, len - have, (off_t)have);
+		if (n <= 0) {
+			free(all);
+			return why_set(why, -EIO, "cannot read %s: %s", what,
+				       n < 0 ? strerror(errno) : "it became shorter");
+		}
+		have += (size_t)n;
+	}
+	*ret = all;
+	return 0;
+}
+
 static int read_wasm(struct run *r, struct why *why)
 {
 	struct stat st;
@@ -139,17 +171,19 @@ static int read_wasm(struct run *r, struct why *why)
 		return why_set(why, -E_LIMIT, "the module has %lld bytes, at most %u are taken",
 			       (long long)st.st_size, WASM_MAX_module_bytes);
 	r->len = (size_t)st.st_size;
-	r->wasm = malloc(r->len ? r->len : 1);
-	if (!r->wasm)
-		return why_set(why, -ENOMEM, "no memory for a module of %zu bytes", r->len);
-	for (size_t have = 0; have < r->len;) {
-		ssize_t n = pread(0, (char *)r->wasm + have, r->len - have, (off_t)have);
-		if (n <= 0)
-			return why_set(why, -EIO, "cannot read the module: %s",
-				       n < 0 ? strerror(errno) : "it became shorter");
-		have += (size_t)n;
-	}
-	return 0;
+	return read_file(0, r->len, &r->wasm, "the module", why);
+}
+
+/* Objects that are too large, or cannot be read, cost time, not the compile. */
+static void read_previous(struct run *r)
+{
+	struct stat st;
+	struct why why = { 0 };
+	uint64_t most = (uint64_t)r->o.limits.memory_mb << 18; /* a quarter of it */
+	if (!r->o.keeps_objects || fstat(OBJECTS_FD, &st) < 0 || (uint64_t)st.st_size > most ||
+	    read_file(OBJECTS_FD, (size_t)st.st_size, &r->previous, "objects", &why) < 0)
+		return;
+	r->o.compile.previous = (struct span){ r->previous, (size_t)st.st_size };
 }
 
 static int fresh_memfd(int *fd, const char *name, struct why *why)
@@ -199,18 +233,51 @@ static int compile(struct run *r, unsigned *ret_left_s, struct why *why)
 	return rc;
 }
 
-static int make(struct run *r, struct why *why)
+/* Whole or not at all: the next compile takes what it finds. */
+static void write_objects(const struct run *r)
+{
+	struct stat st;
+	off_t at = 0;
+	if (!r->o.keeps_objects || fstat(r->object_fd, &st) < 0)
+		return;
+	if (ftruncate(OBJECTS_FD, 0) < 0 || lseek(OBJECTS_FD, 0, SEEK_SET) < 0)
+		return;
+	while (at < st.st_size) {
+		ssize_t n = sendfile(OBJECTS_FD, r->object_fd, &at, (size_t)(st.st_size - at));
+		if (n <= 0 && errno != EINTR)
+			break;
+	}
+	if (at < st.st_size)
+		(void)!ftruncate(OBJECTS_FD, 0);
+}
+
+static int compile_and_link(struct run *r, struct why *why)
 {
 	unsigned left_s;
+	int rc = compile(r, &left_s, why);
+	struct jail_limits limits = { left_s, r->o.limits.memory_mb };
+	return rc < 0 ? rc
+		      : link_shared(r->object_fd, OUT_FD, r->target.is_x86, r->o.compile.keep_debug,
+				    &limits, why);
+}
+
+static int make(struct run *r, struct why *why)
+{
+	struct why first_why = { 0 };
 	int rc = read_wasm(r, why);
-	if (rc == 0)
-		rc = compile(r, &left_s, why);
-	if (rc == 0) {
-		struct jail_limits limits = { left_s, r->o.limits.memory_mb };
-		rc = link_shared(r->object_fd, OUT_FD, r->target.is_x86, r->o.keep_debug, &limits,
-				 why);
-	}
 	if (rc < 0)
+		return rc;
+	read_previous(r);
+	rc = compile_and_link(r, &first_why);
+	if (r->previous && (rc == -EIO || rc == -E_GONE)) { /* by damaged objects, perhaps */
+		r->o.compile.previous = (struct span){ 0 };
+		rc = compile_and_link(r, why);
+	} else if (rc < 0) {
+		(void)why_set(why, rc, "%s", first_why.text);
+	}
+	if (rc == 0)
+		write_objects(r);
+	else
 		(void)!ftruncate(OUT_FD, 0); /* a pipe has taken nothing: the linker writes last */
 	return rc;
 }
@@ -268,8 +335,10 @@ int main(int argc, char **argv)
 		usage();
 		return AOT_EXIT_USAGE;
 	}
-	if (fcntl(OUT_FD, F_GETFD) < 0 || fcntl(REPORT_FD, F_GETFD) < 0) {
-		fputs("penstock-aot: descriptors 1 (shared object) and 3 (report) must be open\n",
+	if (fcntl(OUT_FD, F_GETFD) < 0 || fcntl(REPORT_FD, F_GETFD) < 0 ||
+	    (r.o.keeps_objects && fcntl(OBJECTS_FD, F_GETFD) < 0)) {
+		fputs("penstock-aot: descriptors 1 (shared object), 3 (report) and with --objects "
+		      "4 must be open\n",
 		      stderr);
 		return AOT_EXIT_USAGE;
 	}

@@ -91,30 +91,29 @@ static char *sanitised(const struct wasm_func *f, uint32_t index)
 	return name;
 }
 
-void names_make(struct gen *g)
+char **names_make(const struct wasm_module *m)
 {
-	const struct wasm_module *m = g->m;
 	size_t nslots = 256;
 	while (nslots < 2 * ((size_t)m->nfuncs + ARRAY_LEN(reserved)))
 		nslots *= 2;
 	struct set set = { gen_alloc(nslots, sizeof(char *)), nslots - 1 };
 	for (size_t i = 0; i < ARRAY_LEN(reserved); i++)
 		(void)set_add(&set, reserved[i]);
-	g->names = gen_alloc(m->nfuncs, sizeof(char *));
+	char **names = gen_alloc(m->nfuncs, sizeof(char *));
 	for (uint32_t i = 0; i < m->nfuncs; i++) {
 		char *name = sanitised(&m->funcs[i], i);
 		size_t len = strlen(name);
 		if (!set_add(&set, name))
 			(void)snprintf(name + len, SYMBOL_BYTES_MAX + 12 - len, ".%u", i);
-		g->names[i] = name;
+		names[i] = name;
 	}
 	free(set.slots);
+	return names;
 }
 
-void names_free(struct gen *g)
+void names_free(char **names, uint32_t n)
 {
-	for (uint32_t i = 0; g->names && i < g->m->nfuncs; i++)
-		free(g->names[i]);
-	free(g->names);
-	g->names = NULL;
+	for (uint32_t i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
 }

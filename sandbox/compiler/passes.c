@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From IR to an object: which optimisations run, and on what they must not. */
-#include "sandbox/compiler/archive.h"
 #include "sandbox/compiler/debug.h"
 #include "sandbox/compiler/details.h"
 
 #include <errno.h>
-#include <llvm-c/Object.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 #include <string.h>
 
@@ -29,10 +27,10 @@ static void leave_alone(struct gen *g, LLVMValueRef f)
 	}
 }
 
-static size_t largest_function(const struct wasm_module *m)
+static size_t largest_function(const struct wasm_module *m, uint32_t first, uint32_t end)
 {
 	size_t most = 0;
-	for (uint32_t i = m->nimported_funcs; i < m->nfuncs; i++)
+	for (uint32_t i = first; i < end; i++)
 		most = m->funcs[i].code.len > most ? m->funcs[i].code.len : most;
 	return most;
 }
@@ -40,23 +38,39 @@ static size_t largest_function(const struct wasm_module *m)
 void passes_plan(struct gen *g)
 {
 	const struct wasm_module *m = g->m;
-	size_t most = largest_function(m);
-	uint64_t total = 0;
+	uint64_t total = g->chunk ? g->chunk->code_before : 0;
 	g->opt = g->o->opt;
-	if (g->opt > 0 && most > HUGE_FUNCTION_BYTES) {
+	if (largest_function(m, g->first, g->end) > HUGE_FUNCTION_BYTES)
+		g->opt = 0;
+	for (uint32_t i = g->first; g->opt > 0 && i < g->end; i++) {
+		size_t len = m->funcs[i].code.len;
+		total += len;
+		if (len > OPTIMISED_FUNCTION_BYTES || total > OPTIMISED_MODULE_BYTES)
+			leave_alone(g, g->funcs[i]);
+	}
+}
+
+bool passes_reach(uint64_t code_before)
+{
+	return code_before <= OPTIMISED_MODULE_BYTES;
+}
+
+void passes_notes(const struct gen *g)
+{
+	const struct wasm_module *m = g->m;
+	size_t most = largest_function(m, m->nimported_funcs, m->nfuncs);
+	uint64_t total = 0;
+	if (g->o->opt == 0)
+		return;
+	if (most > HUGE_FUNCTION_BYTES)
 		compile_note(g->result,
 			     "not optimised: a function has %zu bytes; over %d, "
 			     "optimising takes too long",
 			     most, HUGE_FUNCTION_BYTES);
-		g->opt = 0;
-	}
-	for (uint32_t i = m->nimported_funcs; g->opt > 0 && i < m->nfuncs; i++) {
+	for (uint32_t i = m->nimported_funcs; i < m->nfuncs; i++) {
 		size_t len = m->funcs[i].code.len;
 		total += len;
-		if (len <= OPTIMISED_FUNCTION_BYTES && total <= OPTIMISED_MODULE_BYTES)
-			continue;
-		leave_alone(g, g->funcs[i]);
-		if (len > OPTIMISED_FUNCTION_BYTES)
+		if (len > OPTIMISED_FUNCTION_BYTES && len <= HUGE_FUNCTION_BYTES)
 			compile_note(g->result, "function %u `%.60s` has %zu bytes: not optimised",
 				     i, g->names[i], len);
 	}
@@ -84,30 +98,10 @@ static int run(struct gen *g, const char *pipeline, struct why *why)
 	return rc;
 }
 
-static uint64_t code_bytes(LLVMMemoryBufferRef object)
-{
-	uint64_t bytes = 0;
-	char *text = NULL;
-	LLVMBinaryRef binary = LLVMCreateBinary(object, NULL, &text);
-	if (!binary) {
-		LLVMDisposeMessage(text);
-		return 0;
-	}
-	LLVMSectionIteratorRef at = LLVMObjectFileCopySectionIterator(binary);
-	for (; !LLVMObjectFileIsSectionIteratorAtEnd(binary, at); LLVMMoveToNextSection(at)) {
-		const char *name = LLVMGetSectionName(at);
-		if (name && strcmp(name, GUEST_SECTION) == 0)
-			bytes += LLVMGetSectionSize(at);
-	}
-	LLVMDisposeSectionIterator(at);
-	LLVMDisposeBinary(binary);
-	return bytes;
-}
-
 /* The code, and in an object of its own where it comes from. */
-static int emit(struct gen *g, struct why *why)
+static int emit(struct gen *g, LLVMMemoryBufferRef objects[2], struct why *why)
 {
-	LLVMMemoryBufferRef objects[2] = { NULL };
+	objects[0] = objects[1] = NULL;
 	char *text = NULL;
 	int rc = 0;
 	if (LLVMTargetMachineEmitToMemoryBuffer(g->t->machine[g->opt > 0], g->mod, LLVMObjectFile,
@@ -118,18 +112,15 @@ static int emit(struct gen *g, struct why *why)
 	}
 	compile_phase(g->result, "make code");
 	details_end(g);
-	rc = debug_lines(g, objects[0], &objects[1], why);
-	if (rc == 0) {
-		g->result->code_bytes = code_bytes(objects[0]);
-		g->result->object = archive_make(objects, ARRAY_LEN(objects));
-		LLVMDisposeMemoryBuffer(objects[1]);
-	}
+	if (g->chunk)
+		rc = debug_lines(g, objects[0], &objects[1], why);
 	compile_phase(g->result, "tables");
-	LLVMDisposeMemoryBuffer(objects[0]);
+	if (rc < 0)
+		LLVMDisposeMemoryBuffer(objects[0]);
 	return rc;
 }
 
-int passes_run(struct gen *g, struct why *why)
+int passes_run(struct gen *g, LLVMMemoryBufferRef ret_objects[2], struct why *why)
 {
 	/* Constants are folded in any case: LLVM's code generator never ends on some operations on
 	 * constant vectors, which it is not used to see. */
@@ -183,6 +174,7 @@ int passes_run(struct gen *g, struct why *why)
 	keep_ways(g);
 	widths_keep(g);
 	stack_checks(g);
-	debug_settle(g);
-	return emit(g, why);
+	if (g->chunk)
+		debug_settle(g);
+	return emit(g, ret_objects, why);
 }

@@ -77,11 +77,12 @@ void report_module(struct wr *w, const struct wasm_module *m, const struct targe
 							     : AOT_PAGES_MAX;
 	wr_fmt(w,
 	       ",\n \"functions\": %u, \"code_bytes\": %llu, \"memory_min_pages\": %u, "
-	       "\"memory_max_pages\": %u, \"is_reactor\": %s, \"is_command\": %s",
+	       "\"memory_max_pages\": %u, \"is_reactor\": %s, \"is_command\": %s, "
+	       "\"chunks\": %zu, \"reused\": %zu",
 	       m->nfuncs - m->nimported_funcs, (unsigned long long)r->code_bytes,
 	       m->nmemories ? m->memory.min : 0, max_pages,
 	       exports_func(m, "on_event") ? "true" : "false",
-	       exports_func(m, "_start") ? "true" : "false");
+	       exports_func(m, "_start") ? "true" : "false", r->chunks, r->reused);
 	interface(w, m);
 	details_report(w, m, r);
 	wr_str(w, ",\n \"notes\": [");

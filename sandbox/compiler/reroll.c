@@ -307,7 +307,7 @@ void reroll_run(struct gen *g)
 	struct loop *l = gen_alloc(1, sizeof(*l));
 	l->g = g;
 	l->ends_early = rebase_memory_is_smaller(g->m);
-	for (uint32_t i = g->m->nimported_funcs; i < g->m->nfuncs; i++) {
+	for (uint32_t i = g->first; i < g->end; i++) {
 		LLVMBasicBlockRef b =
 			is_left_alone(g->funcs[i]) ? NULL : LLVMGetFirstBasicBlock(g->funcs[i]);
 		for (; b; b = LLVMGetNextBasicBlock(b))

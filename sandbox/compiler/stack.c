@@ -88,5 +88,5 @@ void stack_checks(struct gen *g)
 		if (needs_check(g, f))
 			add_check(g, f);
 	}
-	ENSURE(found == g->m->nfuncs - g->m->nimported_funcs);
+	ENSURE(found == g->end - g->first);
 }

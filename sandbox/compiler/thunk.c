@@ -12,7 +12,8 @@ LLVMValueRef thunk_emit(struct gen *g, uint32_t type)
 	const struct aot_functype *t = &g->m->types[type];
 	LLVMTypeRef takes[] = { g->ptr, g->ptr, g->ptr };
 	char name[32];
-	(void)snprintf(name, sizeof(name), "invoke.%u", type);
+	/* Two dots: no function of a guest has them (names.c). */
+	(void)snprintf(name, sizeof(name), "invoke..%u", type);
 	LLVMValueRef f = LLVMAddFunction(g->mod, name, LLVMFunctionType(g->void_, takes, 3, false));
 	LLVMSetLinkage(f, LLVMInternalLinkage);
 	gen_attributes(g, f);
@@ -22,8 +23,8 @@ LLVMValueRef thunk_emit(struct gen *g, uint32_t type)
 	for (uint32_t i = 0; i < t->nparams; i++)
 		args[i + 1] =
 			LLVMBuildLoad2(g->b, gen_type(g, t->types[i]), slot(g, values, i), "");
-	LLVMValueRef r =
-		LLVMBuildCall2(g->b, g->types[type], LLVMGetParam(f, 0), args, t->nparams + 1, "");
+	LLVMValueRef r = LLVMBuildCall2(g->b, gen_functype(g, type), LLVMGetParam(f, 0), args,
+					t->nparams + 1, "");
 	LLVMSetTailCallKind(r, LLVMTailCallKindNoTail);
 	for (uint32_t i = 0; i < t->nresults; i++) {
 		LLVMValueRef v = t->nresults == 1 ? r : LLVMBuildExtractValue(g->b, r, i, "");

@@ -108,7 +108,7 @@ static void keep(LLVMValueRef load)
 
 void widths_keep(struct gen *g)
 {
-	for (uint32_t i = g->m->nimported_funcs; i < g->m->nfuncs; i++) {
+	for (uint32_t i = g->first; i < g->end; i++) {
 		LLVMBasicBlockRef block = LLVMGetFirstBasicBlock(g->funcs[i]);
 		for (; block; block = LLVMGetNextBasicBlock(block)) {
 			LLVMValueRef v = LLVMGetFirstInstruction(block);

@@ -8,19 +8,30 @@ static const char *file_name(const struct aot_lines *l, uint32_t file)
 	return file > 0 && file < l->files_bytes ? l->files + file : NULL;
 }
 
-/* The chain that is a function as a whole. */
-static uint32_t whole(const struct aot_module *a, uint32_t func)
+/* The code of chunks follows each other in their order: the last one that starts before pc. */
+static uint32_t chunk_at(const struct aot_module *a, uintptr_t pc)
 {
-	return a->lines->nchains - (a->nfuncs - func);
+	uint32_t i = a->nchunks - 1;
+	while (i > 0 && (uintptr_t)a->lines[i].code > pc)
+		i--;
+	return i;
+}
+
+/* The chain that is a function as a whole, by its index in the chunk. */
+static uint32_t whole(const struct aot_module *a, uint32_t chunk, uint32_t func)
+{
+	return a->lines[chunk].nchains - (a->chunks[chunk].nfuncs - func);
 }
 
 /* The function whose code holds pc: the last one that starts before it. */
-static uint32_t native_func(const struct aot_module *a, uintptr_t pc)
+static uint32_t native_func(const struct aot_module *a, uint32_t chunk, uintptr_t pc)
 {
+	const struct aot_chunk *c = &a->chunks[chunk];
+	void *const *code = a->func_code + (c->first - a->nimported_funcs);
 	uintptr_t best = UINTPTR_MAX;
-	uint32_t func = a->nimported_funcs;
-	for (uint32_t i = a->nimported_funcs; i < a->nfuncs; i++) {
-		uintptr_t start = (uintptr_t)a->func_code[i - a->nimported_funcs];
+	uint32_t func = 0;
+	for (uint32_t i = 0; i < c->nfuncs; i++) {
+		uintptr_t start = (uintptr_t)code[i];
 		if (start <= pc && pc - start < best) {
 			best = pc - start;
 			func = i;
@@ -29,14 +40,18 @@ static uint32_t native_func(const struct aot_module *a, uintptr_t pc)
 	return func;
 }
 
-/* p->chain is known, or AOT_CHAIN_NATIVE. */
-static void fill_function(const struct aot_module *a, uintptr_t pc, struct place *p)
+/* p->chain is known, or AOT_CHAIN_NATIVE; file and line are as the tables have them. */
+static void fill(const struct aot_module *a, uint32_t chunk, uintptr_t pc, struct place *p)
 {
-	if (p->chain >= a->lines->nchains || a->lines->chains[p->chain].func >= a->nfuncs)
-		p->chain = whole(a, native_func(a, pc));
-	uint32_t func = a->lines->chains[p->chain].func;
-	p->func = a->func_names[func];
-	p->start = a->lines->chains[whole(a, func)].line;
+	const struct aot_chunk *c = &a->chunks[chunk];
+	const struct aot_lines *l = &a->lines[chunk];
+	if (p->chain >= l->nchains || l->chains[p->chain].func >= c->nfuncs)
+		p->chain = whole(a, chunk, native_func(a, chunk, pc));
+	uint32_t func = l->chains[p->chain].func;
+	p->func = a->func_names[c->first + func];
+	p->start = c->offset + l->chains[whole(a, chunk, func)].line;
+	if (!p->file && p->line > 0)
+		p->line += c->offset;
 }
 
 static const struct aot_mark *mark_before(const struct aot_lines *l, uintptr_t code)
@@ -83,9 +98,11 @@ static struct aot_mark row_at(const struct aot_lines *l, const struct aot_mark *
 
 bool lines_find(const struct module *m, uintptr_t pc, struct place *ret)
 {
-	const struct aot_lines *l = m->aot->lines;
-	if (!l || l->nchains < m->aot->nfuncs - m->aot->nimported_funcs ||
-	    !module_has_code_at(m, pc))
+	if (!m->aot->lines || m->aot->nchunks == 0 || !module_has_code_at(m, pc))
+		return false;
+	uint32_t chunk = chunk_at(m->aot, pc);
+	const struct aot_lines *l = &m->aot->lines[chunk];
+	if (l->nchains < m->aot->chunks[chunk].nfuncs)
 		return false;
 	uintptr_t code = pc - (uintptr_t)l->code;
 	const struct aot_mark *mark = mark_before(l, code);
@@ -96,17 +113,18 @@ bool lines_find(const struct module *m, uintptr_t pc, struct place *ret)
 		ret->line = row.line;
 		ret->chain = row.chain;
 	}
-	fill_function(m->aot, pc, ret);
+	fill(m->aot, chunk, pc, ret);
 	return true;
 }
 
 bool lines_caller(const struct module *m, uintptr_t pc, struct place *p)
 {
-	const struct aot_lines *l = m->aot->lines;
+	uint32_t chunk = chunk_at(m->aot, pc);
+	const struct aot_lines *l = &m->aot->lines[chunk];
 	const struct aot_chain *c = &l->chains[p->chain];
 	if (c->caller == AOT_CHAIN_END)
 		return false;
 	*p = (struct place){ .file = file_name(l, c->file), .line = c->line, .chain = c->caller };
-	fill_function(m->aot, pc, p);
+	fill(m->aot, chunk, pc, p);
 	return true;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * spec-run [--bounds guard|check] [--opt 0..3] [--target TRIPLE] [--cpu NAME] [--jobs N] [--verbose] FILE.json...
+ * spec-run [--bounds guard|check] [--opt 0..3] [--target TRIPLE] [--cpu NAME] [--jobs N] [--chunk-bytes N]
+ *          [--verbose] FILE.json...
  *
  * Runs test scripts of the WebAssembly specification, as wast2json wrote them, through penstock-aot
  * (the one beside this program) and the runtime of penstock-sandbox. Each script has a process of
@@ -9,6 +10,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -172,6 +174,7 @@ static bool number(const char *text, unsigned long most, int *ret)
 
 static bool option(struct runner *r, int c, const char *arg)
 {
+	int n;
 	switch (c) {
 	case 'b':
 		r->o.compile.bounds_check = strcmp(arg, "check") == 0;
@@ -186,6 +189,11 @@ static bool option(struct runner *r, int c, const char *arg)
 		return true;
 	case 'j':
 		return number(arg, JOBS_MAX, &r->most) && r->most > 0;
+	case 'n':
+		if (!number(arg, INT_MAX, &n))
+			return false;
+		r->o.compile.chunk_bytes = (unsigned)n;
+		return true;
 	case 'v':
 		r->o.verbose = true;
 		return true;
@@ -202,6 +210,7 @@ static bool options(struct runner *r, int argc, char **argv)
 		{ "target", required_argument, NULL, 't' },
 		{ "cpu", required_argument, NULL, 'c' },
 		{ "jobs", required_argument, NULL, 'j' },
+		{ "chunk-bytes", required_argument, NULL, 'n' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ 0 },
 	};
@@ -218,7 +227,8 @@ int main(int argc, char **argv)
 	struct rlimit files;
 	if (!options(&r, argc, argv)) {
 		(void)fprintf(stderr,
-			      "usage: spec-run [--bounds guard|check] [--jobs N] [--verbose] "
+			      "usage: spec-run [--bounds guard|check] [--jobs N] [--chunk-bytes N] "
+			      "[--verbose] "
 			      "FILE.json...\n");
 		return 64;
 	}

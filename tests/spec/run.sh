@@ -6,7 +6,7 @@
 #   B         build directory (default build)
 #   SPEC_DIR  the suite's *.wast files (default ../shared/spec)
 #   BOUNDS    guard or check
-#   OPT, CPU  as penstock-aot takes them (default: its own)
+#   OPT, CPU, CHUNK_BYTES  as penstock-aot takes them (default: its own)
 #   RUNNER    the command that runs scripts (default B/spec-run; arm64.sh sets another)
 #   JOBS      files at a time (default 2)
 set -u
@@ -43,7 +43,7 @@ while read -r wast; do
 	fi
 done < <(find tests/spec/own "$SPEC_DIR" -name '*.wast' | sort) 2>/dev/null
 [ ${#files[@]} -gt 0 ] || { echo "check-spec: no such file: $*" >&2; exit 64; }
-${RUNNER:-"$B/spec-run"} --bounds "${BOUNDS:-guard}" ${OPT:+--opt "$OPT"} ${CPU:+--cpu "$CPU"} --jobs "${JOBS:-2}" "${files[@]}" |
+${RUNNER:-"$B/spec-run"} --bounds "${BOUNDS:-guard}" ${OPT:+--opt "$OPT"} ${CPU:+--cpu "$CPU"} ${CHUNK_BYTES:+--chunk-bytes "$CHUNK_BYTES"} --jobs "${JOBS:-2}" "${files[@]}" |
 	while IFS= read -r line; do # not awk, which keeps lines back
 		[[ $line =~ ^([0-9]+ passed, [0-9]+ failed, )([0-9]+)(.*) ]] &&
 			line=${BASH_REMATCH[1]}$((BASH_REMATCH[2] + unconverted))${BASH_REMATCH[3]}

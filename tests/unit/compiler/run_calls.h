@@ -26,7 +26,7 @@ struct call {
 /* A test may name others. */
 #ifndef WAYS
 #define WAYS                                                                                       \
-	{ .opt = 0 }, { .opt = 2 },                                                                \
+	{ .opt = 0 }, { .opt = 2 }, { .opt = 2, .chunk_bytes = 1 },                                \
 	{                                                                                          \
 		.opt = 3, .bounds_check = true                                                     \
 	}

@@ -435,7 +435,7 @@ static const struct aot_data datas[] = { { .mode = AOT_SEG_ACTIVE,
 
 /* Names of functions, and no lines. */
 static const struct aot_chain chains[NFUNCS - NIMPORTS] = {
-#define FUNC(name, type) { F_##name, AOT_CHAIN_END, 0, 0 },
+#define FUNC(name, type) { F_##name - NIMPORTS, AOT_CHAIN_END, 0, 0 },
 	FUNCS(FUNC)
 #undef FUNC
 };
@@ -445,6 +445,7 @@ static const struct aot_lines lines = {
 	.nchains = NFUNCS - NIMPORTS,
 	.files = "",
 };
+static const struct aot_chunk chunk = { NIMPORTS, NFUNCS - NIMPORTS, 0 };
 
 __attribute__((visibility("default"))) extern const struct aot_module penstock_module;
 const struct aot_module penstock_module = {
@@ -477,4 +478,6 @@ const struct aot_module penstock_module = {
 	.code_start = __start_guest_code,
 	.code_end = __stop_guest_code,
 	.lines = &lines,
+	.chunks = &chunk,
+	.nchunks = 1,
 };

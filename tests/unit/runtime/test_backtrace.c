@@ -11,25 +11,26 @@
 #include "sandbox/runtime/backtrace.h"
 #include "sandbox/runtime/lines.h"
 
-/* Three functions of 100 bytes: outer, with middle and inner inlined into it; plain; lost. */
-static const uint8_t code[300];
-static void *const func_code[] = { (void *)&code[0], (void *)&code[100], (void *)&code[200] };
+/* Three functions of 100 bytes: outer, with middle and inner inlined into it; plain; lost. And next, in
+ * a chunk of its own. */
+static const uint8_t code[400];
+static void *const func_code[] = { (void *)&code[0], (void *)&code[100], (void *)&code[200],
+				   (void *)&code[300] };
 static const char *const names[] = {
-	"imported",
-	"outer",
-	"plain",
-	"lost",
+	"imported", "outer", "plain", "lost", "next",
 };
 static const char files[] = "\0a.c\0b.h";
 enum { A_C = 1, B_H = 5, FUNCS = 3, INLINED = 2 };
 
 static const struct aot_chain chains[] = {
-	{ 2, AOT_CHAIN_NATIVE, A_C, 12 }, /* "plain" in outer, called in line 12 */
-	{ 3, 0, A_C, 21 },                /* "lost" in that */
-	{ 1, AOT_CHAIN_END, 0, 0x100 },
-	{ 2, AOT_CHAIN_END, 0, 0x200 },
-	{ 3, AOT_CHAIN_END, 0, 0x300 },
+	{ 1, AOT_CHAIN_NATIVE, A_C, 12 }, /* "plain" in outer, called in line 12 */
+	{ 2, 0, A_C, 21 },                /* "lost" in that */
+	{ 0, AOT_CHAIN_END, 0, 0x80 },
+	{ 1, AOT_CHAIN_END, 0, 0x180 },
+	{ 2, AOT_CHAIN_END, 0, 0x280 },
 };
+static const struct aot_chain next_chains[] = { { 0, AOT_CHAIN_END, 0, 1 } };
+static const struct aot_mark next_marks[] = { { .code = 0, .line = 8, .chain = 0 } };
 /* 10: a.c:11 of outer. 20: a.c:20 of the first chain. 30: b.h:5 of the second. 50: a.c:13. */
 static const uint8_t stream[] = {
 	10 << 1 | 1,
@@ -54,29 +55,43 @@ static const uint8_t stream[] = {
 };
 static const struct aot_mark marks[] = {
 	{ .code = 0, .at = 0, .chain = INLINED },
-	{ .code = 100, .at = sizeof(stream) - 2, .line = 0x200, .chain = INLINED + 1 },
+	{ .code = 100, .at = sizeof(stream) - 2, .line = 0x180, .chain = INLINED + 1 },
 	{ .code = 200, .at = 1000000, .line = 0, .chain = 77 }, /* makes no sense */
 };
-static const struct aot_lines lines = {
-	.code = code,
-	.marks = marks,
-	.chains = chains,
-	.stream = stream,
-	.files = files,
-	.code_bytes = sizeof(code),
-	.nmarks = ARRAY_LEN(marks),
-	.nchains = ARRAY_LEN(chains),
-	.stream_bytes = sizeof(stream),
-	.files_bytes = sizeof(files),
+static const struct aot_lines lines[] = {
+	{
+		.code = code,
+		.marks = marks,
+		.chains = chains,
+		.stream = stream,
+		.files = files,
+		.code_bytes = 300,
+		.nmarks = ARRAY_LEN(marks),
+		.nchains = ARRAY_LEN(chains),
+		.stream_bytes = sizeof(stream),
+		.files_bytes = sizeof(files),
+	},
+	{
+		.code = code + 300,
+		.marks = next_marks,
+		.chains = next_chains,
+		.files = "",
+		.code_bytes = 100,
+		.nmarks = ARRAY_LEN(next_marks),
+		.nchains = ARRAY_LEN(next_chains),
+	},
 };
+static const struct aot_chunk chunks[] = { { 1, 3, 0x80 }, { 4, 1, 0x1000 } };
 static const struct aot_module aot = {
-	.nfuncs = 4,
+	.nfuncs = 5,
 	.nimported_funcs = 1,
 	.func_code = func_code,
 	.func_names = names,
 	.code_start = code,
 	.code_end = code + sizeof(code),
-	.lines = &lines,
+	.lines = lines,
+	.chunks = chunks,
+	.nchunks = ARRAY_LEN(chunks),
 };
 static const struct module module = { .aot = &aot };
 
@@ -108,8 +123,9 @@ static void a_place_has_file_and_line_or_offset(void **state)
 		{ 99, "a.c:13 outer" },
 		{ 100, "plain+0x0 (0x200)" },
 		{ 104, "plain+0x10 (0x210)" },
+		{ 302, "next+0x7 (0x1008)" },
 		{ 250, "lost" },
-		{ 300, "" },
+		{ 400, "" },
 	};
 	uintptr_t none[1];
 	struct instance in;
