@@ -5,14 +5,19 @@
 command -v mosquitto_pub >/dev/null || { skip "replay" "no mosquitto_pub"; exit; }
 
 begin
-# upload VERSION [CLANG_FLAG...]: version of dice
+# upload VERSION [CLANG_FLAG...] [-- OPTION...]: version of dice
 upload() {
-	local version=$1
+	local version=$1 flags=()
 	shift
-	clang-19 --target=wasm32-wasi -O2 -Isdk/include "$@" -mexec-model=reactor -o "$D/dice-$version.wasm" "$FUNCTIONS/dice.c" &&
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do
+		flags+=("$1")
+		shift
+	done
+	[ $# = 0 ] || shift
+	clang-19 --target=wasm32-wasi -O2 -Isdk/include "${flags[@]}" -mexec-model=reactor -o "$D/dice-$version.wasm" "$FUNCTIONS/dice.c" &&
 		printf '{"name":"dice","version":"%s","abi":1,"capabilities":{"state":true}}\n' "$version" >"$D/v.json" &&
 		"$B/penstock" sign --key "$D/author.key" --manifest "$D/v.json" -o "$D/v.wasm" "$D/dice-$version.wasm" >/dev/null &&
-		cli deploy --grant "$D/v.wasm" >"$D/v.said" 2>&1
+		cli deploy --grant "$@" "$D/v.wasm" >"$D/v.said" 2>&1
 }
 upload 1.0.0 || die "cannot deploy dice: $(cat "$D/v.said")"
 bind dice --mqtt dice/in --publish dice/out --qos 1 --publish-qos 1 --retry 0 || die "cannot bind dice"
@@ -70,11 +75,24 @@ head -c 300 "$D/event.json" >"$D/short.json"
 said=$("$B/penstock" run --replay "$D/short.json" "$D/dice-1.0.0.wasm" 2>&1)
 check "half a file is refused" "$said" grep -q 'short.json' <<<"$said"
 
+# Shadows repeat live events: what does the same is seen to, what does not is withdrawn.
+trial() { cli functions dice --json | jq_true "$1"; }
+check "a shadow that does the same starts beside it" "$(cat "$D/v.said")" upload 2.0.1 -DV2 -Wl,--no-gc-sections -- --shadow 100
+for i in 1 2 3 4 5 6; do pub "live $i"; done
+check "and is compared, without a difference" "$(cli functions dice --json | jq -c .trial)" \
+	wait_for 10 trial '.trial.candidate.compared >= 6 and .trial.candidate.differing == 0'
+check "the next one does something else" "$(cat "$D/v.said")" upload 2.0.2 -- --shadow 100
+for i in 1 2 3 4 5 6; do pub "more $i"; done
+check "for which it is withdrawn" "$(cli functions dice --json | jq -c '[.trial, .rollout]')" \
+	wait_for 10 trial '.version == "2.0.0" and .rollout.state == "ended" and (.rollout.reason | test("other effects"))'
+all=$(wc -l <"$D/out")
+check "shadows publish nothing" "$all" [ "$all" = 16 ]
+
 replay "$id" --commit
 check "commit runs it for real" "$said" grep -q 'for real' <<<"$said"
-five() { [ "$(wc -l <"$D/out")" = 5 ]; }
-check "and its message goes out" "$(cat "$D/out")" wait_for 10 five
-check "by the active version, with the state of now" "$(tail -n 1 "$D/out")" grep -q '^6 .* ccc$' <(tail -n 1 "$D/out")
+more() { [ "$(wc -l <"$D/out")" = 17 ]; }
+check "and its message goes out" "$(cat "$D/out")" wait_for 10 more
+check "by the active version, with the state of now" "$(tail -n 1 "$D/out")" grep -q '^30 .* ccc$' <(tail -n 1 "$D/out")
 replay "$id" --commit --version 1
 check "commit by another version is refused" "$said" grep -q 'active version' <<<"$said"
 replay 12345
