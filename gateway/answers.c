@@ -471,7 +471,6 @@ int dispatch_take(struct dispatch *d, struct ipc_inbox *in)
 		on_packet(d, generation, packet[i].bytes, packet[i].err ? 0 : packet[i].len,
 			  packet[i].fd);
 	dispatch_pump(d);
-	dispatch_commit(d);
 	return n;
 }
 
@@ -481,6 +480,7 @@ void *dispatch_results(void *arg)
 	while (gate_wait(&d->gate, d->sock)) {
 		while (dispatch_take(d, d->results_inbox) == IPC_BATCH)
 			;
+		dispatch_commit(d);
 	}
 	return NULL;
 }
@@ -508,23 +508,33 @@ static void spin(struct dispatch *d)
 	uint64_t end = now_ns() + (uint64_t)d->config->spin_us * 1000u / 5;
 	while (atomic_load(&d->gate.expected) > 0) {
 		int n = dispatch_take(d, d->seat_inbox);
+		if (n > 0)
+			dispatch_commit(d);
 		if (n < 0 || (n == 0 && now_ns() > end))
 			return;
 		cpu_relax();
 	}
 }
 
-void dispatch_ready(struct dispatch *d)
+void dispatch_look(struct dispatch *d)
 {
 	while (dispatch_take(d, d->seat_inbox) == IPC_BATCH)
 		;
 	dispatch_pump(d);
 }
 
+void dispatch_ready(struct dispatch *d)
+{
+	dispatch_look(d);
+	dispatch_commit(d);
+}
+
 int dispatch_before_sleep(struct dispatch *d, struct dispatch_seat *seat)
 {
-	if (!seat->taken)
+	if (!seat->taken) {
+		dispatch_commit(d); /* what was left for a moment */
 		return -1;
+	}
 	seat->events = 0;
 	dispatch_pump(d);
 	dispatch_commit(d);    /* while the sandbox is at work */

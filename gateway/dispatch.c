@@ -343,7 +343,7 @@ int dispatch_event(struct dispatch *d, const struct event *e, struct binding *co
 	d->recent = e->arrived_ns - last < RECENT_NS;
 	if (++seat->events >= EVENTS_PER_LOOK) { /* its socket has more and more: look in between */
 		seat->events = 0;
-		dispatch_ready(d);
+		dispatch_look(d); /* what ends is committed with what comes */
 	}
 	return err;
 }

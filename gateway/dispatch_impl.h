@@ -129,8 +129,11 @@ REQUIRES(lock) void dispatch_unready(struct dispatch *d, struct version *v);
 void dispatch_post(struct dispatch *d, struct post *p);
 
 /* answers.c */
-/* Receives and handles a batch without blocking: how many, 0 = none there, -1 = the far end closed. */
+/* Receives and handles a batch without blocking: how many, 0 = none there, -1 = the far end closed. Who
+ * calls it commits (dispatch_commit). */
 int dispatch_take(struct dispatch *d, struct ipc_inbox *in);
+/* The attendant's: handles what is there, commits nothing. */
+void dispatch_look(struct dispatch *d);
 void *dispatch_results(void *d); /* the results thread */
 /* Ends a flight (ENDING) that got no result. reason: a constant, or copied before this returns. */
 void dispatch_fail(struct dispatch *d, struct flight *f, const char *reason);

@@ -6,14 +6,32 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 
 enum {
-	CHECKPOINT_PAGES = 1000, /* 4 MB of log: the thread copies it into the database */
-	FORGET_ROWS = 256,       /* per tick */
+	/* 16 MB of log: the thread copies into the database what has come since it last did. A page that was
+	 * written ten times is copied once. */
+	CHECKPOINT_PAGES = 4000,
+	/* The log begins anew when all of it has been copied and the next commit comes. Where one
+	 * comes while it is copied, each time, commits wait for the last bit of it. */
+	LOG_PAGES_MOST = 4 * CHECKPOINT_PAGES,
+	FORGET_ROWS = 256, /* per tick */
+	/* With so many events and messages under way nobody is alone: a commit waits for others, up to
+	 * that many operations and that long. */
+	LINGER_ROWS = 16,
+	LINGER_OPERATIONS = 128,
+	LINGER_NS = 1000 * 1000,
 };
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
 
 /* ---- the queue ---- */
 
@@ -26,7 +44,8 @@ void journal_put(struct journal *j, struct journal_op *op)
 	if (op->power)
 		j->power_seq = op->seq;
 	if (!op->lazy) {
-		j->eager++;
+		if (j->eager++ == 0 && j->linger)
+			j->eager_ns = now_ns();
 		j->eager_seq = op->seq;
 	}
 	*j->last = op;
@@ -144,7 +163,9 @@ static struct journal_op *hand_to_sync(struct journal *j, struct journal_op *lis
 	}
 	if (any)
 		j->sync_wanted = seq;
-	j->checkpoint |= j->wal_pages > CHECKPOINT_PAGES;
+	if (j->wal_pages < j->copied_pages)
+		j->copied_pages = 0; /* the log began anew */
+	j->checkpoint |= j->wal_pages - j->copied_pages > CHECKPOINT_PAGES;
 	if (any || j->checkpoint)
 		(void)pthread_cond_signal(&j->sync_wake);
 	(void)pthread_mutex_unlock(&j->sync_lock);
@@ -221,12 +242,27 @@ static void lead(struct journal *j, bool forced)
 			break;
 	}
 	j->leading = false;
+	(void)pthread_cond_signal(&j->idle);
+}
+
+/* lock held */
+static bool may_linger(struct journal *j)
+{
+	return j->linger && j->eager < LINGER_OPERATIONS &&
+	       atomic_load(&j->open) + atomic_load(&j->effects) >= LINGER_ROWS &&
+	       now_ns() - j->eager_ns < LINGER_NS && j->linger(j->linger_arg);
+}
+
+void journal_on_linger(struct journal *j, bool (*fn)(void *arg), void *arg)
+{
+	j->linger = fn;
+	j->linger_arg = arg;
 }
 
 void journal_commit(struct journal *j)
 {
 	(void)pthread_mutex_lock(&j->lock);
-	if (!j->leading && !j->failing && j->eager > 0)
+	if (!j->leading && !j->failing && j->eager > 0 && !may_linger(j))
 		lead(j, false);
 	(void)pthread_mutex_unlock(&j->lock);
 }
@@ -234,6 +270,8 @@ void journal_commit(struct journal *j)
 void journal_quiesce(struct journal *j)
 {
 	(void)pthread_mutex_lock(&j->lock);
+	while (j->leading) /* the journal's thread, which copies */
+		(void)pthread_cond_wait(&j->idle, &j->lock);
 	lead(j, true);
 	struct journal_op *list = j->first;
 	j->first = NULL;
@@ -294,6 +332,35 @@ static void sync_once(struct journal *j, struct journal_op *list, uint64_t wante
 	tell_waiters(j);
 }
 
+/* In the place of a leader, so that nobody writes: what is left of the log, and then it can begin anew. */
+static void copy_the_rest(struct journal *j)
+{
+	(void)pthread_mutex_lock(&j->lock);
+	while (j->leading)
+		(void)pthread_cond_wait(&j->idle, &j->lock);
+	j->leading = true;
+	(void)pthread_mutex_unlock(&j->lock);
+	(void)journal_checkpoint(j);
+	(void)pthread_mutex_lock(&j->lock);
+	if (j->failing) {
+		j->leading = false;
+		(void)pthread_cond_signal(&j->idle);
+	} else {
+		lead(j, false); /* what came meanwhile */
+	}
+	(void)pthread_mutex_unlock(&j->lock);
+}
+
+static void copy_log(struct journal *j)
+{
+	unsigned copied = journal_checkpoint(j);
+	if (copied > LOG_PAGES_MOST)
+		copy_the_rest(j);
+	(void)pthread_mutex_lock(&j->sync_lock);
+	j->copied_pages = copied;
+	(void)pthread_mutex_unlock(&j->sync_lock);
+}
+
 static void *sync_thread(void *arg)
 {
 	struct journal *j = arg;
@@ -312,7 +379,7 @@ static void *sync_thread(void *arg)
 		if (list)
 			sync_once(j, list, wanted);
 		if (checkpoint)
-			journal_checkpoint(j);
+			copy_log(j);
 		if (stop && !list)
 			return NULL;
 		(void)pthread_mutex_lock(&j->sync_lock);
@@ -412,6 +479,7 @@ int journal_open(const struct journal_options *o, struct journal **ret, bool *re
 	(void)pthread_mutex_init(&j->lock, NULL);
 	(void)pthread_mutex_init(&j->sync_lock, NULL);
 	(void)pthread_cond_init(&j->sync_wake, NULL);
+	(void)pthread_cond_init(&j->idle, NULL);
 	int err = journal_db_open(j, ret_damaged, why);
 	if (err == 0) {
 		err = -pthread_create(&j->thread, NULL, sync_thread, j);
@@ -434,6 +502,7 @@ void journal_close(struct journal *j)
 		journal_quiesce(j);
 	stop_thread(j);
 	journal_db_close(j);
+	(void)pthread_cond_destroy(&j->idle);
 	(void)pthread_cond_destroy(&j->sync_wake);
 	(void)pthread_mutex_destroy(&j->sync_lock);
 	(void)pthread_mutex_destroy(&j->lock);

@@ -6,7 +6,8 @@
  * Group commit. Whoever calls journal_commit is the leader if there is none: it takes all that was put,
  * writes it in one transaction in the order in which it was put, and goes on while more comes. So an
  * event alone costs one transaction and no wake-up of a thread, and what arrives while a transaction
- * runs shares the next one. An operation that nothing waits for (lazy) waits for others to come.
+ * runs shares the next one. Where many are under way a thread that will be back soon (Paho's receiving
+ * one) leaves the commit for a millisecond, unless there are enough operations for one. An operation that nothing waits for (lazy) waits for others to come.
  *
  * Durability. WAL with synchronous=NORMAL: a commit is in the kernel's hands, so it survives any crash
  * of software (`process`). For `power` a thread of the journal's own calls fdatasync on the log after the
@@ -84,8 +85,12 @@ struct journal_op {
 };
 
 void journal_put(struct journal *j, struct journal_op *op);
-/* Returns when nothing is left to do here: all is committed, or another thread is about it. */
+/* Returns when nothing is left to do here: all is committed, or another thread is about it, or this one
+ * will be in a millisecond. */
 void journal_commit(struct journal *j);
+/* Called by journal_commit, with locks held, when there is so much to do that it would rather wait for more,
+ * for a millisecond: will this thread call again by then? */
+void journal_on_linger(struct journal *j, bool (*fn)(void *arg), void *arg);
 /* Commits all that was put, lazy or not; what cannot be is told -E_GONE. When no other thread puts. */
 void journal_quiesce(struct journal *j);
 /* Loop thread, each 200 ms or so: what is lazy, what failed, retention in small steps, checkpoints. */

@@ -228,8 +228,8 @@ static int prepare(struct journal *j, struct why *why)
 				       &j->write[i], NULL) != SQLITE_OK)
 			return journal_fail(j, j->db, "prepare", why);
 	for (size_t i = 0; i < Q_COUNT; i++) {
-		sqlite3 *db = i == Q_effects_waiting || i == Q_effects_begun ? j->sender
-									     : j->reader;
+		sqlite3 *db =
+			i == Q_effects_waiting || i == Q_effects_begun ? j->sender : j->reader;
 		if (sqlite3_prepare_v3(db, queries[i], -1, SQLITE_PREPARE_PERSISTENT, &j->query[i],
 				       NULL) != SQLITE_OK)
 			return journal_fail(j, db, "prepare", why);
@@ -281,6 +281,8 @@ static int open_all(struct journal *j, struct why *why)
 		err = connect_one(j, &j->reader, SQLITE_OPEN_FULLMUTEX, why);
 	if (err == 0)
 		err = connect_one(j, &j->sender, SQLITE_OPEN_NOMUTEX, why);
+	if (err == 0)
+		err = connect_one(j, &j->copier, SQLITE_OPEN_NOMUTEX, why);
 	if (err == 0)
 		err = prepare(j, why);
 	if (err == 0)
@@ -339,10 +341,11 @@ void journal_db_close(struct journal *j)
 		(void)sqlite3_finalize(j->query[i]);
 	memset(j->write, 0, sizeof(j->write));
 	memset(j->query, 0, sizeof(j->query));
+	(void)sqlite3_close(j->copier);
 	(void)sqlite3_close(j->sender);
 	(void)sqlite3_close(j->reader);
 	(void)sqlite3_close_v2(j->db); /* the last one copies the log into the database */
-	j->db = j->reader = j->sender = NULL;
+	j->db = j->reader = j->sender = j->copier = NULL;
 	if (j->wal_fd >= 0)
 		(void)close(j->wal_fd);
 	j->wal_fd = -1;
@@ -350,13 +353,12 @@ void journal_db_close(struct journal *j)
 
 /* PASSIVE: as far as it gets without stopping anybody. The writer begins the log anew by itself when
  * all of it has been copied. */
-void journal_checkpoint(struct journal *j)
+unsigned journal_checkpoint(struct journal *j)
 {
-	sqlite3 *db = NULL;
-	struct why why = { 0 };
-	if (connect_one(j, &db, SQLITE_OPEN_NOMUTEX, &why) == 0)
-		(void)sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-	(void)sqlite3_close(db);
+	int pages = 0, copied = 0;
+	(void)sqlite3_wal_checkpoint_v2(j->copier, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages,
+					&copied);
+	return copied > 0 ? (unsigned)copied : 0;
 }
 
 uint64_t journal_file_bytes(struct journal *j)

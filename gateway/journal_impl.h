@@ -30,7 +30,7 @@ struct journal {
 	char *path;
 	/* The sender is the outbox's, whose threads must not read a snapshot that the loop's thread has
 	 * open on the reader: what was committed since would not be there, and not be looked for again. */
-	sqlite3 *db, *reader, *sender;
+	sqlite3 *db, *reader, *sender, *copier;
 	sqlite3_stmt *write[W_COUNT], *query[Q_COUNT];
 	int wal_fd;
 
@@ -38,8 +38,12 @@ struct journal {
 	struct journal_op *first, **last;
 	/* Of the last put, of the last that is not lazy, and of the last that wants a sync. */
 	uint64_t seq, eager_seq, power_seq;
-	unsigned eager;          /* in the queue and not lazy */
+	unsigned eager;    /* in the queue and not lazy */
+	uint64_t eager_ns; /* since when there are */
+	bool (*linger)(void *arg);
+	void *linger_arg;
 	bool leading, failing;
+	pthread_cond_t idle;      /* nobody is leading any more */
 	struct journal_op forget; /* the tick's */
 	atomic_bool forgetting;
 	char reason[256];
@@ -56,12 +60,13 @@ struct journal {
 	/* The leader's: where the next step goes on, among events and effects, and up to which event all
 	 * that were over are gone. */
 	uint64_t forget_event, forget_effect, forgotten;
-	unsigned wal_pages;            /* the leader's, after its last commit */
+	unsigned wal_pages; /* the leader's, after its last commit */
 
 	pthread_mutex_t sync_lock;
 	pthread_cond_t sync_wake;
 	struct journal_op *sync_first, **sync_last;
-	uint64_t sync_wanted; /* committed up to here, to be synced */
+	uint64_t sync_wanted;  /* committed up to here, to be synced */
+	unsigned copied_pages; /* of the log, by the last checkpoint */
 	bool checkpoint, sync_stop, has_thread;
 	pthread_t thread;
 };
@@ -80,8 +85,9 @@ void journal_bind(sqlite3_stmt *s, const char *format, ...);
 /* Runs it to its end: an SQLite code, 0 = done. */
 int journal_step(sqlite3_stmt *s);
 
-/* Copies the log into the database, without stopping the writer; the journal's thread. */
-void journal_checkpoint(struct journal *j);
+/* Copies the log into the database, as far as it was committed, without stopping the writer; the
+ * journal's thread. Returns how many of its pages are there now. */
+unsigned journal_checkpoint(struct journal *j);
 uint64_t journal_file_bytes(struct journal *j);
 uint64_t journal_used_bytes(struct journal *j); /* without free pages; loop thread */
 

@@ -125,8 +125,9 @@ static int each_effect(struct journal *j, sqlite3_stmt *s, journal_effect_fn *ea
 		};
 		stop = each(arg, &e, text(s, 14));
 	}
-	return stop != 0 || code == SQLITE_DONE ? stop
-						: journal_fail(j, sqlite3_db_handle(s), "read", why);
+	return stop != 0 || code == SQLITE_DONE
+		       ? stop
+		       : journal_fail(j, sqlite3_db_handle(s), "read", why);
 }
 
 int journal_effects_of(struct journal *j, uint64_t first, unsigned n, journal_effect_fn *each,

@@ -185,6 +185,15 @@ static void wake(void *arg)
 	nodelay_wake();
 }
 
+static bool linger(void *arg)
+{
+	(void)arg;
+	if (!nodelay_reads())
+		return false;
+	nodelay_sleep_briefly();
+	return true;
+}
+
 int path_journal_open(struct path *p, struct why *why)
 {
 	const struct config *c = p->config;
@@ -211,6 +220,8 @@ int path_journal_open(struct path *p, struct why *why)
 		err = state_open(p->journal, &sl, &p->state, why);
 	if (err == 0)
 		journal_on_durable(p->journal, wake, NULL);
+	if (err == 0)
+		journal_on_linger(p->journal, linger, NULL);
 	return err;
 }
 

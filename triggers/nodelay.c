@@ -29,6 +29,7 @@ enum {
 	PENDING_POLL_MS = 5,
 	READER_MS = 100, /* how long Paho's reader wants to sleep */
 	READER_SLEEP_MS = 1000,
+	BRIEF_MS = 1,
 	/* A socket that can be polled for writing has a third of its buffer free, 28 KiB in the worst
 	 * case (Ethernet); a small packet takes a kilobyte more than its bytes. */
 	ROOM_BYTES = 16 * 1024,
@@ -55,6 +56,8 @@ static _Atomic(struct ahead *) table[FDS_MAX];
 static _Thread_local int last_connected = -1;
 static _Thread_local void *connecting_owner;
 static _Thread_local bool reader, corked, refilled;
+static _Thread_local bool again; /* the drains are to run once more before it sleeps */
+static _Thread_local bool brief; /* it is to sleep for BRIEF_MS */
 
 int __real_connect(int fd, const struct sockaddr *addr, socklen_t len);
 int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len);
@@ -408,8 +411,12 @@ static void run_drains(void)
 static int watch_before_sleep(void)
 {
 	(void)pthread_mutex_lock(&watch.lock);
+	brief = false;
 	int fd = watch.w.before_sleep ? watch.w.before_sleep(watch.w.arg) : -1;
-	run_drains();
+	do { /* what one has committed lets another go on */
+		again = false;
+		run_drains();
+	} while (again);
 	(void)pthread_mutex_unlock(&watch.lock);
 	return fd;
 }
@@ -447,7 +454,10 @@ static int poll_watching(struct pollfd *fds, nfds_t n, int timeout_ms)
 		all[n] = (struct pollfd){ .fd = watch_before_sleep(), .events = POLLIN };
 		int64_t left = timeout_ms < 0 ? -1 : end - paho_ms_now();
 		int wait_ms = before_sleep(all, n, left < 0 && timeout_ms >= 0 ? 0 : (int)left);
-		int ready = __real_poll(all, n + 2, wait_ms);
+		bool back_soon = brief && (wait_ms < 0 || wait_ms > BRIEF_MS);
+		int ready = __real_poll(all, n + 2, back_soon ? BRIEF_MS : wait_ms);
+		if (ready == 0 && back_soon)
+			continue;
 		if (ready > 0 && all[n].revents != 0)
 			watch_ready();
 		bool woken = ready > 0 && all[n + 1].revents != 0;
@@ -519,8 +529,9 @@ bool nodelay_sent(int fd, uint64_t *ret_written, uint64_t *ret_there)
 	struct ahead *a = ahead_of(fd);
 	struct tcp_info info = { 0 };
 	socklen_t len = sizeof(info);
-	int waiting = 0;
-	if (!a || atomic_load(&a->cut) || ioctl(fd, SIOCOUTQ, &waiting) < 0 ||
+	int waiting = 0, unread = 0;
+	if (!a || a->len > 0 || atomic_load(&a->cut) || ioctl(fd, SIOCINQ, &unread) < 0 ||
+	    unread > 0 || ioctl(fd, SIOCOUTQ, &waiting) < 0 ||
 	    getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
 		return false;
 	*ret_there = info.tcpi_bytes_acked;
@@ -552,7 +563,15 @@ void *nodelay_owner(int fd)
 
 void nodelay_wake(void)
 {
-	reader_wake();
+	if (reader)
+		again = true;
+	else
+		reader_wake();
+}
+
+void nodelay_sleep_briefly(void)
+{
+	brief = true;
 }
 
 int nodelay_last_connected(void)

@@ -37,8 +37,8 @@
 
 /* Can a write of this size, at most 4 KiB, be expected to go out whole and at once? */
 bool nodelay_writable(int fd, size_t bytes);
-/* Bytes written to this connection, and how many of them have reached the far side's system. False: not
- * known, or Paho has a write to finish. */
+/* The reader's: bytes written to this connection, and how many of them have reached the far side's system.
+ * False: not known, or Paho has a write to finish, or more to read. */
 bool nodelay_sent(int fd, uint64_t *ret_written, uint64_t *ret_there);
 /* For the thread that reads, when it is about to sleep: before_sleep may do something else first, and
  * name a further descriptor to sleep on (-1: none); ready is called when that can be read, and then
@@ -68,5 +68,7 @@ void nodelay_own(void *owner);
 void *nodelay_owner(int fd);
 /* The reader looks again: it runs the drains soon. */
 void nodelay_wake(void);
+/* On the reader: it runs the watch and the drains again in a millisecond at the latest. */
+void nodelay_sleep_briefly(void);
 
 #endif

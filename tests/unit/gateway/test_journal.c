@@ -423,6 +423,20 @@ static void a_repetition_is_told_from_a_message_that_looks_like_one(void **state
 	dedupe_free(d);
 }
 
+/* dedupe.h, "has to do one of four things", 2: a window's worth of other messages in between. */
+static void a_repetition_is_known_for_a_window_of_other_messages(void **state)
+{
+	struct dedupe *d = dedupe_new();
+	(void)state;
+	for (unsigned packet = 1; packet <= DEDUPE_WINDOW; packet++)
+		dedupe_add(d, (uint16_t)packet, 7, 0);
+	assert_true(dedupe_is_repeated(d, 1, true, 7, 1000000));
+	dedupe_add(d, DEDUPE_WINDOW + 1, 7, 0);
+	assert_false(dedupe_is_repeated(d, 1, true, 7, 1000000));
+	assert_true(dedupe_is_repeated(d, 2, true, 7, 1000000));
+	dedupe_free(d);
+}
+
 static int nothing(struct journal *j, struct journal_op *op)
 {
 	(void)j;
@@ -446,6 +460,47 @@ static void what_nothing_waits_for_holds_up_no_ticket(void **state)
 	journal_close(j);
 }
 
+static bool is_back_soon;
+
+static bool lingers(void *arg)
+{
+	++*(unsigned *)arg;
+	return is_back_soon;
+}
+
+/* Fifteen are not enough to wait for others; and who does not come back, or comes late, commits. */
+static void only_a_crowd_waits_and_only_for_a_moment(void **state)
+{
+	static struct sample s[16];
+	struct journal *j = open_with(FOREVER_S, NULL);
+	unsigned asked = 0;
+	(void)state;
+	journal_on_linger(j, lingers, &asked);
+	is_back_soon = true;
+	for (unsigned i = 0; i < 15; i++)
+		begin(j, &s[i], i + 1, false);
+	journal_commit(j);
+	begin(j, &s[15], 16, false);
+	journal_commit(j);
+	assert_int_equal(asked, 0);
+	assert_true(journal_durable(j, journal_ticket(j)));
+
+	struct journal_op op[2] = { { .write = nothing }, { .write = nothing } };
+	journal_put(j, &op[0]);
+	journal_commit(j);
+	assert_int_equal(asked, 1);
+	assert_false(journal_durable(j, journal_ticket(j)));
+	(void)usleep(1100);
+	journal_commit(j);
+	assert_true(journal_durable(j, journal_ticket(j)));
+	is_back_soon = false;
+	journal_put(j, &op[1]);
+	journal_commit(j);
+	assert_int_equal(asked, 2);
+	assert_true(journal_durable(j, journal_ticket(j)));
+	journal_close(j);
+}
+
 int main(void)
 {
 #define RULE(f) cmocka_unit_test_setup_teardown(f, setup, scratch_free)
@@ -462,7 +517,9 @@ int main(void)
 		RULE(a_damaged_file_is_set_aside_and_a_new_one_begun),
 		RULE(a_dead_letter_is_open_again_after_retry_and_nothing_else_can_be),
 		RULE(a_repetition_is_told_from_a_message_that_looks_like_one),
+		RULE(a_repetition_is_known_for_a_window_of_other_messages),
 		RULE(what_nothing_waits_for_holds_up_no_ticket),
+		RULE(only_a_crowd_waits_and_only_for_a_moment),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
