@@ -9,6 +9,17 @@
  * it has had our acknowledgement, and equal readings are common. Most brokers count through all 65535, and
  * with those a redelivery is recognised at any time, also when the broker forgot what we acknowledged.
  *
+ * So for a repetition to run twice a broker has to do one of four things:
+ *   1. send it again without DUP, which MQTT 5 forbids (3.3.1.1), or as another message: another identifier,
+ *      as after it lost the session that had the first;
+ *   2. send DEDUPE_WINDOW other messages of QoS 1 between the two. With MQTT 5 it may have RECEIVE_MAXIMUM (256)
+ *      without our acknowledgement, so it can only repeat one that was acknowledged; with 3.1.1 it is its own
+ *      window (20 in mosquitto);
+ *   3. use identifiers again within that window, and take longer than DEDUPE_DOUBT_MS to repeat;
+ *   4. change topic or payload.
+ * What it costs the other way: two messages that are equal in all this, from a broker that sets DUP where it
+ * must not, are one.
+ *
  * Threads: one at a time.
  */
 #ifndef GATEWAY_DEDUPE_H

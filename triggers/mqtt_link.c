@@ -17,6 +17,7 @@
 enum {
 	SESSION_EXPIRY_S = 24 * 3600,
 	PACKET_BYTES_MAX = 32 << 20, /* a broker shall not make us allocate more (MQTT 5) */
+	RECEIVE_MAXIMUM = 256,
 	PASSWORD_BYTES_MAX = 4096,
 	HURRY_CONNECT_MS = 1000,
 	PROBE_SLICE_MS = 50,
@@ -202,6 +203,9 @@ static int connect5(struct mqtt *m, MQTTClient_connectOptions *opts)
 		  .value.integer4 = SESSION_EXPIRY_S },
 		{ .identifier = MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE,
 		  .value.integer4 = PACKET_BYTES_MAX },
+		/* What is not acknowledged comes again: never more than gateway/dedupe.h remembers. */
+		{ .identifier = MQTTPROPERTY_CODE_RECEIVE_MAXIMUM,
+		  .value.integer2 = RECEIVE_MAXIMUM },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(set); i++)
 		(void)MQTTProperties_add(&props, &set[i]);
