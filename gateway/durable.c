@@ -421,6 +421,7 @@ int durable_begin_unstored(struct durable_store *s, struct flight *f)
 		return -ENOMEM;
 	x->unstored = true;
 	f->durable = x;
+	durable_fly(s, x);
 	return 0;
 }
 

@@ -30,7 +30,7 @@ int flight_pool_init(struct flight_pool *p, unsigned n)
 	return -ENOMEM;
 }
 
-static void drop_bytes(struct flight *f)
+static void drop_all(struct flight *f)
 {
 	if (f->bytes != f->small)
 		free(f->bytes);
@@ -38,13 +38,17 @@ static void drop_bytes(struct flight *f)
 		(void)close(f->payload_fd);
 	f->bytes = NULL;
 	f->payload_fd = -1;
+	if (f->replay)
+		replay_fini(f->replay);
+	free(f->replay);
+	f->replay = NULL;
 }
 
 void flight_pool_fini(struct flight_pool *p)
 {
 	for (unsigned i = 0; p->flights && i < p->fresh; i++) {
 		if (p->flights[i].state != FLIGHT_FREE)
-			drop_bytes(&p->flights[i]);
+			drop_all(&p->flights[i]);
 	}
 	free(p->flights);
 	free(p->hash);
@@ -69,11 +73,7 @@ struct flight *flight_new(struct flight_pool *p)
 
 void flight_free(struct flight_pool *p, struct flight *f)
 {
-	drop_bytes(f);
-	if (f->replay)
-		replay_fini(f->replay);
-	free(f->replay);
-	f->replay = NULL;
+	drop_all(f);
 	f->state = FLIGHT_FREE;
 	f->next = p->free;
 	p->free = f;

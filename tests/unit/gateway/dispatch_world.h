@@ -76,6 +76,7 @@ static void put_as(struct world *w, const char *name, unsigned revision, unsigne
 					       .deadline_ms = deadline_ms },
 				   .publish = grants,
 				   .npublish = 1,
+				   .state = true,
 				   .role = role,
 				   .percent = percent };
 	struct why why = { 0 };

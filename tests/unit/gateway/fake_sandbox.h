@@ -6,6 +6,7 @@
  *	die | die-once FILE (dies if FILE can be made) | junk | badfd | hello | log TEXT
  *	only NAME@REVISION COMMAND (others reply the name of theirs)
  *	ask COMMAND (asks for a value first) | flood (asks 30,000 times and reads nothing)
+ *	stale COMMAND (each first time it says to have read what has changed since)
  */
 #ifndef TESTS_FAKE_SANDBOX_H
 #define TESTS_FAKE_SANDBOX_H
@@ -119,12 +120,23 @@ static void fake_misbehave(const char *text, struct wr *w)
 
 static void fake_answer(struct ipc_invoke *m, const char *text)
 {
-	uint8_t packet[4096], list[2048];
+	uint8_t packet[4096], list[2048], ops[128];
+	struct wr state = wr_into(ops, sizeof(ops));
 	struct wr w = wr_into(packet, sizeof(packet)), effects = wr_into(list, sizeof(list));
 	struct ipc_result r = { .event = m->event, .status = IPC_OK, .cpu_ns = 5000 };
 	const char *rest;
 	if ((rest = fake_rest(text, "ask"))) {
 		fake_ask(m->event, 1);
+		text = rest;
+	}
+	if ((rest = fake_rest(text, "stale"))) {
+		static unsigned runs;
+		const struct ipc_state_op read = { .what = IPC_STATE_READ,
+						   .version = runs++ % 2 ? 0 : 99,
+						   .key = fake_span("k") };
+		ipc_state_put(&state, &read);
+		r.state = (struct span){ ops, state.len };
+		r.nstate = 1;
 		text = rest;
 	}
 	if (fake_rest(text, "flood"))

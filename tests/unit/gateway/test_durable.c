@@ -55,7 +55,7 @@ static void end_kept(struct kept *k)
 	state_free(k->state);
 }
 
-static void arrive(struct kept *k, const char *payload)
+static void arrive_as(struct kept *k, const char *payload, uint8_t qos)
 {
 	struct event e = { .arrived_ns = uv_hrtime(),
 			   .time_wall_ms = now_wall_ms(),
@@ -63,10 +63,15 @@ static void arrive(struct kept *k, const char *payload)
 			   .type = text("t"),
 			   .topic = text("s/7"),
 			   .payload = text(payload),
-			   .qos = 1,
-			   .packet = 1 };
+			   .qos = qos,
+			   .packet = qos };
 	assert_int_equal(dispatch_event(k->w->d, &e, &k->binding, 1, NULL), 0);
 	dispatch_commit(k->w->d);
+}
+
+static void arrive(struct kept *k, const char *payload)
+{
+	arrive_as(k, payload, 1);
 }
 
 /* ---- rules ---- */
@@ -138,6 +143,36 @@ static void what_a_run_was_told_that_did_not_count_is_not_kept(void **state)
 	end_kept(&k);
 }
 
+/* Stored or not. */
+static void who_read_what_has_changed_runs_again_and_counts_once(void **state)
+{
+	for (uint8_t qos = 0; qos < 2; qos++) {
+		struct kept k;
+		struct journal_status st;
+		begin_kept(&k, *state, 64);
+		arrive_as(&k, "stale reply x", qos);
+		UNTIL(k.w, status(k.w).in_flight == 0);
+		assert_int_equal(status(k.w).counts[EVENTS_OK], 1);
+		assert_int_equal(status(k.w).counts[EVENTS_RETRIED], 1);
+		assert_int_equal(function(k.w, "f").counts[FUNCTION_OK], 1);
+		assert_int_equal(k.binding->counts[BINDING_OK], 1);
+		journal_load(k.journal, &st);
+		assert_int_equal(st.open, 0);
+		end_kept(&k);
+	}
+}
+
+/* LeakSanitizer is the judge. */
+static void events_in_flight_at_the_end_leave_nothing_behind(void **state)
+{
+	struct kept k;
+	begin_kept(&k, *state, 64);
+	uint64_t before = k.w->d->answers;
+	arrive(&k, "ask silent");
+	UNTIL(k.w, k.w->d->answers > before);
+	end_kept(&k);
+}
+
 static void a_topic_is_known_only_while_its_events_wait(void **state)
 {
 	struct kept k;
@@ -166,6 +201,8 @@ int main(int argc, char **argv)
 		RULE(what_waits_in_the_journal_runs_once),
 		RULE(an_event_has_one_version_however_often_it_is_run),
 		RULE(what_a_run_was_told_that_did_not_count_is_not_kept),
+		RULE(who_read_what_has_changed_runs_again_and_counts_once),
+		RULE(events_in_flight_at_the_end_leave_nothing_behind),
 		RULE(a_topic_is_known_only_while_its_events_wait),
 	};
 	if (argc > 1 && strcmp(argv[1], "serve") == 0)

@@ -406,7 +406,7 @@ static void *count_up(void *arg)
 		journal_commit(b->j);
 		while (!journal_durable(b->j, t))
 			(void)usleep(50);
-		while (!*(volatile bool *)&f.over)
+		while (!f.over)
 			(void)usleep(50);
 		i += f.err == 0;
 		state_done(f.w);
