@@ -9,6 +9,8 @@
  *	FAULT_PATH=TEXT, FAULT_FILE=FILE	while FILE is there, writes and syncs of files with TEXT in their
  *				names fail: with the errno that is its first number, each time if its second
  *				number is 0, else once when so many more were made (then FILE is removed).
+ *	POWER_COPY=FOLDER	after each fdatasync() of a file whose name ends in -wal: FOLDER/last is what a power cut
+ *				at this moment would leave of that file and of the database it belongs to
  *	CLOCK_FILE=FILE		eight bytes: seconds by which the wall clock is wrong
  */
 #include <dlfcn.h>
@@ -22,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/types.h>
 #include <time.h>
@@ -97,9 +100,62 @@ FAULTY(ssize_t, write, (int fd, const void *p, size_t n), p, n)
 FAULTY(ssize_t, pwrite, (int fd, const void *p, size_t n, off_t at), p, n, at)
 FAULTY(ssize_t, pwrite64, (int fd, const void *p, size_t n, off64_t at), p, n, at)
 FAULTY(int, fsync, (int fd))
-FAULTY(int, fdatasync, (int fd))
 FAULTY(int, ftruncate, (int fd, off_t n), n)
 FAULTY(int, ftruncate64, (int fd, off64_t n), n)
+
+/* ---- power cuts ---- */
+
+static void copy_file(const char *from, const char *folder, const char *name)
+{
+	char to[PATH_MAX], bytes[65536];
+	(void)snprintf(to, sizeof(to), "%s/%s", folder, name);
+	int in = open(from, O_RDONLY | O_CLOEXEC);
+	int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	for (ssize_t n; in >= 0 && (n = read(in, bytes, sizeof(bytes))) > 0;)
+		if (write(out, bytes, (size_t)n) != n)
+			abort();
+	(void)close(in);
+	(void)close(out);
+}
+
+/* Into one of two folders, of which FOLDER/last names the one that is whole. */
+static void power_copy(int fd)
+{
+	static unsigned turn;
+	const char *folder = getenv("POWER_COPY");
+	char link[64], wal[PATH_MAX - 64], db[PATH_MAX - 64], to[PATH_MAX], name[PATH_MAX];
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = folder ? readlink(link, wal, sizeof(wal) - 1) : -1;
+	if (n < 5)
+		return;
+	wal[n] = '\0';
+	if (strcmp(wal + n - 4, "-wal") != 0)
+		return;
+	(void)snprintf(db, sizeof(db), "%.*s", (int)n - 4, wal);
+	(void)snprintf(to, sizeof(to), "%s/%u", folder, turn++ % 2);
+	(void)mkdir(to, 0700);
+	copy_file(db, to, strrchr(db, '/') + 1);
+	copy_file(wal, to, strrchr(wal, '/') + 1);
+	(void)snprintf(name, sizeof(name), "%s/next", folder);
+	(void)unlink(name);
+	if (symlink(to, name) == 0) {
+		(void)snprintf(to, sizeof(to), "%s/last", folder);
+		(void)REAL(rename)(name, to);
+	}
+}
+
+int fdatasync(int fd)
+{
+	int err = fault(fd);
+	if (err) {
+		errno = err;
+		return -1;
+	}
+	int rc = REAL(fdatasync)(fd);
+	if (rc == 0)
+		power_copy(fd);
+	return rc;
+}
 
 /* ---- the wall clock ---- */
 

@@ -5,24 +5,13 @@
 #   ROUNDS=300 EVENTS=20000 RATE=5000 SEED=1   DURABILITY=off: must fail, or this test proves nothing
 # A round that fails leaves its state and logs in KEEP (build/torture). Ends with one line of totals.
 . tests/e2e/lib.sh
+. tests/torture/lib.sh
 ROUNDS=${ROUNDS:-300} EVENTS=${EVENTS:-20000} RATE=${RATE:-5000} SEED=${SEED:-$((RANDOM * 32768 + RANDOM))}
 KILLS=${KILLS:-3} KEEP=${KEEP:-$B/torture} DURABILITY=${DURABILITY:-process}
 WAYS=${WAYS:-gateway sandbox both broker}
 WAIT_MS=${WAIT_MS:-60000}
 read -ra ways <<<"$WAYS"
 
-# local.sh starts it in the background, so its number is mosquitto's
-mosquitto() { exec env LD_PRELOAD="$B/tests/torture/preload.so" DIE_AFTER_SAVE="$D/die" mosquitto "$@"; }
-broker_begin() {
-	broker_start 'persistence true' "persistence_location $D/broker/" 'autosave_interval 0' 'max_queued_messages 0' \
-		'max_inflight_messages 100' 'log_type notice' "user $(id -un)" || die "no broker"
-}
-child() { # NAME: of the gateway's
-	local pid
-	for pid in $(cat "/proc/$GATEWAY_PID/task/$GATEWAY_PID/children" 2>/dev/null); do
-		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ] && echo "$pid"
-	done
-}
 kill_sandbox() { local pid; pid=$(child penstock-sandbox) && [ -n "$pid" ] && kill -9 "$pid" 2>/dev/null; }
 kill_gateway() { gateway_stop KILL; gateway_start || die "penstockd does not start after kill -9 (round $round)"; }
 kill_one() { # WAY
@@ -46,17 +35,7 @@ keep() {
 }
 
 local_begin
-mkdir -p "$D/broker"
-broker_begin
-gateway_config '[journal]' "durability = $DURABILITY" 'keep_hours = 1' '[state]' 'keys = 1000000' 'bytes = 256MiB'
-gateway_start || die "no gateway"
-"$B/penstock" keygen "$D/author" >/dev/null && cli trust "$D/author.pub" >/dev/null || die "no key"
-wasm counter -mexec-model=reactor && deploy counter "$D/counter.wasm" '"capabilities":{"state":true}' || die "cannot deploy counter"
-for q in 1 2; do
-	bind counter --mqtt "torture/$q/#" --publish "tortured/$q" --qos $q || die "cannot bind"
-done
-wait_for 10 subscribed 2 || die "the broker does not have the subscriptions"
-
+torture_begin '[journal]' "durability = $DURABILITY" 'keep_bytes = 64MiB'
 events=0 lost=0 wrong=0 repeated=0
 field() { jq ".$1" "$D/round.json" 2>/dev/null || echo "$EVENTS"; }
 for ((round = 1; round <= ROUNDS; round++)); do
