@@ -185,14 +185,16 @@ static void a_shadow_that_kills_the_sandbox_costs_no_event_and_is_ended(void **s
 	dispatch_on_rollout_end(w->d, on_ended, &ended);
 	put(w, "f", 1, 5000);
 	put_as(w, "f", 2, 5000, PATH_SHADOW, 100);
-	for (int i = 0; i < 2; i++) {
+	/* After a death the active version may be loaded and run an event before the shadow is. */
+	unsigned sent = 0;
+	while (status(w).sandbox.restarts < 2) {
 		happen(w, b, "only f@2 die", false);
-		UNTIL(w, status(w).sandbox.restarts == (unsigned)i + 1);
-		UNTIL(w, status(w).counts[EVENTS_OK] == (uint64_t)i + 1);
+		sent++;
+		UNTIL(w, status(w).counts[EVENTS_OK] == sent && status(w).in_flight == 0);
 	}
 	UNTIL(w, ended.calls == 1);
 	events(w, b, "only f@2 die", 10);
-	assert_int_equal(status(w).counts[EVENTS_OK], 12);
+	assert_int_equal(status(w).counts[EVENTS_OK], sent + 10);
 	assert_int_equal(status(w).counts[EVENTS_FAILED], 0);
 	assert_string_equal(function(w, "f").state, "active");
 	binding_unref(b);
