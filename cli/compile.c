@@ -6,6 +6,7 @@
 
 #include "base/own.h"
 #include "cli/client.h"
+#include "cli/objects.h"
 #include "cli/text.h"
 #include "proto/ipc.h"
 #include "proto/manifest.h"
@@ -58,6 +59,14 @@ int compile_file(struct cli *c, const struct aot_job_options *o, int *ret_so, ch
 	int code = module_open(c, &wasm);
 	if (code != CODE_OK)
 		return code;
-	int err = aot_job_run(wasm, o, ret_so, ret_report, &why);
+	struct objects objects;
+	struct aot_job_options with = *o;
+	objects_open(cli_arg(c, 0), o, &objects);
+	with.has_objects = objects.fd >= 0;
+	with.objects_fd = objects.fd;
+	int err = aot_job_run(wasm, &with, ret_so, ret_report, &why);
+	if (err == 0)
+		objects_keep(&objects);
+	objects_close(&objects);
 	return err < 0 ? refused(c, err, &why) : CODE_OK;
 }

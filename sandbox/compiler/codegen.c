@@ -344,7 +344,8 @@ static int compile_chunks(const struct gen *shared, struct archive *a, struct wh
 	for (size_t i = 0; rc == 0 && i < c->n; i++) {
 		LLVMMemoryBufferRef objects[2];
 		const struct chunk *chunk = &c->at[i];
-		if (archive_find(shared->o->previous, chunk->key, objects)) {
+		/* What people who tune ask for is not in an archive. */
+		if (!shared->o->details && archive_find(shared->o->previous, chunk->key, objects)) {
 			shared->result->reused++;
 		} else {
 			rc = compile_part(shared, chunk, objects, why);

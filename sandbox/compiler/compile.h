@@ -33,7 +33,8 @@ struct compile_options {
 	bool details;
 	bool keep_debug;      /* DWARF will stay: its offsets are of the module, not of the chunk */
 	unsigned chunk_bytes; /* of Wasm code, about; 0: COMPILE_CHUNK_BYTES */
-	struct span previous; /* what an earlier compile gave as its object, or empty */
+	struct span previous; /* what an earlier compile gave as its object, or empty; not with
+			       * details, which have to be made */
 };
 
 struct compile_phase {
