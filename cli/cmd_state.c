@@ -98,8 +98,12 @@ static int state_run(struct cli *c)
 	OWN_JSON *answer = NULL;
 	if (c->args.nrest > 0 && args_text(&c->args, "bucket"))
 		return cli_fail(c, CODE_USAGE, NULL, "give a function or --bucket, not both");
-	if (removes && !is_one)
+	if ((removes || args_text(&c->args, "prefix")) && !is_one)
 		return cli_fail(c, CODE_USAGE, NULL, "of which function, or which --bucket?");
+	if (removes && (args_text(&c->args, "prefix") ||
+			(args_text(&c->args, "delete") && args_flag(&c->args, "delete-all"))))
+		return cli_fail(c, CODE_USAGE, NULL,
+				"one key or all of them: --delete KEY or --delete-all alone");
 	OWN_CLIENT *k = client_new(c);
 	if (!k)
 		return CODE_FAILED;
@@ -122,7 +126,7 @@ const struct command command_state = {
 	.name = "state",
 	.group = GROUP,
 	.summary = "Show what functions remember, or take it away",
-	.usage = "[FUNCTION | --bucket NAME] [--prefix TEXT] [--delete KEY]",
+	.usage = "[FUNCTION | --bucket NAME] [--prefix TEXT | --delete KEY | --delete-all]",
 	.more = "Without arguments: the buckets, and how much is in them. What is taken away while "
 		"an\n"
 		"event uses it makes that event run again.",

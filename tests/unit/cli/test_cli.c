@@ -125,6 +125,10 @@ static void a_gateway_that_is_away_is_said_with_what_to_do(void **state)
 	assert_says(err, "has 1 wildcard");
 	assert_int_equal(penstock("bind", "f", NULL), CODE_USAGE);
 	assert_says(err, "--mqtt");
+	assert_int_equal(penstock("state", "--prefix", "a", NULL), CODE_USAGE);
+	assert_says(err, "of which function");
+	assert_int_equal(penstock("state", "f", "--delete", "k", "--delete-all", NULL), CODE_USAGE);
+	assert_int_equal(penstock("state", "f", "--delete-all", "--prefix", "k", NULL), CODE_USAGE);
 }
 
 static void keys_are_made_once_and_kept_secret(void **state)
