@@ -327,12 +327,16 @@ int dispatch_event(struct dispatch *d, const struct event *e, struct binding *co
 	/* The sandbox has work already: it gets more in batches, which wake it once. */
 	bool later = seat && seat->taken &&
 		     (seat->more || atomic_load(&d->gate.expected) > SPIN_SENT_MAX);
+	if (n > 1)
+		durable_together(d->durable, true);
 	for (unsigned i = 0; i < n && err == 0; i++) {
 		if (durable_wanted(d->durable, e, b[i]))
 			err = durable_event(d, e, b[i], later, &any);
 		else
 			any |= volatile_event(d, e, b[i], later);
 	}
+	if (n > 1)
+		durable_together(d->durable, false);
 	if (!seat || !seat->taken) {
 		if (any)
 			gate_arm(&d->gate);
@@ -418,52 +422,6 @@ int dispatch_invoke(struct dispatch *d, const char *function, const struct event
 	f->version->function->counts[FUNCTION_INVOKED]++;
 	if (send_or_queue(d, f, false))
 		gate_arm(&d->gate);
-	return 0;
-}
-
-void dispatch_status(struct dispatch *d, struct dispatch_status *ret)
-{
-	*ret = (struct dispatch_status){ 0 };
-	for (unsigned i = 0; i < EVENTS_COUNTS; i++)
-		ret->counts[i] = atomic_load(&d->counts[i]);
-	(void)pthread_mutex_lock(&d->lock);
-	ret->in_flight = d->pool.used;
-	ret->workers = d->workers;
-	for (struct function *f = function_next(&d->functions, NULL); f;
-	     f = function_next(&d->functions, f))
-		ret->functions += !f->removed;
-	(void)pthread_mutex_unlock(&d->lock);
-	sandbox_peer_status(d->peer, &ret->sandbox);
-}
-
-int dispatch_function_status(struct dispatch *d, const char *name, struct dispatch_function *ret)
-{
-	*ret = (struct dispatch_function){ .state = "active" };
-	(void)pthread_mutex_lock(&d->lock);
-	struct function *f =
-		function_find(&d->functions, (struct span){ (const uint8_t *)name, strlen(name) });
-	if (!f || f->removed) {
-		(void)pthread_mutex_unlock(&d->lock);
-		return -E_UNKNOWN;
-	}
-	if (f->quarantined)
-		ret->state = "quarantined";
-	else if (!f->active || f->active->state == VERSION_FAILED)
-		ret->state = "failed";
-	(void)snprintf(ret->reason, sizeof(ret->reason), "%s", f->reason);
-	(void)snprintf(ret->last_error, sizeof(ret->last_error), "%s", f->last_error);
-	ret->last_error_wall_ms = f->last_error_wall_ms;
-	for (unsigned i = 0; i < FUNCTION_COUNTS; i++)
-		ret->counts[i] = atomic_load(&f->counts[i]);
-	uint64_t n = atomic_load(&f->cpu_events);
-	ret->cpu_us_mean = n ? (double)atomic_load(&f->cpu_ns) / 1e3 / (double)n : 0;
-	const struct version *c = f->candidate;
-	if (c && f->active) {
-		ret->candidate_revision = c->revision;
-		ret->candidate = rollout_counts(&c->tally);
-		ret->active = rollout_since(&f->active->tally, &c->before);
-	}
-	(void)pthread_mutex_unlock(&d->lock);
 	return 0;
 }
 

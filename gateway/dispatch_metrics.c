@@ -75,3 +75,49 @@ bool dispatch_metrics_text(struct dispatch *d, struct wr *w)
 	}
 	return wr_ok(w);
 }
+
+void dispatch_status(struct dispatch *d, struct dispatch_status *ret)
+{
+	*ret = (struct dispatch_status){ 0 };
+	for (unsigned i = 0; i < EVENTS_COUNTS; i++)
+		ret->counts[i] = atomic_load(&d->counts[i]);
+	(void)pthread_mutex_lock(&d->lock);
+	ret->in_flight = d->pool.used;
+	ret->workers = d->workers;
+	for (struct function *f = function_next(&d->functions, NULL); f;
+	     f = function_next(&d->functions, f))
+		ret->functions += !f->removed;
+	(void)pthread_mutex_unlock(&d->lock);
+	sandbox_peer_status(d->peer, &ret->sandbox);
+}
+
+int dispatch_function_status(struct dispatch *d, const char *name, struct dispatch_function *ret)
+{
+	*ret = (struct dispatch_function){ .state = "active" };
+	(void)pthread_mutex_lock(&d->lock);
+	struct function *f =
+		function_find(&d->functions, (struct span){ (const uint8_t *)name, strlen(name) });
+	if (!f || f->removed) {
+		(void)pthread_mutex_unlock(&d->lock);
+		return -E_UNKNOWN;
+	}
+	if (f->quarantined)
+		ret->state = "quarantined";
+	else if (!f->active || f->active->state == VERSION_FAILED)
+		ret->state = "failed";
+	(void)snprintf(ret->reason, sizeof(ret->reason), "%s", f->reason);
+	(void)snprintf(ret->last_error, sizeof(ret->last_error), "%s", f->last_error);
+	ret->last_error_wall_ms = f->last_error_wall_ms;
+	for (unsigned i = 0; i < FUNCTION_COUNTS; i++)
+		ret->counts[i] = atomic_load(&f->counts[i]);
+	uint64_t n = atomic_load(&f->cpu_events);
+	ret->cpu_us_mean = n ? (double)atomic_load(&f->cpu_ns) / 1e3 / (double)n : 0;
+	const struct version *c = f->candidate;
+	if (c && f->active) {
+		ret->candidate_revision = c->revision;
+		ret->candidate = rollout_counts(&c->tally);
+		ret->active = rollout_since(&f->active->tally, &c->before);
+	}
+	(void)pthread_mutex_unlock(&d->lock);
+	return 0;
+}

@@ -13,7 +13,6 @@
 #include "proto/outcome.h"
 
 enum {
-	BACKOFF_MAX_MS = 3600 * 1000,
 	POSTPONED_MS = 100,
 	REFUSALS_PER_S = 5,
 	RERUNS_MAX = 1000, /* each time another event was faster, so this is no livelock */
@@ -89,6 +88,18 @@ void durable_key_waits(struct durable_store *s, const struct binding *b, struct 
 	struct ordered_key *k = b->ordered ? key_find(s, key_of(b, topic), true) : NULL;
 	if (k)
 		k->waiting++;
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+void durable_key_found(struct durable_store *s, const struct binding *b, struct span topic,
+		       uint64_t id)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	struct ordered_key *k = b->ordered ? key_find(s, key_of(b, topic), true) : NULL;
+	if (k) {
+		k->waiting += k->holder != 0;
+		k->holder = k->holder == 0 || id < k->holder ? id : k->holder;
+	}
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
@@ -196,6 +207,12 @@ int durable_admit(struct durable_store *s, const struct event *e)
 		    F_BYTES("topic", e->topic.at, e->topic.len < 256 ? e->topic.len : 256),
 		    F_STR("reason", why_text(&why, err)), F_U64_SOME("not_logged", held_back));
 	return err;
+}
+
+void durable_together(struct durable_store *s, bool on)
+{
+	if (s)
+		journal_hold(s->journal, on);
 }
 
 void durable_drop(struct durable *x)

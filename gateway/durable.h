@@ -38,6 +38,9 @@ bool durable_wanted(const struct durable_store *s, const struct event *e, const 
 /* May it come? Not 0: it is not to be acknowledged. Logged and counted here. */
 int durable_admit(struct durable_store *s, const struct event *e) MUST_USE;
 
+/* Around the events that one message is for several bindings: their rows are in one transaction, else its
+ * repetition after a crash would be taken for one that all of them have. s may be NULL. */
+void durable_together(struct durable_store *s, bool on);
 /* f is admitted and encoded, not sent: its row is put. f NULL: it cannot run now (why), and is put to be
  * fed later, or as dead letter where it never can; -E_LIMIT: what is too large for a function is too large
  * for its letter. */

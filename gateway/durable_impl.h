@@ -9,7 +9,7 @@
 #include "gateway/dispatch_impl.h"
 #include "gateway/durable.h"
 
-enum { ORDERED_BUCKETS = 4096, FLYING_BUCKETS = 4096 };
+enum { ORDERED_BUCKETS = 4096, FLYING_BUCKETS = 4096, BACKOFF_MAX_MS = 3600 * 1000 };
 
 struct ordered_key {
 	struct ordered_key *next;
@@ -64,6 +64,9 @@ bool durable_is_for_good(enum refusal why);
 bool durable_hold_fed(struct durable_store *s, const struct binding *b, struct span topic,
 		      uint64_t id);
 void durable_key_waits(struct durable_store *s, const struct binding *b, struct span topic);
+/* At the start: an open event. The first of its topic holds the key, whether its pause is over or not. */
+void durable_key_found(struct durable_store *s, const struct binding *b, struct span topic,
+		       uint64_t id);
 void durable_let_go(struct durable_store *s, const struct binding *b, struct span topic,
 		    uint64_t id, bool again);
 bool durable_is_in_flight(struct durable_store *s, uint64_t id);

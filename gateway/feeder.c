@@ -138,18 +138,29 @@ static int round_of(struct durable_store *s, struct feeding *f, uint64_t until, 
 	return err;
 }
 
-/* What was open when the gateway started, whatever its pause: clocks may have been set since. */
+/* What was open when the gateway started and is due. A pause goes on where it was; one that would take longer
+ * than any does was noted by a clock that has been set since, and is over. */
 static void feed_first(struct durable_store *s)
 {
 	struct feeding f;
 	while (s->starting && has_room(s->dispatch)) {
-		if (round_of(s, &f, INT64_MAX, s->due, s->id) < 0)
+		const uint64_t now = durable_now_ms(s), longest = now + BACKOFF_MAX_MS;
+		const bool odd = s->due > longest;
+		if (round_of(s, &f, odd ? INT64_MAX : now, s->due, s->id) < 0)
 			return;
 		if (f.full || f.left > 0)
 			return; /* those that run are passed over when this is looked at again */
-		s->starting = f.seen == ROWS_AT_ONCE;
-		s->due = f.due;
-		s->id = f.id;
+		if (f.seen > 0) {
+			s->due = f.due;
+			s->id = f.id;
+		}
+		if (f.seen == ROWS_AT_ONCE)
+			continue;
+		s->starting = !odd;
+		if (!odd) { /* then those beyond all pauses */
+			s->due = longest + 1;
+			s->id = 0;
+		}
 	}
 }
 
@@ -202,7 +213,7 @@ static int note_key(void *arg, const struct journal_row *r)
 	f->due = r->due_wall_ms;
 	f->id = r->id;
 	if (b)
-		durable_key_waits(s, b, r->topic);
+		durable_key_found(s, b, r->topic, r->id);
 	binding_unref(b);
 	return 0;
 }
@@ -225,6 +236,7 @@ void durable_start(struct durable_store *s)
 			break;
 	} while (f.seen == ROWS_AT_ONCE * 16);
 	s->starting = true;
+	atomic_fetch_add(&s->aside, 1); /* those whose pause is not over */
 	durable_feed(s);
 }
 

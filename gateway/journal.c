@@ -53,6 +53,13 @@ void journal_put(struct journal *j, struct journal_op *op)
 	(void)pthread_mutex_unlock(&j->lock);
 }
 
+void journal_hold(struct journal *j, bool on)
+{
+	(void)pthread_mutex_lock(&j->lock);
+	j->holders += on ? 1 : -1;
+	(void)pthread_mutex_unlock(&j->lock);
+}
+
 struct journal_ticket journal_ticket(struct journal *j)
 {
 	(void)pthread_mutex_lock(&j->lock);
@@ -227,7 +234,7 @@ static bool commit_list(struct journal *j, struct journal_op *list, struct journ
 static void lead(struct journal *j, bool forced)
 {
 	j->leading = true;
-	while (j->first && (j->eager > 0 || forced)) {
+	while (j->first && (j->eager > 0 || forced) && j->holders == 0) {
 		struct journal_op *list = j->first, **last = j->last;
 		j->first = NULL;
 		j->last = &j->first;

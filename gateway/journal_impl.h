@@ -39,6 +39,7 @@ struct journal {
 	/* Of the last put, of the last that is not lazy, and of the last that wants a sync. */
 	uint64_t seq, eager_seq, power_seq;
 	unsigned eager;    /* in the queue and not lazy */
+	int holders;       /* nothing is taken out of it now */
 	uint64_t eager_ns; /* since when there are */
 	bool (*linger)(void *arg);
 	void *linger_arg;

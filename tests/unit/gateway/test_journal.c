@@ -460,6 +460,29 @@ static void what_nothing_waits_for_holds_up_no_ticket(void **state)
 	journal_close(j);
 }
 
+/* The rows of a message's several bindings: a crash leaves all or none. */
+static void what_is_put_while_held_is_in_one_transaction(void **state)
+{
+	struct journal *j = open_with(FOREVER_S, NULL);
+	struct journal_status before, after;
+	struct sample s[2];
+	(void)state;
+	journal_status(j, &before);
+	journal_hold(j, true);
+	begin(j, &s[0], 1, false);
+	journal_commit(j); /* as another thread may */
+	journal_tick(j);
+	assert_false(journal_durable(j, journal_ticket(j)));
+	begin(j, &s[1], 2, false);
+	journal_hold(j, false);
+	journal_commit(j);
+	assert_true(journal_durable(j, journal_ticket(j)));
+	journal_status(j, &after);
+	assert_int_equal(after.commits - before.commits, 1);
+	assert_int_equal(after.open, 2);
+	journal_close(j);
+}
+
 static bool is_back_soon;
 
 static bool lingers(void *arg)
@@ -520,6 +543,7 @@ int main(void)
 		RULE(a_repetition_is_known_for_a_window_of_other_messages),
 		RULE(what_nothing_waits_for_holds_up_no_ticket),
 		RULE(only_a_crowd_waits_and_only_for_a_moment),
+		RULE(what_is_put_while_held_is_in_one_transaction),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
