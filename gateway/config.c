@@ -84,6 +84,8 @@ static const struct key keys[] = {
 	  "events that are over, for replay and `penstock events`" },
 	{ "journal", "keep_hours", NUMBER, G(journal_keep_hours), 0, 87600, "24",
 	  "the same, by age" },
+	{ "journal", "dead_rows", COUNT, G(journal_dead_rows), 0, UINT64_C(1) << 32, "10000",
+	  "dead letters that are kept; above, the oldest go, logged. 0 = all" },
 	{ "journal", "check", CHOICE, G(journal_check), CONFIG_CHECK, 0, "boot",
 	  "look for damage at the start: boot = after the machine went down; always, never" },
 	{ "state", "bytes", SIZE, G(state_bytes), 1024, UINT64_C(1) << 40, "16MiB",

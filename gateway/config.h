@@ -52,6 +52,7 @@ struct config {
 	uint64_t journal_bytes, journal_rows;
 	uint64_t journal_keep_bytes;
 	unsigned journal_keep_hours;
+	uint64_t journal_dead_rows;
 	const char *journal_check; /* boot, always, never */
 	/* [state] of one bucket */
 	uint64_t state_bytes, state_keys;

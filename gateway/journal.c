@@ -14,7 +14,7 @@
 enum {
 	/* 16 MB of log: the thread copies into the database what has come since it last did. A page that was
 	 * written ten times is copied once. */
-	CHECKPOINT_PAGES = 4000,
+	CHECKPOINT_PAGES = 16000,
 	/* The log begins anew when all of it has been copied and the next commit comes. Where one
 	 * comes while it is copied, each time, commits wait for the last bit of it. */
 	LOG_PAGES_MOST = 4 * CHECKPOINT_PAGES,
@@ -24,6 +24,7 @@ enum {
 	LINGER_ROWS = 16,
 	LINGER_OPERATIONS = 128,
 	LINGER_NS = 1000 * 1000,
+	LAZY_MOST = 64, /* before they are written with whatever comes */
 };
 
 static uint64_t now_ns(void)
@@ -43,13 +44,18 @@ void journal_put(struct journal *j, struct journal_op *op)
 	op->seq = ++j->seq;
 	if (op->power)
 		j->power_seq = op->seq;
-	if (!op->lazy) {
+	if (op->lazy) {
+		j->lazy++;
+		*j->lazy_last = op;
+		j->lazy_last = &op->next;
+	} else {
 		if (j->eager++ == 0 && j->linger)
 			j->eager_ns = now_ns();
 		j->eager_seq = op->seq;
+		j->touches_effects |= op->effects > 0;
+		*j->last = op;
+		j->last = &op->next;
 	}
-	*j->last = op;
-	j->last = &op->next;
 	(void)pthread_mutex_unlock(&j->lock);
 }
 
@@ -179,13 +185,6 @@ static struct journal_op *hand_to_sync(struct journal *j, struct journal_op *lis
 	return rest;
 }
 
-static uint64_t last_of(const struct journal_op *list)
-{
-	while (list->next)
-		list = list->next;
-	return list->seq;
-}
-
 static void add(_Atomic uint64_t *to, int64_t n)
 {
 	if (n != 0)
@@ -208,9 +207,9 @@ static void count_all(struct journal *j, const struct journal_op *list)
 }
 
 /* Leader: false = it failed, and the list is in the queue again. */
-static bool commit_list(struct journal *j, struct journal_op *list, struct journal_op **last)
+static bool commit_list(struct journal *j, struct journal_op *list, struct journal_op **last,
+			uint64_t seq)
 {
-	uint64_t seq = last_of(list);
 	if (write_all(j, list) != SQLITE_OK) {
 		failed(j);
 		(void)pthread_mutex_lock(&j->lock);
@@ -230,17 +229,35 @@ static bool commit_list(struct journal *j, struct journal_op *list, struct journ
 	return true;
 }
 
+/* What is lazy is a delivered effect, or retention: it goes with what writes to the pages of effects anyway,
+ * behind it. lock held */
+static struct journal_op *take_all(struct journal *j, bool forced, struct journal_op ***ret_last)
+{
+	struct journal_op *list = j->first;
+	*ret_last = list ? j->last : &list;
+	if (j->lazy > 0 && (forced || j->touches_effects || j->lazy >= LAZY_MOST)) {
+		**ret_last = j->lazy_first;
+		*ret_last = j->lazy_last;
+		j->lazy_first = NULL;
+		j->lazy_last = &j->lazy_first;
+		j->lazy = 0;
+	}
+	j->first = NULL;
+	j->last = &j->first;
+	j->eager = 0;
+	j->touches_effects = false;
+	return list;
+}
+
 /* lock held; forced: also what is lazy */
 static void lead(struct journal *j, bool forced)
 {
 	j->leading = true;
-	while (j->first && (j->eager > 0 || forced) && j->holders == 0) {
-		struct journal_op *list = j->first, **last = j->last;
-		j->first = NULL;
-		j->last = &j->first;
-		j->eager = 0;
+	while ((j->eager > 0 || (forced && (j->first || j->lazy > 0))) && j->holders == 0) {
+		struct journal_op **last, *list = take_all(j, forced, &last);
+		uint64_t seq = j->eager_seq;
 		(void)pthread_mutex_unlock(&j->lock);
-		bool ok = commit_list(j, list, last);
+		bool ok = commit_list(j, list, last, seq);
 		(void)pthread_mutex_lock(&j->lock);
 		if (ok && j->failing)
 			LOG(LOG_NOTE, "the journal can be written again");
@@ -280,10 +297,7 @@ void journal_quiesce(struct journal *j)
 	while (j->leading) /* the journal's thread, which copies */
 		(void)pthread_cond_wait(&j->idle, &j->lock);
 	lead(j, true);
-	struct journal_op *list = j->first;
-	j->first = NULL;
-	j->last = &j->first;
-	j->eager = 0;
+	struct journal_op **last, *list = take_all(j, true, &last);
 	(void)pthread_mutex_unlock(&j->lock);
 	for (struct journal_op *op = list; op; op = op->next)
 		op->err = -E_GONE;
@@ -295,13 +309,19 @@ void journal_quiesce(struct journal *j)
 static int write_forget(struct journal *j, struct journal_op *op)
 {
 	(void)op;
-	return journal_forget(j, FORGET_ROWS);
+	j->dead_gone = 0;
+	int code = journal_forget_dead(j, FORGET_ROWS);
+	return code == SQLITE_OK ? journal_forget(j, FORGET_ROWS) : code;
 }
 
 static void forgotten(struct journal_op *op, int err)
 {
 	struct journal *j = CONTAINER_OF(op, struct journal, forget);
-	(void)err;
+	if (err == 0 && j->dead_gone > 0) {
+		atomic_fetch_sub(&j->dead, j->dead_gone);
+		LOG(LOG_WARN, "the oldest dead letters were forgotten, for there are too many",
+		    F_U64("forgotten", j->dead_gone), F_U64("kept", j->o.dead_rows));
+	}
 	atomic_store(&j->forgetting, false);
 }
 
@@ -482,6 +502,7 @@ int journal_open(const struct journal_options *o, struct journal **ret, bool *re
 	j->o = *o;
 	j->wal_fd = -1;
 	j->last = &j->first;
+	j->lazy_last = &j->lazy_first;
 	j->sync_last = &j->sync_first;
 	(void)pthread_mutex_init(&j->lock, NULL);
 	(void)pthread_mutex_init(&j->sync_lock, NULL);

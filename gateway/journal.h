@@ -56,6 +56,7 @@ struct journal_options {
 	uint64_t quota_bytes,
 		quota_rows;          /* of open events and effects; new events are refused above */
 	uint64_t keep_bytes, keep_s; /* of those that are over; 0: they go at once */
+	uint64_t dead_rows;          /* dead letters; above, the oldest go. 0: all are kept */
 	/* PRAGMA quick_check at the start: always, never, or when the machine was not shut down
 	 * cleanly since (a crash of software damages nothing) */
 	enum journal_check { CHECK_BOOT, CHECK_ALWAYS, CHECK_NEVER } check;

@@ -36,6 +36,9 @@ struct journal {
 
 	pthread_mutex_t lock; /* the queue */
 	struct journal_op *first, **last;
+	struct journal_op *lazy_first, **lazy_last;
+	unsigned lazy;        /* in the second queue */
+	bool touches_effects; /* something in the first does */
 	/* Of the last put, of the last that is not lazy, and of the last that wants a sync. */
 	uint64_t seq, eager_seq, power_seq;
 	unsigned eager;    /* in the queue and not lazy */
@@ -47,6 +50,7 @@ struct journal {
 	pthread_cond_t idle;      /* nobody is leading any more */
 	struct journal_op forget; /* the tick's */
 	atomic_bool forgetting;
+	unsigned dead_gone; /* by its transaction */
 	char reason[256];
 	void (*on_durable)(void *arg);
 	void *on_durable_arg;
@@ -94,6 +98,8 @@ uint64_t journal_used_bytes(struct journal *j); /* without free pages; loop thre
 
 /* journal_write.c: on the writing connection, in a transaction */
 int journal_forget(struct journal *j, unsigned rows);
+/* The oldest dead letters above their number; dead_gone says how many went. */
+int journal_forget_dead(struct journal *j, unsigned rows);
 uint64_t journal_forget_bound(struct journal *j); /* loop thread */
 
 #endif

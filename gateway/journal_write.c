@@ -192,6 +192,19 @@ int journal_forget(struct journal *j, unsigned rows)
 }
 
 /* Ids hold the time of their making (dispatch.c, first_id), so age is a bound on ids. */
+int journal_forget_dead(struct journal *j, unsigned rows)
+{
+	uint64_t dead = atomic_load(&j->dead), most = j->o.dead_rows;
+	if (most == 0 || dead <= most)
+		return SQLITE_OK;
+	JSTMT s = j->write[W_dead_forget];
+	journal_bind(s, "i", (int)(dead - most < rows ? dead - most : rows));
+	int code = journal_step(s);
+	if (code == SQLITE_OK)
+		j->dead_gone = (unsigned)sqlite3_changes(j->db);
+	return code;
+}
+
 uint64_t journal_forget_bound(struct journal *j)
 {
 	uint64_t now = wall_ms(), kept_ms = j->o.keep_s * 1000;

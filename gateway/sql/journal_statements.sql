@@ -21,6 +21,8 @@ WHERE id = ?1;
 UPDATE events SET state = ?2, due = ?3, attempts = 0 WHERE id = ?1 AND state = ?4;
 -- name: event_forget
 DELETE FROM events WHERE id BETWEEN ?1 AND ?2 AND state IN (1, 3);
+-- name: dead_forget
+DELETE FROM events WHERE id IN (SELECT id FROM events WHERE state = 2 ORDER BY id LIMIT ?1);
 -- name: event_step
 SELECT id FROM (SELECT id FROM events WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3) ORDER BY id DESC LIMIT 1;
 

@@ -19,6 +19,8 @@ static struct span text(const char *s)
 	return (struct span){ (const uint8_t *)s, strlen(s) };
 }
 
+enum { DEAD_ROWS = 5 };
+
 static struct journal *open_with(uint64_t keep_s, bool *damaged)
 {
 	struct journal *j = NULL;
@@ -28,7 +30,8 @@ static struct journal *open_with(uint64_t keep_s, bool *damaged)
 					   .quota_bytes = 1 << 20,
 					   .quota_rows = 1000,
 					   .keep_bytes = 1 << 30,
-					   .keep_s = keep_s };
+					   .keep_s = keep_s,
+					   .dead_rows = DEAD_ROWS };
 	if (journal_open(&o, &j, damaged ? damaged : &mine, &why) < 0)
 		fail_msg("%s", why.text);
 	return j;
@@ -356,6 +359,37 @@ static void what_is_over_goes_by_age_but_never_the_last(void **state)
 	journal_close(j);
 }
 
+static int take_id(void *arg, const struct journal_row *r)
+{
+	*(uint64_t *)arg = r->id; /* newest first: the oldest comes last */
+	return 0;
+}
+
+static void of_too_many_dead_letters_the_oldest_go(void **state)
+{
+	struct journal *j = open_with(FOREVER_S, NULL);
+	struct sample s[DEAD_ROWS + 3];
+	struct journal_status status;
+	uint64_t oldest = 0;
+	(void)state;
+	log_set_sink(no_log, NULL);
+	for (unsigned i = 0; i < DEAD_ROWS + 3; i++) {
+		begin(j, &s[i], 1 + i, false);
+		finish(j, &s[i], EVENT_DEAD);
+	}
+	journal_commit(j);
+	assert_int_equal(rows(j, EVENT_DEAD), DEAD_ROWS + 3);
+	journal_tick(j);
+	journal_tick(j);
+	assert_int_equal(rows(j, EVENT_DEAD), DEAD_ROWS);
+	const struct journal_query q = { .state = EVENT_DEAD, .limit = 100 };
+	assert_int_equal(journal_events(j, &q, take_id, &oldest, NULL), 0);
+	assert_int_equal(oldest, 4);
+	journal_status(j, &status);
+	assert_int_equal(status.dead, DEAD_ROWS);
+	journal_close(j);
+}
+
 static void a_damaged_file_is_set_aside_and_a_new_one_begun(void **state)
 {
 	char name[96];
@@ -537,6 +571,7 @@ int main(void)
 		RULE(who_decides_twice_about_a_dead_letter_counts_once),
 		RULE(above_the_quota_new_events_are_refused_and_counted),
 		RULE(what_is_over_goes_by_age_but_never_the_last),
+		RULE(of_too_many_dead_letters_the_oldest_go),
 		RULE(a_damaged_file_is_set_aside_and_a_new_one_begun),
 		RULE(a_dead_letter_is_open_again_after_retry_and_nothing_else_can_be),
 		RULE(a_repetition_is_told_from_a_message_that_looks_like_one),
