@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 #include "gateway/dedupe.h"
-#include "gateway/journal.h"
+#include "gateway/journal_impl.h"
 
 enum { FOREVER_S = INT32_MAX }; /* ids here are of 1970 */
 
@@ -494,6 +494,42 @@ static void what_nothing_waits_for_holds_up_no_ticket(void **state)
 	journal_close(j);
 }
 
+static void note_done(struct journal_op *op, int err)
+{
+	(void)op;
+	assert_int_equal(err, 0);
+}
+
+static bool is_queued(struct journal *j, const struct journal_op *op)
+{
+	for (const struct journal_op *o = j->lazy_first; o; o = o->next)
+		if (o == op)
+			return true;
+	return false;
+}
+
+/* Its pages are written anyway then. An event's are others. */
+static void what_is_lazy_goes_with_effects_or_at_a_tick(void **state)
+{
+	struct journal *j = open_with(FOREVER_S, NULL);
+	struct journal_op lazy = { .write = nothing, .done = note_done, .lazy = true };
+	struct journal_op effects = { .write = nothing, .effects = 1 };
+	struct sample s;
+	(void)state;
+	journal_put(j, &lazy);
+	begin(j, &s, 1, false);
+	journal_commit(j);
+	assert_true(journal_durable(j, journal_ticket(j)));
+	assert_true(is_queued(j, &lazy));
+	journal_put(j, &effects);
+	journal_commit(j);
+	assert_false(is_queued(j, &lazy));
+	journal_put(j, &lazy);
+	journal_tick(j);
+	assert_false(is_queued(j, &lazy));
+	journal_close(j);
+}
+
 /* The rows of a message's several bindings: a crash leaves all or none. */
 static void what_is_put_while_held_is_in_one_transaction(void **state)
 {
@@ -579,6 +615,7 @@ int main(void)
 		RULE(what_nothing_waits_for_holds_up_no_ticket),
 		RULE(only_a_crowd_waits_and_only_for_a_moment),
 		RULE(what_is_put_while_held_is_in_one_transaction),
+		RULE(what_is_lazy_goes_with_effects_or_at_a_tick),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
