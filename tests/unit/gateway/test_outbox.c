@@ -12,6 +12,7 @@ enum { BACKLOG = 2 * OUTBOX_LOADED, ALL = OUTBOX_LOADED + 1 + BACKLOG };
 
 static struct {
 	bool taking;
+	bool owes; /* an acknowledgement of each */
 	unsigned n;
 	uint64_t tokens[2 * ALL];
 } far_side;
@@ -22,7 +23,7 @@ static int far_send(struct trigger *t, const struct trigger_message *m)
 	if (!far_side.taking)
 		return -EAGAIN;
 	far_side.tokens[far_side.n++] = m->token;
-	return 1;
+	return !far_side.owes;
 }
 
 static uint16_t far_reserve(struct trigger *t)
@@ -50,7 +51,7 @@ static void open_all(struct bench *b, const char *dir, const struct outbox_optio
 					    .keep_s = 1000 };
 	struct why why = { 0 };
 	bool damaged;
-	far_side.taking = false;
+	far_side.taking = far_side.owes = false;
 	far_side.n = 0;
 	log_set_level(LOG_ERR);
 	assert_int_equal(journal_open(&jo, &b->j, &damaged, &why), 0);
@@ -142,6 +143,67 @@ static void a_full_outbox_drops_as_many_as_it_must(void **state)
 	close_all(&b);
 }
 
+static void what_is_too_old_goes_though_there_is_room(void **state)
+{
+	struct bench b;
+	struct end e[3];
+	struct outbox_status st;
+	const struct outbox_options oo = { .quota_bytes = 1 << 20,
+					   .quota_rows = 100,
+					   .max_age_s = 3600 };
+	open_all(&b, *state, &oo);
+	for (unsigned i = 0; i < ARRAY_LEN(e); i++) {
+		publish(&b, &e[i], i + 1, 10, true);
+		if (i < 2) /* two hours ago */
+			e[i].batch.effects[0]->created_wall_ms -= 7200 * 1000;
+	}
+	journal_commit(b.j);
+	for (unsigned i = 0; i < ARRAY_LEN(e); i++)
+		outbox_committed(b.o, &e[i].batch, 0);
+	outbox_tick(b.o);
+	outbox_status(b.o, &far, &st);
+	assert_int_equal(st.dropped_age, 2);
+	assert_int_equal(st.waiting, 1);
+	close_all(&b);
+}
+
+/* The broker lost the session: all that it owed an acknowledgement for, before what comes. */
+static void what_the_far_side_lost_is_sent_anew_in_order(void **state)
+{
+	struct bench b;
+	struct end e[6];
+	struct outbox_status st;
+	const struct outbox_options oo = { .quota_bytes = 1 << 20, .quota_rows = 100 };
+	open_all(&b, *state, &oo);
+	far_side.taking = far_side.owes = true;
+	for (unsigned i = 0; i < 4; i++)
+		publish(&b, &e[i], i + 1, 10, false);
+	journal_commit(b.j);
+	assert_int_equal(far_side.n, 4);
+	const uint64_t *first = far_side.tokens;
+	outbox_acknowledged(b.o, first[1], NULL);
+	far_side.taking = false;
+	for (unsigned i = 4; i < 6; i++)
+		publish(&b, &e[i], i + 1, 10, false);
+	journal_commit(b.j);
+	outbox_again(b.o, first[2]);
+	outbox_again(b.o, first[0]);
+	outbox_again(b.o, first[3]);
+	far_side.taking = true;
+	outbox_writable(b.o, &far);
+	assert_int_equal(far_side.n, 4 + 5);
+	assert_int_equal(far_side.tokens[4], first[0]);
+	assert_int_equal(far_side.tokens[5], first[2]);
+	assert_int_equal(far_side.tokens[6], first[3]);
+	assert_true(far_side.tokens[7] > first[3] && far_side.tokens[8] > far_side.tokens[7]);
+	for (unsigned i = 4; i < 9; i++)
+		outbox_acknowledged(b.o, far_side.tokens[i], NULL);
+	outbox_status(b.o, &far, &st);
+	assert_int_equal(st.delivered, 6);
+	assert_int_equal(st.waiting + st.sent, 0);
+	close_all(&b);
+}
+
 #define RULE(f) cmocka_unit_test_setup_teardown(f, scratch_new, scratch_free)
 
 int main(void)
@@ -149,6 +211,8 @@ int main(void)
 	const struct CMUnitTest rules[] = {
 		RULE(what_waits_on_disk_goes_out_once_and_in_order),
 		RULE(a_full_outbox_drops_as_many_as_it_must),
+		RULE(what_is_too_old_goes_though_there_is_room),
+		RULE(what_the_far_side_lost_is_sent_anew_in_order),
 	};
 	return cmocka_run_group_tests(rules, NULL, NULL);
 }
