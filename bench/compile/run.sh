@@ -1,18 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# make bench-compile: what compiling costs, in seconds of CPU and of wall time: from nothing, again, and after a change of one
+# make bench-recompile: what compiling costs, in seconds of CPU and of wall time: from nothing, again, and after a change of one
 # function. Each module goes through wasm2wat and back, changed or not, so that nothing but the change differs.
 # bench/compile/run.sh NAME=FILE.wasm...
 set -euo pipefail
 B=${B:-build}
 dir=$B/bench/compile
 mkdir -p "$dir"
-command -v wasm2wat >/dev/null || { echo "bench-compile: no wasm2wat; install package wabt" >&2; exit 1; }
+command -v wasm2wat >/dev/null || { echo "bench-recompile: no wasm2wat; install package wabt" >&2; exit 1; }
 
 # compile WASM OBJECTS: "chunks reused cpu wall" in milliseconds; the linker is in the second only
 compile() {
 	"$B/penstock-aot" --objects --cpu-seconds 600 <"$1" 1<>"$dir/so" 3>"$dir/report" 4<>"$2" 2>"$dir/log" ||
-		{ echo "bench-compile: $1: $(cat "$dir/log")" >&2; exit 1; }
+		{ echo "bench-recompile: $1: $(cat "$dir/log")" >&2; exit 1; }
 	jq -r '[.chunks, .reused, ([.phases[].cpu_us] | add / 1000), .wall_ms] | map(tostring) | join(" ")' "$dir/report"
 	rm -f "$dir/so"
 }
@@ -27,7 +27,7 @@ for arg; do
 	wasm2wat --enable-all "${arg#*=}" -o "$dir/old.wat"
 	change "$dir/old.wat" >"$dir/new.wat"
 	for v in old new; do wat2wasm --enable-all --debug-names "$dir/$v.wat" -o "$dir/$v.wasm"; done
-	cmp -s "$dir/old.wasm" "$dir/new.wasm" && { echo "bench-compile: $name: nothing to change" >&2; exit 1; }
+	cmp -s "$dir/old.wasm" "$dir/new.wasm" && { echo "bench-recompile: $name: nothing to change" >&2; exit 1; }
 	rm -f "$dir/objects"
 	cold=$(compile "$dir/old.wasm" "$dir/objects")
 	warm=$(compile "$dir/old.wasm" "$dir/objects")
