@@ -9,7 +9,7 @@ rounds=${PROGRAMS_ROUNDS:-}
 rounds=${rounds:-3}
 dir=$B/bench/programs
 runs=$dir/runs
-programs=(zlib bzip2 lz4 sqlite3)
+read -ra programs <<<"${PROGRAMS:-zlib bzip2 lz4 sqlite3}"
 
 die() {
 	echo "bench-programs: $*" >&2
