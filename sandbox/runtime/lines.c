@@ -80,7 +80,7 @@ static struct aot_mark row_at(const struct aot_lines *l, const struct aot_mark *
 	uint32_t end = mark + 1 < l->marks + l->nmarks ? mark[1].at : l->stream_bytes;
 	end = end <= l->stream_bytes ? end : l->stream_bytes;
 	uint32_t at = mark->at <= end ? mark->at : end;
-	struct rd r = rd_from(l->stream + at, end - at);
+	struct rd r = rd_from(at < end ? l->stream + at : NULL, end - at);
 	while (r.left > 0) {
 		uint32_t step = rd_leb_u32(&r);
 		next.code += step >> 1;
