@@ -17,9 +17,11 @@ programs_flags_sqlite3 := -I$(programs_sources)/sqlite3/build -DSQLITE_OS_OTHER=
 	-DSQLITE_TEMP_STORE=3 -DSQLITE_OMIT_WAL -DSQLITE_DEFAULT_MEMSTATUS=0 -DLONGDOUBLE_TYPE=double
 programs_link := -Wl,--strip-debug -Wl,-z,stack-size=1048576
 
-.PHONY: bench-programs programs-bins programs-bins-small
+.PHONY: bench-programs bench-compile programs-bins programs-bins-small
 bench-programs: $(B)/penstock $(B)/penstock-aot $(B)/penstock-sandbox $(kernels_dir)/sealed programs-bins ## zlib, bzip2, lz4 and SQLite from Debian's sources beside native C (PROGRAMS_ROUNDS=3)
 	@B=$(B) PROGRAMS_ROUNDS=$(PROGRAMS_ROUNDS) bench/programs/run.sh
+bench-compile: $(B)/penstock-aot programs-bins ## CPU time and memory that it takes to compile each of them
+	@B=$(B) bench/programs/compile.sh
 programs-bins: $(foreach p,$(programs),$(programs_dir)/$(p).native $(programs_dir)/$(p).wasm)
 # SQLite alone takes longer than all the others: `make check` is content with them.
 programs-bins-small: $(foreach p,$(filter-out sqlite3,$(programs)),$(programs_dir)/$(p).native $(programs_dir)/$(p).wasm)
