@@ -30,7 +30,8 @@ set_clock() { printf "$(printf '\\x%02x' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 
 
 disk_full() {
 	dd if=/dev/zero of="$D/state/filler" bs=64k status=none 2>/dev/null
-	wait_for 5 journal_is failing || not_ok "a full disk is reported" "$(status '.journal|tostring')"
+	# Later there is room within its own files.
+	[ $round -gt 1 ] || wait_for 5 journal_is failing || not_ok "a full disk is reported" "$(status '.journal|tostring')"
 	sleep 1
 	rm "$D/state/filler"
 	wait_for 10 journal_is ok || not_ok "the disk has room again: reported" "$(status '.journal|tostring')"

@@ -471,29 +471,6 @@ static void a_repetition_is_known_for_a_window_of_other_messages(void **state)
 	dedupe_free(d);
 }
 
-static int nothing(struct journal *j, struct journal_op *op)
-{
-	(void)j;
-	(void)op;
-	return 0;
-}
-
-/* Acknowledgements would wait for the next tick, and with them all that a broker still has to send. */
-static void what_nothing_waits_for_holds_up_no_ticket(void **state)
-{
-	struct journal *j = open_with(FOREVER_S, NULL);
-	struct journal_op lazy = { .write = nothing, .lazy = true };
-	struct sample s;
-	(void)state;
-	journal_put(j, &lazy);
-	assert_true(journal_durable(j, journal_ticket(j)));
-	begin(j, &s, 1, false);
-	assert_false(journal_durable(j, journal_ticket(j)));
-	journal_commit(j);
-	assert_true(journal_durable(j, journal_ticket(j)));
-	journal_close(j);
-}
-
 static void note_done(struct journal_op *op, int err)
 {
 	(void)op;
@@ -612,7 +589,6 @@ int main(void)
 		RULE(a_dead_letter_is_open_again_after_retry_and_nothing_else_can_be),
 		RULE(a_repetition_is_told_from_a_message_that_looks_like_one),
 		RULE(a_repetition_is_known_for_a_window_of_other_messages),
-		RULE(what_nothing_waits_for_holds_up_no_ticket),
 		RULE(only_a_crowd_waits_and_only_for_a_moment),
 		RULE(what_is_put_while_held_is_in_one_transaction),
 		RULE(what_is_lazy_goes_with_effects_or_at_a_tick),
