@@ -462,20 +462,6 @@ static void a_repetition_is_told_from_a_message_that_looks_like_one(void **state
 	dedupe_free(d);
 }
 
-/* dedupe.h, "has to do one of four things", 2: a window's worth of other messages in between. */
-static void a_repetition_is_known_for_a_window_of_other_messages(void **state)
-{
-	struct dedupe *d = dedupe_new();
-	(void)state;
-	for (unsigned packet = 1; packet <= DEDUPE_WINDOW; packet++)
-		dedupe_add(d, (uint16_t)packet, 7, 0);
-	assert_true(dedupe_is_repeated(d, 1, true, 7, 1000000));
-	dedupe_add(d, DEDUPE_WINDOW + 1, 7, 0);
-	assert_false(dedupe_is_repeated(d, 1, true, 7, 1000000));
-	assert_true(dedupe_is_repeated(d, 2, true, 7, 1000000));
-	dedupe_free(d);
-}
-
 static void note_done(struct journal_op *op, int err)
 {
 	(void)op;
@@ -593,7 +579,6 @@ int main(void)
 		RULE(a_damaged_file_is_set_aside_and_a_new_one_begun),
 		RULE(a_dead_letter_is_open_again_after_retry_and_nothing_else_can_be),
 		RULE(a_repetition_is_told_from_a_message_that_looks_like_one),
-		RULE(a_repetition_is_known_for_a_window_of_other_messages),
 		RULE(only_a_crowd_waits_and_only_for_a_moment),
 		RULE(what_is_put_while_held_is_in_one_transaction),
 		RULE(what_is_lazy_goes_with_effects_or_at_a_tick),
