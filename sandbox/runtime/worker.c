@@ -97,7 +97,9 @@ bool worker_shall_yield(struct worker *w, struct task *t)
 /* From here to the end of the handler the thread may change: t->worker says which one it is. */
 static void tick_in_guest(struct task *t, ucontext_t *uc)
 {
+	t->worker->in_tick = true;
 	task_tick(t, ucontext_pc(uc));
+	t->worker->in_tick = false;
 	uc->uc_stack = t->worker->signal_stack;
 }
 
@@ -178,8 +180,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 int worker_signals(struct why *why)
 {
 	struct sigaction fault = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
-	struct sigaction tick = { .sa_sigaction = on_tick,
-				  .sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESTART };
+	struct sigaction tick = { .sa_sigaction = on_tick, .sa_flags = SA_SIGINFO | SA_RESTART };
 	(void)sigemptyset(&fault.sa_mask);
 	(void)sigemptyset(&tick.sa_mask);
 	/* No tick on the signal stack: it would look at a guest that is just being left. */
@@ -257,6 +258,18 @@ static void start(struct task *t)
 	context_make(&t->ctx, stack_top(&t->instance->stack), task_main, t);
 }
 
+/* A guest that left inside the tick's handler left the signal blocked. */
+static void unblock_tick(struct worker *w)
+{
+	if (LIKELY(!w->in_tick))
+		return;
+	w->in_tick = false;
+	sigset_t tick;
+	(void)sigemptyset(&tick);
+	(void)sigaddset(&tick, TICK_SIGNAL);
+	(void)pthread_sigmask(SIG_UNBLOCK, &tick, NULL);
+}
+
 enum task_outcome worker_run(struct worker *w, struct task *t)
 {
 	if (!t->started)
@@ -274,6 +287,7 @@ enum task_outcome worker_run(struct worker *w, struct task *t)
 	fiber_arrived();
 	fiber_switch(w->fiber); /* a fault handler could not */
 	w->running = NULL;
+	unblock_tick(w);
 	t->run_ns += task_now_ns() - w->entered_ns;
 	t->cpu_ns += worker_cpu_since_ns(w);
 	if (t->outcome > TASK_SLEEPING) {

@@ -21,8 +21,11 @@
  *    checkpoint, the next tick finds GUEST. So no budget is overrun by more than a slice, or the
  *    longest stretch of host code without a checkpoint.
  * 4. The tick handler runs on the guest's stack (no SA_ONSTACK; AOT_STACK_RESERVE_BYTES are free
- *    there) with no signal blocked (SA_NODEFER), so switching to the worker from inside it leaves
- *    no mask behind. The kernel's frame on the guest's stack keeps every register.
+ *    there), so it can switch to the worker from inside; the kernel's frame keeps every register.
+ *    The signal is blocked meanwhile: with SA_NODEFER signals that come faster than handlers end
+ *    pile their frames up until the stack is full. Where the guest leaves inside the handler, the
+ *    worker unblocks it. Who goes on does so unblocked, so on a stack lie two frames at most: that of
+ *    the tick that switched, and one that finds HOST and returns.
  * 5. When the guest goes on, perhaps on another thread, the handler first puts that thread's signal
  *    stack into the frame: sigreturn would install the old thread's.
  * 6. The fault handler runs on the thread's signal stack and never switches: it edits the frame so
@@ -65,6 +68,7 @@ struct worker {
 	/* This stay in the guest, or since it was last booked. */
 	uint64_t entered_ns, cpu_since_ns;
 	atomic_bool cpu_known; /* cpu_since_ns is */
+	bool in_tick;          /* in its handler, for a guest */
 	timer_t timer;
 	bool has_timer;
 	volatile uint64_t
