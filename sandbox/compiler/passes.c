@@ -79,21 +79,14 @@ void passes_notes(const struct gen *g)
 			     (unsigned long long)total, OPTIMISED_MODULE_BYTES);
 }
 
-/* What makes code small and plain, and what makes it fast: LLVM's -O2 with each pass as often as the
- * kernels need it. LLVM itself runs the first half again in the second, for modules that it saw before
- * inlining only; who made the Wasm has inlined already (measured, SQLite: 11.7 s in the two halves
- * instead of 20.1 s; the mean of the kernels, by recommended flags, 0.885 instead of 0.894).
- * In the first half every load is volatile: what it inlines and simplifies takes no trap away. */
+/* What makes code small and plain, and what makes it fast. LLVM runs the first half again in the second,
+ * for modules that it saw before inlining only; here each pass is as often as the kernels need it.
+ * In the first half every load is volatile: what it inlines and simplifies takes no trap away. It is
+ * LLVM's, since what it leaves to the second half is lost to keep_traps(): with fewer passes a random
+ * module lost a trap that it has so. */
 #define COMBINE  "instcombine<max-iterations=1;no-verify-fixpoint>"
 #define BRANCHES "simplifycfg<switch-range-to-icmp"
-#define SIMPLIFY                                                                                   \
-	"function(" COMBINE "," BRANCHES ">),"                                                     \
-	"cgscc(inline,function-attrs,function<eager-inv;no-rerun>("                                \
-	"early-cse<memssa>,jump-threading,correlated-propagation," BRANCHES ">," COMBINE           \
-	",reassociate,loop-mssa(loop-instsimplify,loop-simplifycfg,licm<no-allowspeculation>,"     \
-	"loop-rotate,licm<allowspeculation>,simple-loop-unswitch<no-nontrivial;trivial>)"          \
-	"," BRANCHES ">," COMBINE ",loop(loop-idiom,indvars,loop-deletion,loop-unroll-full),"      \
-	"sccp,bdce,adce," BRANCHES ">))"
+#define SIMPLIFY "thinlto-pre-link<O2>"
 #define OPTIMISE                                                                                   \
 	"cgscc(function-attrs),function<eager-inv>(early-cse<memssa>,gvn,dse,"                     \
 	"loop-mssa(licm<allowspeculation>)," BRANCHES                                              \
@@ -151,7 +144,7 @@ int passes_run(struct gen *g, LLVMMemoryBufferRef ret_objects[2], struct why *wh
 	 * constant vectors, which it is not used to see. */
 	static const char early_0[] = "function(instsimplify)";
 	static const char early[] = "function(early-cse,sccp,simplifycfg,early-cse)";
-	/* -O1 and -O3 are LLVM's two halves of link-time optimisation, for what they are worth. */
+	/* -O1 and -O3 are LLVM's two halves of link-time optimisation. */
 	static const char *const simplify[] = { NULL, "thinlto-pre-link<O1>", SIMPLIFY,
 						"thinlto-pre-link<O3>" };
 	static const char *const pipeline[] = { NULL, "thinlto<O1>", OPTIMISE, "thinlto<O3>" };
