@@ -16,7 +16,7 @@ failed_once() { function_is "$1" '(.counts.failed + .counts.trapped + .counts.re
 misdeed() { # NAME REGEX [MORE]: the reason must match REGEX
 	local name=$1 id reason log
 	id=bad-${name//_/-}
-	deploy "$id" "$D/hostile.wasm" '"limits":{"memory":"2MiB","cpu_ms":100,"deadline_ms":2000,"output":"64KiB"}' || {
+	deploy "$id" "$D/hostile.wasm" '"limits":{"memory":"2MiB","cpu_ms":100,"deadline_ms":2000,"output":"64KiB","log_lines_per_s":20}' || {
 		not_ok "$name" "does not deploy"
 		return
 	}
@@ -50,6 +50,8 @@ misdeed wrong_indirect_call 'indirect-call.*wrong_indirect_call'
 misdeed null_call 'indirect-call.*null_call'
 misdeed output_flood 'limit|output|-3'
 misdeed log_flood '1'
+lines=$(grep -ac 'function says.*more and more' "$D/gateway.log")
+check "of a flood of lines as many are logged as the manifest allows" "$lines lines at 20 a second" [ "$lines" -ge 1 -a "$lines" -le 100 ]
 misdeed forbidden_topic 'valves/main/open'
 misdeed invalid_topic 'topic|-1'
 misdeed host_address '-1|host|memory'
