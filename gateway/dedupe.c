@@ -5,6 +5,7 @@
 
 struct seen {
 	uint16_t packet; /* 0: empty */
+	uint32_t connection;
 	uint64_t digest, at_ms;
 };
 
@@ -44,22 +45,22 @@ static struct seen *newest(struct dedupe *d, uint16_t packet)
 	return s && s->packet == packet ? s : NULL;
 }
 
-bool dedupe_is_repeated(struct dedupe *d, uint16_t packet, bool dup, uint64_t digest,
-			uint64_t now_ms)
+bool dedupe_is_repeated(struct dedupe *d, uint32_t connection, uint16_t packet, bool dup,
+			uint64_t digest, uint64_t now_ms)
 {
 	const struct seen *s = newest(d, packet);
-	if (!s)
-		return false;
 	if (!dup) {
-		d->reuses = true;
+		d->reuses |= s && s->connection == connection;
 		return false;
 	}
-	return s->digest == digest && (!d->reuses || now_ms - s->at_ms < DEDUPE_DOUBT_MS);
+	bool sure = !d->reuses || (s && now_ms - s->at_ms < DEDUPE_DOUBT_MS);
+	return s && s->digest == digest && sure;
 }
 
-void dedupe_add(struct dedupe *d, uint16_t packet, uint64_t digest, uint64_t now_ms)
+void dedupe_add(struct dedupe *d, uint32_t connection, uint16_t packet, uint64_t digest,
+		uint64_t now_ms)
 {
-	d->ring[d->next] = (struct seen){ packet, digest, now_ms };
+	d->ring[d->next] = (struct seen){ packet, connection, digest, now_ms };
 	d->place[packet] = (uint16_t)(d->next + 1);
 	d->next = (d->next + 1) % DEDUPE_WINDOW;
 }

@@ -108,7 +108,8 @@ bool path_is_repeated(struct path_broker *b, const struct event *e)
 	if (!b->seen || e->qos != 1 || e->packet == 0)
 		return false;
 	uint64_t digest = dedupe_digest(e->topic, e->payload);
-	if (!dedupe_is_repeated(b->seen, e->packet, e->dup, digest, e->arrived_ns / 1000000u))
+	if (!dedupe_is_repeated(b->seen, e->connection, e->packet, e->dup, digest,
+				e->arrived_ns / 1000000u))
 		return false;
 	journal_count_duplicate(b->path->journal);
 	if (limiter_pass(&b->duplicates, DUPLICATES_PER_S, &held_back))
@@ -122,7 +123,7 @@ bool path_is_repeated(struct path_broker *b, const struct event *e)
 void path_remember(struct path_broker *b, const struct event *e)
 {
 	if (b->seen && e->qos == 1 && e->packet > 0)
-		dedupe_add(b->seen, e->packet, dedupe_digest(e->topic, e->payload),
+		dedupe_add(b->seen, e->connection, e->packet, dedupe_digest(e->topic, e->payload),
 			   e->arrived_ns / 1000000u);
 }
 
@@ -155,7 +156,7 @@ static int recall(struct path_broker *b, struct why *why)
 	int err = journal_recent(b->path->journal, b->source, DEDUPE_WINDOW, take_recent, all, why);
 	while (err == 0 && all->n > 0) {
 		const struct recent *r = &all->of[--all->n];
-		dedupe_add(b->seen, r->packet, r->digest, uv_hrtime() / 1000000u);
+		dedupe_add(b->seen, 0, r->packet, r->digest, uv_hrtime() / 1000000u);
 	}
 	free(all);
 	return err;

@@ -102,6 +102,7 @@ static void deliver(struct mqtt *m, struct span topic, const MQTTClient_message 
 		.qos = (uint8_t)msg->qos,
 		.retain = msg->retained != 0,
 		.dup = msg->dup != 0,
+		.connection = atomic_load(&m->connection),
 		.hops = a.hops,
 		.nattrs = a.nattrs,
 		.attrs = a.attrs,

@@ -144,6 +144,7 @@ struct mqtt {
 	pthread_mutex_t out_lock; /* held for a short-way publish; the receiver only tries it */
 	atomic_bool out_busy;     /* the broker's thread is inside MQTTClient_publish */
 	atomic_bool connected;
+	_Atomic uint32_t connection; /* counts them */
 	atomic_uint queued;    /* in the outbox, for a look without the lock */
 	atomic_int inflight;   /* slots in use */
 	int inflight_max;      /* ours or the broker's, whichever is less */

@@ -263,6 +263,7 @@ int mqtt_connect(struct mqtt *m, struct why *why)
 	mqtt_acks_reset(m);
 	atomic_store(&m->resuming, true);
 	nodelay_own(m);
+	atomic_fetch_add(&m->connection, 1); /* before anything can come by it */
 	(void)pthread_mutex_lock(&one_connects);
 	int rc = m->o.version == 5 ? connect5(m, &opts) : connect3(m, &opts);
 	nodelay_own(NULL);

@@ -452,12 +452,12 @@ static void a_repetition_is_told_from_a_message_that_looks_like_one(void **state
 	struct dedupe *d = dedupe_new();
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(row); i++) {
-		bool r = dedupe_is_repeated(d, row[i].packet, row[i].dup, row[i].digest,
+		bool r = dedupe_is_repeated(d, 1, row[i].packet, row[i].dup, row[i].digest,
 					    row[i].at_ms);
 		if (r != row[i].repeated)
 			fail_msg("row %u", i);
 		if (i == 0 || i == 5)
-			dedupe_add(d, row[i].packet, row[i].digest, row[i].at_ms);
+			dedupe_add(d, 1, row[i].packet, row[i].digest, row[i].at_ms);
 	}
 	dedupe_free(d);
 }
