@@ -89,11 +89,13 @@ int registry_revision_next(struct registry *r, const char *name, unsigned *ret, 
 	return err;
 }
 
-static int version_put(struct registry *r, const struct registry_function *f, struct why *why)
+static int version_put(struct registry *r, const struct registry_function *f, bool activated,
+		       struct why *why)
 {
 	STMT s = registry_stmt(r, S_version_put);
-	registry_bind(s, "susssussu", f->name, U64(f->revision), f->version, f->hash, f->key_id,
-		      U64(f->is_reactor), f->manifest, f->report, f->deployed_wall_ms);
+	registry_bind(s, "susssussuu", f->name, U64(f->revision), f->version, f->hash, f->key_id,
+		      U64(f->is_reactor), f->manifest, f->report, f->deployed_wall_ms,
+		      U64(activated));
 	return registry_run(r, s, "store a version", why);
 }
 
@@ -133,7 +135,7 @@ static int function_put(struct registry *r, const struct registry_function *f, s
 		      version_highest(highest, f->name, f->version));
 	int err = registry_run(r, put, "store a function", why);
 	if (err == 0)
-		err = version_put(r, f, why);
+		err = version_put(r, f, true, why);
 	if (err == 0)
 		err = rollout_end(r, f->name, 0, "another version was deployed",
 				  f->deployed_wall_ms, why);
@@ -156,7 +158,7 @@ static int candidate_put(struct registry *r, const struct registry_function *f,
 	if (err == 0 && sqlite3_changes(r->db) == 0)
 		err = why_set(why, -E_UNKNOWN, "no function \"%s\" is deployed", f->name);
 	if (err == 0)
-		err = version_put(r, f, why);
+		err = version_put(r, f, false, why);
 	if (err < 0)
 		return err;
 	STMT rollout = registry_stmt(r, S_rollout_put);
@@ -191,6 +193,11 @@ static int activate(struct registry *r, const char *name, unsigned revision, uin
 	STMT s = registry_stmt(r, S_function_activate);
 	registry_bind(s, "sus", name, U64(revision), version_highest(highest, name, version));
 	err = registry_run(r, s, "activate a version", why);
+	if (err == 0) {
+		STMT mark = registry_stmt(r, S_version_activated);
+		registry_bind(mark, "su", name, U64(revision));
+		err = registry_run(r, mark, "activate a version", why);
+	}
 	return err < 0 ? err
 		       : rollout_end(r, name, revision, "another version was activated", wall_ms,
 				     why);

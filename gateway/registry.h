@@ -95,7 +95,7 @@ int registry_versions(struct registry *r, const char *name, registry_function_fn
 /* One of them. -E_UNKNOWN: never was there, or is forgotten. */
 int registry_version(struct registry *r, const char *name, unsigned revision,
 		     registry_function_fn *each, void *arg, struct why *why) MUST_USE;
-/* The newest one older than the active one; -E_UNKNOWN: there is none. */
+/* The newest one older than the active one that was active itself; -E_UNKNOWN: there is none. */
 int registry_version_before(struct registry *r, const char *name, unsigned *ret,
 			    struct why *why) MUST_USE;
 /* -E_UNKNOWN; -EBUSY while bindings name it, unless with_bindings removes them too. */

@@ -88,3 +88,7 @@ ALTER TABLE bindings ADD COLUMN durability TEXT NOT NULL DEFAULT ''
 ALTER TABLE bindings ADD COLUMN retry_max INTEGER NOT NULL DEFAULT 3;
 ALTER TABLE bindings ADD COLUMN retry_ms INTEGER NOT NULL DEFAULT 1000;
 ALTER TABLE bindings ADD COLUMN ordered INTEGER NOT NULL DEFAULT 0;
+
+-- name: 6
+-- Whether a version was ever the active one: a rollback does not go to a candidate that was withdrawn.
+ALTER TABLE versions ADD COLUMN activated INTEGER NOT NULL DEFAULT 1;

@@ -32,8 +32,10 @@ WHERE name = ?1;
 -- name: candidate_put
 UPDATE functions SET highest = ?2 WHERE name = ?1;
 -- name: version_put
-INSERT INTO versions (name, revision, version, hash, key_id, reactor, manifest, report, deployed_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9);
+INSERT INTO versions (name, revision, version, hash, key_id, reactor, manifest, report, deployed_at, activated)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10);
+-- name: version_activated
+UPDATE versions SET activated = 1 WHERE name = ?1 AND revision = ?2;
 -- name: version_prune
 DELETE FROM versions WHERE name = ?1 AND revision <= ?2
 AND revision NOT IN (SELECT revision FROM functions WHERE name = ?1)
@@ -68,7 +70,8 @@ SELECT v.name, v.revision, v.version, v.hash, v.key_id, v.reactor, v.manifest, v
 FROM versions v JOIN functions f ON f.name = v.name WHERE v.name = ?1 AND v.revision = ?2;
 -- name: version_before
 SELECT coalesce(max(v.revision), 0)
-FROM versions v JOIN functions f ON f.name = v.name WHERE v.name = ?1 AND v.revision < f.revision;
+FROM versions v JOIN functions f ON f.name = v.name
+WHERE v.name = ?1 AND v.revision < f.revision AND v.activated;
 -- name: hash_used
 SELECT count(*) FROM versions WHERE hash = ?1;
 

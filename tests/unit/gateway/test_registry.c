@@ -231,6 +231,29 @@ static void active_and_candidate_outlive_ten_deploys(void **state)
 	registry_close(r);
 }
 
+static void a_rollback_passes_over_what_was_never_active(void **state)
+{
+	struct registry *r = open_ok(*state);
+	struct registry_function f = function("f", 1);
+	unsigned n = 0;
+	assert_int_equal(registry_function_put(r, &f, NULL), 0);
+	f.revision = 2;
+	assert_int_equal(registry_candidate_put(r, &f, &canary, NULL), 0);
+	assert_int_equal(registry_rollout_end(r, "f", "it failed", 6, NULL), 0);
+	f.revision = 3;
+	assert_int_equal(registry_function_put(r, &f, NULL), 0);
+	assert_int_equal(registry_version_before(r, "f", &n, NULL), 0);
+	assert_int_equal(n, 1);
+	f.revision = 4;
+	assert_int_equal(registry_candidate_put(r, &f, &canary, NULL), 0);
+	assert_int_equal(registry_activate(r, "f", 4, 7, NULL), 0); /* promoted */
+	f.revision = 5;
+	assert_int_equal(registry_function_put(r, &f, NULL), 0);
+	assert_int_equal(registry_version_before(r, "f", &n, NULL), 0);
+	assert_int_equal(n, 4);
+	registry_close(r);
+}
+
 static int copy_rollout(void *arg, const struct registry_rollout *o)
 {
 	(void)snprintf(arg, 128, "%s %u %s %u %s: %s", o->name, o->revision, o->mode, o->percent,
@@ -432,6 +455,7 @@ int main(void)
 		TEST(a_registry_of_before_is_brought_to_this_schema),
 		TEST(after_a_rollback_revisions_and_the_highest_version_go_on),
 		TEST(active_and_candidate_outlive_ten_deploys),
+		TEST(a_rollback_passes_over_what_was_never_active),
 		TEST(a_rollout_ends_with_what_becomes_active),
 		TEST(a_failed_put_changes_nothing),
 		TEST(a_newer_schema_is_refused_and_untouched),
