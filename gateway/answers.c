@@ -262,6 +262,7 @@ static struct post *post_new(enum post_kind kind, const void *packet, size_t len
 
 void dispatch_uncount_ok(struct dispatch *d, struct flight *f)
 {
+	candidate_uncount(f->version);
 	atomic_fetch_sub(&d->counts[EVENTS_OK], 1);
 	atomic_fetch_sub(&f->version->function->counts[FUNCTION_OK], 1);
 	atomic_fetch_sub(&f->binding->counts[BINDING_OK], 1);

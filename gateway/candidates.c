@@ -77,6 +77,13 @@ void candidate_count(struct version *v, bool failed, uint64_t deadline_ns)
 		atomic_store_explicit(&v->deaths, 0, memory_order_relaxed);
 }
 
+void candidate_uncount(struct version *v)
+{
+	uint64_t n = atomic_load(&v->tally.ended);
+	while (n > 0 && !atomic_compare_exchange_weak(&v->tally.ended, &n, n - 1))
+		;
+}
+
 /* Repetitions: nobody loses anything by them. */
 REQUIRES(lock) static struct flight *take_repetitions(struct flight **list)
 {

@@ -97,6 +97,8 @@ REQUIRES(lock) static bool may_send(struct dispatch *d, struct version *v, const
 {
 	struct function *fn = v->function;
 	bool hurried = f->deadline_ns - f->arrived_ns <= HURRY_NS;
+	if (atomic_load_explicit(&fn->contended, memory_order_relaxed) > 0 && v->sent > 0)
+		return false;
 	if (!d->up || v->state != VERSION_LOADED || v->sent >= FUNCTION_WINDOW ||
 	    d->sent >= (hurried ? 2 : 1) * DISPATCH_WINDOW)
 		return false;

@@ -153,6 +153,7 @@ void shadow_fail(struct dispatch *d, struct flight *s);
 REQUIRES(lock) void candidate_loaded(struct version *v);
 /* An event ended: counted when there is something to compare. */
 void candidate_count(struct version *v, bool failed, uint64_t deadline_ns);
+void candidate_uncount(struct version *v); /* it did not end after all */
 /* After a death: takes the candidates' flights out of the list of those in flight. Returns repetitions,
  * which have failed. */
 REQUIRES(lock) struct flight *candidates_blame(struct dispatch *d, struct flight **list);

@@ -15,6 +15,7 @@
 enum {
 	POSTPONED_MS = 100,
 	REFUSALS_PER_S = 5,
+	CONTENDED_COMMITS = 64,
 	RERUNS_MAX = 1000, /* each time another event was faster, so this is no livelock */
 };
 
@@ -363,6 +364,13 @@ static uint64_t backoff_ms(const struct binding *b, unsigned attempts)
 	return ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
 }
 
+static void calm_down(struct function *fn)
+{
+	unsigned n = atomic_load(&fn->contended);
+	while (n > 0 && !atomic_compare_exchange_weak(&fn->contended, &n, n - 1))
+		;
+}
+
 /* The extras, which stand before all else in the transaction, did not let it pass. */
 static void refused(struct durable *x, const char *reason)
 {
@@ -371,6 +379,8 @@ static void refused(struct durable *x, const char *reason)
 	free(x->end);
 	x->end = NULL;
 	dispatch_uncount_ok(d, f);
+	if (!reason)
+		atomic_store(&f->version->function->contended, CONTENDED_COMMITS);
 	if (!reason && ++x->reruns <= RERUNS_MAX)
 		dispatch_again(d, f); /* what it read has changed since */
 	else
@@ -389,6 +399,8 @@ static void ended(struct journal_op *op, int err)
 	outbox_committed(s->outbox, &x->batch, err);
 	if (x->extras_done)
 		reason = x->extras_done(x->extras_arg, err, room, sizeof(room));
+	if (x->extras_done && err == 0)
+		calm_down(f->version->function);
 	x->extras_done = NULL;
 	if (err == -E_INVALID) {
 		refused(x, reason);

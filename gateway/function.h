@@ -86,6 +86,8 @@ struct function {
 	struct metrics metrics;
 	uint64_t last_error_wall_ms;
 	char last_error[REASON_BYTES];
+	/* Events that read what others were changing: for so many more of its commits it runs one at a time. */
+	atomic_uint contended;
 	struct limiter refusals, failures, lines;
 };
 
