@@ -42,7 +42,7 @@ static void line_put(const char *mark, struct span s)
 	(void)fputs(mark, stderr);
 	if (!s.at)
 		(void)fputs("(nothing)", stderr);
-	for (size_t i = 0; i < s.len; i++) {
+	for (size_t i = 0; s.at && i < s.len; i++) {
 		if (s.at[i] < ' ' || s.at[i] == 0x7f)
 			(void)fprintf(stderr, "\\x%02x", s.at[i]);
 		else
