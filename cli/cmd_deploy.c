@@ -100,6 +100,16 @@ static int grant_ask(struct cli *c)
 	return cli_fail(c, CODE_FAILED, NULL, "not granted, not deployed");
 }
 
+static void compiled_print(FILE *out, const json_t *answer)
+{
+	const json_t *report = json_object_get(answer, "report");
+	(void)fprintf(out, "\ncompiled  in %.0f ms", json_num(answer, "compile_ms"));
+	if (json_num(report, "reused") > 0)
+		(void)fprintf(out, ", reused %.0f of %.0f chunks", json_num(report, "reused"),
+			      json_num(report, "chunks"));
+	(void)fprintf(out, "\n%-10s", json_text(answer, "state"));
+}
+
 static void done_print(struct cli *c, const json_t *answer)
 {
 	FILE *out = people(c);
@@ -108,8 +118,7 @@ static void done_print(struct cli *c, const json_t *answer)
 	if (json_is_true(json_object_get(answer, "unchanged")))
 		(void)fprintf(out, "\nunchanged, active as ");
 	else
-		(void)fprintf(out, "\ncompiled  in %.0f ms\n%-10s", json_num(answer, "compile_ms"),
-			      json_text(answer, "state"));
+		compiled_print(out, answer);
 	text_put(out, json_text(answer, "name"));
 	(void)fprintf(out, "@%.0f (", json_num(answer, "revision"));
 	text_put(out, json_text(answer, "version"));

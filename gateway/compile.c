@@ -66,8 +66,8 @@ static void on_exited(uv_poll_t *p, int status, int events)
 	c->done(c->arg, &r);
 }
 
-int compile_start(uv_loop_t *loop, int wasm_fd, compile_done *done, void *arg, struct compile **ret,
-		  struct why *why)
+int compile_start(uv_loop_t *loop, int wasm_fd, int objects_fd, compile_done *done, void *arg,
+		  struct compile **ret, struct why *why)
 {
 	struct compile *c = calloc(1, sizeof(*c));
 	if (!c)
@@ -75,7 +75,12 @@ int compile_start(uv_loop_t *loop, int wasm_fd, compile_done *done, void *arg, s
 	c->started_ns = uv_hrtime();
 	c->done = done;
 	c->arg = arg;
-	int err = aot_job_start(wasm_fd, &(struct aot_job_options){ .opt = -1 }, &c->job, why);
+	const struct aot_job_options o = {
+		.opt = -1,
+		.has_objects = objects_fd >= 0,
+		.objects_fd = objects_fd,
+	};
+	int err = aot_job_start(wasm_fd, &o, &c->job, why);
 	if (err < 0) {
 		free(c);
 		return err;

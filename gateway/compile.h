@@ -25,9 +25,9 @@ struct compile_result {
 /* Called once, later, never inside compile_start; the compile is gone then. */
 typedef void compile_done(void *arg, const struct compile_result *r);
 
-/* wasm_fd is borrowed until done. */
-int compile_start(uv_loop_t *loop, int wasm_fd, compile_done *done, void *arg, struct compile **ret,
-		  struct why *why) MUST_USE;
+/* The descriptors are borrowed until done. objects_fd: of --objects (proto/aot_job.h), or -1. */
+int compile_start(uv_loop_t *loop, int wasm_fd, int objects_fd, compile_done *done, void *arg,
+		  struct compile **ret, struct why *why) MUST_USE;
 /* Kills it; done is not called any more. NULL is fine. */
 void compile_cancel(struct compile *c);
 

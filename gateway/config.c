@@ -73,6 +73,8 @@ static const struct key keys[] = {
 	  "most processor time per event that a manifest may ask for" },
 	{ "limits", "deadline_ms", NUMBER, G(deadline_ms), 1, 86400000, "60000",
 	  "most time from arrival to result that a manifest may ask for" },
+	{ "compile", "reuse_objects", BOOL, G(reuse_objects), 0, 0, "no",
+	  "yes: a version takes unchanged parts from the compile of the one before" },
 	{ "journal", "durability", CHOICE, G(journal_durability), CONFIG_DURABILITY, 0, "process",
 	  "events of QoS 1, 2 survive crashes of software (process), of power too (power), or not "
 	  "(off)" },
@@ -348,8 +350,8 @@ static void *section_base(struct reading *r, const char *section, const char **r
 			return r->config;
 	}
 	(void)bad(r,
-		  "unknown section [%s]: there are [gateway], [sandbox], [limits], [journal], "
-		  "[outbox], [mqtt] and [mqtt.NAME]",
+		  "unknown section [%s]: there are [gateway], [sandbox], [limits], [compile], "
+		  "[journal], [state], [outbox], [mqtt] and [mqtt.NAME]",
 		  section);
 	return NULL;
 }

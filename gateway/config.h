@@ -47,6 +47,8 @@ struct config {
 	uint64_t module_bytes;       /* default 16 MiB */
 	uint64_t memory_bytes, stack_bytes, output_bytes; /* most that a manifest may ask for */
 	unsigned cpu_ms, deadline_ms;
+	/* [compile] */
+	bool reuse_objects; /* of the version before; default no */
 	/* [journal] */
 	const char *journal_durability; /* process, power or off: of bindings that do not say */
 	uint64_t journal_bytes, journal_rows;

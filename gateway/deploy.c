@@ -18,7 +18,7 @@ static void on_kept(uv_work_t *w, int status);
 
 static struct seal_id seal_id_of(const struct deploy_job *j)
 {
-	return (struct seal_id){ j->hash, j->d->compiler, j->d->cpu };
+	return (struct seal_id){ j->hash, j->d->compiler, j->d->cpu, SEAL_CODE };
 }
 
 /* ---- worker threads ---- */
@@ -28,6 +28,13 @@ static void check_on_thread(uv_work_t *w)
 	struct deploy_job *j = w->data;
 	const struct seal_id id = seal_id_of(j);
 	deploy_check(j, &j->d->env, &id);
+}
+
+static void take_on_thread(uv_work_t *w)
+{
+	struct deploy_job *j = w->data;
+	const struct seal_id id = { j->objects_hash, j->d->compiler, j->d->cpu, SEAL_OBJECTS };
+	deploy_take_objects(j, &j->d->env, &id);
 }
 
 static void keep_on_thread(uv_work_t *w)
@@ -96,7 +103,7 @@ static void on_checked(uv_work_t *w, int status)
 	advance(d);
 }
 
-/* ---- TURN -> SLOT, or LOAD ---- */
+/* ---- TURN -> TAKE -> SLOT, or LOAD ---- */
 
 /* A restore has it from the registry, an upload from what CHECK finds. */
 static bool knows_its_name(const struct deploy_job *j)
@@ -124,6 +131,16 @@ static bool is_its_turn(const struct deploy_job *j)
 
 static void load(struct deploy_job *j);
 
+static void on_taken(uv_work_t *w, int status)
+{
+	struct deploy_job *j = w->data;
+	struct deployer *d = j->d;
+	(void)status;
+	if (worked(j))
+		j->stage = DEPLOY_SLOT;
+	advance(d);
+}
+
 static void turn(struct deploy_job *j)
 {
 	int err = j->kind == DEPLOY_UPLOAD ? deploy_grant(j) : 0;
@@ -131,11 +148,32 @@ static void turn(struct deploy_job *j)
 		deploy_job_over(j, err);
 	else if (j->is_cached)
 		load(j);
+	else if (j->d->env.config->reuse_objects)
+		work_start(j, DEPLOY_TAKE, take_on_thread, on_taken);
 	else
 		j->stage = DEPLOY_SLOT;
 }
 
 /* ---- SLOT -> COMPILE -> KEEP ---- */
+
+static void objects_drop(struct deploy_job *j)
+{
+	own_fd_close(&j->objects_fd);
+	j->objects_fd = -1;
+}
+
+/* Whether a module compiles is never for old objects to say. True: it is tried again without them. */
+static bool try_without_objects(struct deploy_job *j, int err, const struct why *why)
+{
+	if (!j->has_objects)
+		return false;
+	LOG(LOG_INFO, "compiling again without the objects of the version before",
+	    F_STR("function", j->name), F_STR("reason", why_text(why, err)), F_ERR(err));
+	j->has_objects = false;
+	objects_drop(j);
+	j->stage = DEPLOY_SLOT;
+	return true;
+}
 
 static void on_compiled(void *arg, const struct compile_result *r)
 {
@@ -143,6 +181,11 @@ static void on_compiled(void *arg, const struct compile_result *r)
 	struct deployer *d = j->d;
 	d->compiling--;
 	j->compile = NULL;
+	if (r->err < 0 && try_without_objects(j, r->err, r->why)) {
+		free(r->report);
+		advance(d);
+		return;
+	}
 	j->so_fd = r->so_fd;
 	j->report = r->report;
 	j->compile_ms = r->wall_ms;
@@ -151,6 +194,9 @@ static void on_compiled(void *arg, const struct compile_result *r)
 	} else {
 		json_t *report = json_loads(r->report, JSON_ALLOW_NUL, NULL);
 		j->is_reactor = json_is_true(json_object_get(report, "is_reactor"));
+		/* One alone changes with whatever the module changes. */
+		if (json_integer_value(json_object_get(report, "chunks")) < 2)
+			objects_drop(j);
 		json_decref(report);
 		work_start(j, DEPLOY_KEEP, keep_on_thread, on_kept);
 	}
@@ -160,7 +206,8 @@ static void on_compiled(void *arg, const struct compile_result *r)
 static void compile(struct deploy_job *j)
 {
 	struct deployer *d = j->d;
-	int err = compile_start(d->env.loop, j->wasm_fd, on_compiled, j, &j->compile, &j->why);
+	int err = compile_start(d->env.loop, j->wasm_fd, j->objects_fd, on_compiled, j, &j->compile,
+				&j->why);
 	if (err < 0) {
 		deploy_job_over(j, err);
 		return;

@@ -4,6 +4,7 @@
  *
  *	CHECK    size, SHA-256, signature by a trusted key, manifest          (worker thread)
  *	TURN     its turn: one deploy per name at a time; then what is new is granted
+ *	TAKE     with [compile] reuse_objects: what the active version was linked from (worker thread)
  *	SLOT     a free compiler: at most DEPLOY_COMPILES_MAX at once
  *	COMPILE  penstock-aot                                                 (its own process)
  *	KEEP     module to the store, native code sealed into the cache       (worker thread)

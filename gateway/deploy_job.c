@@ -15,7 +15,7 @@ struct deploy_job *deploy_job_new(struct deployer *d)
 	if (!j)
 		return NULL;
 	j->d = d;
-	j->wasm_fd = j->so_fd = -1;
+	j->wasm_fd = j->so_fd = j->objects_fd = -1;
 	j->work.data = j;
 	j->manifest_json = (char *)"";
 	arena_init(&j->arena, 16 * MANIFEST_BYTES_MAX);
@@ -28,6 +28,7 @@ void deploy_job_free(struct deploy_job *j)
 		return;
 	own_fd_close(&j->wasm_fd);
 	own_fd_close(&j->so_fd);
+	own_fd_close(&j->objects_fd);
 	json_decref(j->previous);
 	arena_fini(&j->arena);
 	free(j->report);
@@ -80,8 +81,7 @@ static void tell(struct deploy_job *j)
 	    asprintf(&named, "function \"%s\": %s", j->name, text) >= 0)
 		text = named;
 	static const char *const said[] = { "function deployed", "canary deployed",
-					    "shadow deployed",
-					    "revision loaded for repetitions",
+					    "shadow deployed", "revision loaded for repetitions",
 					    "another revision is active" };
 	json_t *sheet = j->err == 0 || j->err == -EPERM ? manifest_sheet(&j->manifest) : NULL;
 	json_t *report = j->report ? json_loads(j->report, JSON_ALLOW_NUL, NULL) : NULL;

@@ -12,6 +12,7 @@
 enum deploy_stage {
 	DEPLOY_CHECK,
 	DEPLOY_TURN,
+	DEPLOY_TAKE,
 	DEPLOY_SLOT,
 	DEPLOY_COMPILE,
 	DEPLOY_KEEP,
@@ -54,6 +55,9 @@ struct deploy_job {
 
 	/* on the way */
 	int wasm_fd, so_fd;
+	int objects_fd;   /* for --objects: a memfd, not sealed yet; -1: without */
+	bool has_objects; /* there are some in it, of an earlier version */
+	char objects_hash[REGISTRY_HASH_TEXT]; /* of that version's module; "" = of none */
 	char *report;
 	uint64_t compile_ms;
 	json_t *previous;
@@ -100,6 +104,8 @@ void deploy_job_over(struct deploy_job *j, int err);
 
 /* Worker threads: touch only the job, and of the deployer only what never changes. */
 void deploy_check(struct deploy_job *j, const struct deploy_env *env, const struct seal_id *id);
+void deploy_take_objects(struct deploy_job *j, const struct deploy_env *env,
+			 const struct seal_id *id);
 void deploy_keep(struct deploy_job *j, const struct deploy_env *env, const struct seal_id *id);
 
 #endif

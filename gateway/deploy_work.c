@@ -2,9 +2,13 @@
 /* The parts of a deploy that take time or wait for the disk; they run on worker threads. */
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/own.h"
 #include "gateway/deploy_job.h"
 #include "gateway/file.h"
 
@@ -84,6 +88,63 @@ void deploy_check(struct deploy_job *j, const struct deploy_env *env, const stru
 	j->wasm = NULL;
 }
 
+/* ---- objects: without them all is compiled, so nothing here fails a deploy ---- */
+
+/* Into a file that the compiler can write; what the seal gives never changes. */
+static int copy_objects(int from, int to, struct why *why)
+{
+	struct stat st;
+	off_t at = 0;
+	if (fstat(from, &st) < 0)
+		return why_set(why, -errno, "cannot be read: %s", strerror(errno));
+	while (at < st.st_size) {
+		ssize_t n = sendfile(to, from, &at, (size_t)(st.st_size - at));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return why_set(why, n < 0 ? -errno : -EIO, "cannot be copied");
+	}
+	return 0;
+}
+
+void deploy_take_objects(struct deploy_job *j, const struct deploy_env *env,
+			 const struct seal_id *id)
+{
+	struct why why = { 0 };
+	OWN_FD sealed = -1;
+	j->objects_fd = memfd_create("penstock-objects", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (j->objects_fd < 0 || id->hash[0] == '\0')
+		return;
+	int err = seal_get(env->seal, id, &sealed, &why);
+	if (err == 0)
+		err = copy_objects(sealed, j->objects_fd, &why);
+	j->has_objects = err == 0;
+	if (err == 0 || err == -ENOENT)
+		return;
+	own_fd_close(&j->objects_fd); /* half a copy, perhaps */
+	j->objects_fd = memfd_create("penstock-objects", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	LOG(LOG_INFO, "objects of the version before are not used", F_STR("function", j->name),
+	    F_STR("reason", why.text), F_ERR(err));
+}
+
+/* The compiler is gone, but what it may have left running is not to change the file below our eyes. */
+static void keep_objects(const struct deploy_job *j, const struct deploy_env *env,
+			 const struct seal_id *code)
+{
+	struct seal_id id = *code;
+	struct stat st;
+	struct why why = { 0 };
+	id.kind = SEAL_OBJECTS;
+	if (j->objects_fd < 0 || fstat(j->objects_fd, &st) < 0 || st.st_size == 0)
+		return;
+	int err = file_memfd_seal(j->objects_fd, "penstock-objects", &why);
+	if (err == 0)
+		err = seal_put(env->seal, &id, j->objects_fd, &why);
+	if (err < 0)
+		LOG(LOG_INFO, "objects for the next version are not kept",
+		    F_STR("function", j->name), F_STR("reason", why.text), F_ERR(err));
+}
+
 void deploy_keep(struct deploy_job *j, const struct deploy_env *env, const struct seal_id *id)
 {
 	struct span wasm;
@@ -96,4 +157,6 @@ void deploy_keep(struct deploy_job *j, const struct deploy_env *env, const struc
 	}
 	if (j->err == 0)
 		j->err = seal_put(env->seal, id, j->so_fd, &j->why);
+	if (j->err == 0)
+		keep_objects(j, env, id);
 }

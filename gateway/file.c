@@ -77,11 +77,12 @@ int file_put(int dir_fd, const char *name, const struct span *parts, size_t n, s
 }
 
 /* Nothing changes it any more; who gets it reads it from the beginning. */
-static int memfd_seal(int fd, const char *name, struct why *why)
+int file_memfd_seal(int fd, const char *memfd_name, struct why *why)
 {
 	(void)lseek(fd, 0, SEEK_SET);
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-		return why_set(why, -errno, "cannot seal memfd %s: %s", name, strerror(errno));
+		return why_set(why, -errno, "cannot seal memfd %s: %s", memfd_name,
+			       strerror(errno));
 	return 0;
 }
 
@@ -101,7 +102,7 @@ int file_to_memfd(int fd, off_t at, size_t len, const char *memfd_name, int *ret
 			return why_set(why, -EIO, "the file ends %zu bytes early", len);
 		len -= (size_t)n;
 	}
-	int err = memfd_seal(copy, memfd_name, why);
+	int err = file_memfd_seal(copy, memfd_name, why);
 	if (err == 0)
 		*ret_fd = fd_steal(&copy);
 	return err;
@@ -115,7 +116,7 @@ int file_memfd(struct span bytes, const char *memfd_name, int *ret_fd, struct wh
 	int err = write_all(fd, bytes);
 	if (err < 0)
 		return why_set(why, err, "cannot fill a memfd: %s", strerror(-err));
-	err = memfd_seal(fd, memfd_name, why);
+	err = file_memfd_seal(fd, memfd_name, why);
 	if (err == 0)
 		*ret_fd = fd_steal(&fd);
 	return err;

@@ -22,6 +22,8 @@ int file_put(int dir_fd, const char *name, const struct span *parts, size_t n,
 /* A memfd with the bytes [at, at + len) of fd, sealed against every change. */
 int file_to_memfd(int fd, off_t at, size_t len, const char *memfd_name, int *ret_fd,
 		  struct why *why) MUST_USE;
+/* The same for one of the caller's that allows it; -EBUSY, -EPERM when somebody stands against it. */
+int file_memfd_seal(int fd, const char *memfd_name, struct why *why) MUST_USE;
 /* A memfd of these bytes, sealed. */
 int file_memfd(struct span bytes, const char *memfd_name, int *ret_fd, struct why *why) MUST_USE;
 

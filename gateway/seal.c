@@ -24,6 +24,14 @@ enum {
 	HEAD_MAX = 8 + 4 + 4 + 3 * (2 + SEAL_TEXT_MAX) + 8,
 };
 
+static const struct {
+	const char *magic, *suffix, *memfd_name;
+	size_t bytes_max;
+} kinds[] = {
+	[SEAL_CODE] = { "PNSTCODE", "code", "penstock-code", SEAL_CODE_BYTES_MAX },
+	[SEAL_OBJECTS] = { "PNSTOBJS", "objects", "penstock-objects", SEAL_OBJECTS_BYTES_MAX },
+};
+
 struct seal {
 	int dir_fd;
 	uint8_t *key; /* sodium_malloc: guarded, not in core dumps */
@@ -104,12 +112,12 @@ void seal_close(struct seal *s)
 
 /* ---- files ---- */
 
-static bool file_name(const char *hash, char ret[SEAL_TEXT_MAX])
+static bool file_name(const char *hash, enum seal_kind kind, char ret[SEAL_TEXT_MAX])
 {
 	size_t n = strspn(hash, "0123456789abcdef");
 	if (n != 64 || hash[n] != '\0')
 		return false;
-	(void)snprintf(ret, SEAL_TEXT_MAX, "%s.code", hash);
+	(void)snprintf(ret, SEAL_TEXT_MAX, "%s.%s", hash, kinds[kind].suffix);
 	return true;
 }
 
@@ -124,7 +132,7 @@ static void put_text(struct wr *w, const char *text)
 /* The head in full: what we expect of a file is compared byte by byte with what it has. */
 static void put_head(struct wr *w, const struct seal_id *id, uint64_t code_bytes)
 {
-	wr_str(w, "PNSTCODE");
+	wr_str(w, kinds[id->kind].magic);
 	wr_u32(w, FORMAT);
 	wr_u32(w, AOT_ABI_VERSION);
 	put_text(w, id->hash);
@@ -143,13 +151,13 @@ static void mac(const struct seal *s, struct span head, struct span code, uint8_
 	(void)crypto_generichash_final(&state, ret, MAC_BYTES);
 }
 
-int seal_put(const struct seal *s, const struct seal_id *id, int so_fd, struct why *why)
+int seal_put(const struct seal *s, const struct seal_id *id, int fd, struct why *why)
 {
 	char name[SEAL_TEXT_MAX];
-	if (!file_name(id->hash, name))
+	if (!file_name(id->hash, id->kind, name))
 		return why_set(why, -E_INVALID, "not a hash: %.80s", id->hash);
 	struct span code;
-	int err = file_map(so_fd, SEAL_CODE_BYTES_MAX, &code, why);
+	int err = file_map(fd, kinds[id->kind].bytes_max, &code, why);
 	if (err < 0)
 		return err;
 	uint8_t head[HEAD_MAX], code_mac[MAC_BYTES];
@@ -171,7 +179,7 @@ struct cached {
 };
 
 /* Lengths only; the contents are compared and verified later. */
-static int head_read(int fd, struct cached *c, struct why *why)
+static int head_read(int fd, size_t bytes_max, struct cached *c, struct why *why)
 {
 	struct stat st;
 	ssize_t n = pread(fd, c->head, sizeof(c->head), 0);
@@ -184,7 +192,7 @@ static int head_read(int fd, struct cached *c, struct why *why)
 	c->code_bytes = rd_u64(&r);
 	c->head_bytes = (size_t)n - r.left;
 	c->mac = rd_span(&r, MAC_BYTES).at;
-	if (!rd_ok(&r) || c->code_bytes > SEAL_CODE_BYTES_MAX ||
+	if (!rd_ok(&r) || c->code_bytes > bytes_max ||
 	    (uint64_t)st.st_size != c->head_bytes + MAC_BYTES + c->code_bytes)
 		return why_set(why, -E_SIGNATURE, "is cut short or malformed");
 	return 0;
@@ -193,7 +201,7 @@ static int head_read(int fd, struct cached *c, struct why *why)
 int seal_get(const struct seal *s, const struct seal_id *id, int *ret_fd, struct why *why)
 {
 	char name[SEAL_TEXT_MAX];
-	if (!file_name(id->hash, name))
+	if (!file_name(id->hash, id->kind, name))
 		return why_set(why, -E_INVALID, "not a hash: %.80s", id->hash);
 	OWN_FD file = openat(s->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (file < 0)
@@ -201,13 +209,13 @@ int seal_get(const struct seal *s, const struct seal_id *id, int *ret_fd, struct
 	struct cached c;
 	struct span code;
 	OWN_FD fd = -1;
-	int err = head_read(file, &c, why);
+	int err = head_read(file, kinds[id->kind].bytes_max, &c, why);
 	/* Sealed before it is verified: what was verified can then never change. */
 	if (err == 0)
 		err = file_to_memfd(file, (off_t)(c.head_bytes + MAC_BYTES), c.code_bytes,
-				    "penstock-code", &fd, why);
+				    kinds[id->kind].memfd_name, &fd, why);
 	if (err == 0)
-		err = file_map(fd, SEAL_CODE_BYTES_MAX, &code, why);
+		err = file_map(fd, kinds[id->kind].bytes_max, &code, why);
 	if (err < 0)
 		return err;
 	uint8_t expected[MAC_BYTES], head[HEAD_MAX];
@@ -227,8 +235,9 @@ int seal_get(const struct seal *s, const struct seal_id *id, int *ret_fd, struct
 void seal_remove(const struct seal *s, const char *hash)
 {
 	char name[SEAL_TEXT_MAX];
-	if (file_name(hash, name))
-		(void)unlinkat(s->dir_fd, name, 0);
+	for (size_t kind = 0; kind < ARRAY_LEN(kinds); kind++)
+		if (file_name(hash, (enum seal_kind)kind, name))
+			(void)unlinkat(s->dir_fd, name, 0);
 }
 
 /* ---- identities ---- */

@@ -15,6 +15,10 @@
  * The code of an older version of a function is as good as that of the newest: which one runs is
  * what the registry says.
  *
+ * Beside it, when [compile] reuse_objects says so, are the objects that the code was linked from
+ * (magic "PNSTOBJS", else the same): the next version's compile takes those that fit. One is never
+ * taken for the other.
+ *
  * All calls but open and close may run on any thread at the same time: nothing here changes.
  */
 #ifndef GATEWAY_SEAL_H
@@ -25,7 +29,9 @@
 #include "base/util.h"
 #include "base/why.h"
 
-enum { SEAL_TEXT_MAX = 128, SEAL_CODE_BYTES_MAX = 512 << 20 };
+enum { SEAL_TEXT_MAX = 128, SEAL_CODE_BYTES_MAX = 512 << 20, SEAL_OBJECTS_BYTES_MAX = 32 << 20 };
+
+enum seal_kind { SEAL_CODE, SEAL_OBJECTS };
 
 struct seal;
 
@@ -34,19 +40,21 @@ struct seal;
 int seal_open(const char *state_dir, struct seal **ret, struct why *why) MUST_USE;
 void seal_close(struct seal *s);
 
-/* What native code was made from. Each text shorter than SEAL_TEXT_MAX. */
+/* What it is, and what it was made from. Each text shorter than SEAL_TEXT_MAX. */
 struct seal_id {
 	const char *hash;     /* SHA-256 of the Wasm in hex; also the file's name */
 	const char *compiler; /* seal_compiler_id() */
 	const char *cpu;      /* seal_cpu_id() */
+	enum seal_kind kind;
 };
 
-int seal_put(const struct seal *s, const struct seal_id *id, int so_fd, struct why *why) MUST_USE;
-/* A sealed memfd with exactly the code, close-on-exec, the caller's.
+/* -E_LIMIT: it is larger than its kind may be. */
+int seal_put(const struct seal *s, const struct seal_id *id, int fd, struct why *why) MUST_USE;
+/* A sealed memfd with exactly what was put, close-on-exec, the caller's.
  * -ENOENT: nothing cached; -ESTALE: made by another compiler or for another CPU or ABI;
  * -E_SIGNATURE: not sealed by this device, or changed since. */
 int seal_get(const struct seal *s, const struct seal_id *id, int *ret_fd, struct why *why) MUST_USE;
-/* What is not there is fine. */
+/* Both kinds; what is not there is fine. */
 void seal_remove(const struct seal *s, const char *hash);
 
 /* "aarch64-<digest of what /proc/cpuinfo says of the instruction set>": code made for one CPU must

@@ -36,6 +36,7 @@ struct result {
 	unsigned calls, revision;
 	char why[600];
 	bool has_previous;
+	long long reused; /* chunks, of the report */
 	json_t *manifest;
 };
 
@@ -151,6 +152,7 @@ static inline void on_done(void *arg, const struct deploy_outcome *o)
 	r->err = o->err;
 	r->revision = o->revision;
 	r->has_previous = o->previous != NULL;
+	r->reused = json_integer_value(json_object_get(o->report, "reused"));
 	r->manifest = json_incref(o->manifest);
 	(void)snprintf(r->why, sizeof(r->why), "%s", o->why);
 }

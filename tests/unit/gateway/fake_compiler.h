@@ -20,8 +20,19 @@ static const char fake_script[] =
 	"if grep -aq WORD-CRASH $fd; then kill -9 $$; fi\n"
 	"if grep -aq WORD-SLOW $fd; then sleep 0.4; fi\n"
 	"if grep -aq WORD-FOREVER $fd; then exec sleep 60; fi\n"
+	"chunks=2 reused=0\n"
+	"if grep -aq WORD-SMALL $fd; then chunks=1; fi\n"
+	"case \" $* \" in *' --objects '*)\n"
+	"  if grep -q objects /proc/self/fd/4; then\n"
+	"    if grep -aq WORD-PICKY $fd; then exit 70; fi\n"
+	"    reused=1\n"
+	"  fi\n"
+	"  echo objects >/proc/self/fd/4\n"
+	"  if grep -aq WORD-LARGE $fd; then truncate -s 33M /proc/self/fd/4; fi\n"
+	"esac\n"
 	"echo native code\n"
-	"echo '{\"ok\":true,\"compiler\":\"fake\",\"is_reactor\":true}' >&3\n";
+	"echo '{\"ok\":true,\"compiler\":\"fake\",\"is_reactor\":true,'\\\n"
+	"'\"chunks\":'$chunks',\"reused\":'$reused'}' >&3\n";
 
 /* Written whole and renamed, for two tests may do it at the same time. */
 static inline int fake_compiler(void **state)

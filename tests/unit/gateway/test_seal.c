@@ -140,6 +140,30 @@ static void another_compiler_cpu_or_module_is_stale(void **state)
 	seal_close(s);
 }
 
+static void objects_are_never_taken_for_code(void **state)
+{
+	int fd = -1;
+	struct why why = { 0 };
+	struct seal_id objects = id;
+	struct seal *s = open_ok(*state);
+	char path[256];
+	objects.kind = SEAL_OBJECTS;
+	assert_int_equal(file_memfd((struct span){ (const uint8_t *)"o", 1 }, "test", &fd, &why),
+			 0);
+	assert_int_equal(seal_put(s, &objects, fd, &why), 0);
+	(void)close(fd);
+	assert_int_equal(get(s, &id), -ENOENT);
+	assert_int_equal(get(s, &objects), 0);
+	(void)snprintf(path, sizeof(path), "%s/code/%s.objects", (char *)*state, id.hash);
+	assert_int_equal(rename(path, scratch_path(*state, code_file)), 0);
+	assert_int_equal(get(s, &id), -ESTALE);
+	assert_int_equal(rename(scratch_path(*state, code_file), path), 0);
+	assert_int_equal(get(s, &objects), 0);
+	seal_remove(s, id.hash);
+	assert_int_equal(get(s, &objects), -ENOENT);
+	seal_close(s);
+}
+
 static void a_key_that_others_could_read_or_that_is_none_is_refused(void **state)
 {
 	struct why why = { 0 };
@@ -182,6 +206,7 @@ int main(void)
 		TEST(any_cut_or_lengthened_file_is_refused),
 		TEST(another_devices_key_is_refused),
 		TEST(another_compiler_cpu_or_module_is_stale),
+		TEST(objects_are_never_taken_for_code),
 		TEST(a_key_that_others_could_read_or_that_is_none_is_refused),
 		TEST(identities_are_stable_and_not_empty),
 	};
