@@ -215,8 +215,8 @@ runs() {
 		said=$(printf 'payload' | timeout -s KILL 10 "$P" run --bounds $bounds -e MQTT_TOPIC=a/topic "$T/$1.wasm" 2>&1)
 		code=$?
 		if [ $code = 0 ]; then ok "$1: $(grep -c . <<<"$2") calls ($bounds)"; continue; fi
-		row=$(grep -aoE 'returned -?[0-9]+|-?[0-9]{3,}' <<<"$said" | grep -oE '[0-9]+' | head -n 1)
-		not_ok "$1 ($bounds)" "exit code $code, row '$(grep . <<<"$2" | sed -n "$((${row:-0} >> 8 & 65535))p")', answer $((${row:-0} & 255)), canaries gone: $((${row:-0} >> 24)): $(head -c 300 <<<"$said" | tr '\n' ' ')"
+		row=$(grep -aoE "returned [0-9]+" <<<"$said" | grep -oE "[0-9]+" | head -n 1)
+		not_ok "$1 ($bounds)" "exit code $code, row '$(grep . <<<"$2" | sed -n "$((${row:-256} >> 8 & 65535))p")', answer $((${row:-0} & 255)), canaries gone: $((${row:-0} >> 24)): $(head -c 300 <<<"$said" | tr '\n' ' ')"
 	done
 }
 runs refused "$rows" canaries
