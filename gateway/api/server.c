@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <libwebsockets.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,7 +30,7 @@ struct api {
 	struct lws_context *context;
 	char *socket_path;
 	void *loops[1];
-	unsigned connections, waiting;
+	unsigned connections, connections_max, waiting;
 	size_t buffered_bytes; /* bodies of all requests */
 	bool watching, stopping;
 	TAILQ_HEAD(, api_request) requests; /* all that exist */
@@ -440,7 +441,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	struct connection *c = user;
 	switch (reason) {
 	case LWS_CALLBACK_FILTER_NETWORK_CONNECTION:
-		return a->connections >= API_CONNECTIONS_MAX;
+		return a->connections >= a->connections_max;
 	case LWS_CALLBACK_WSI_CREATE:
 		a->connections++;
 		return 0;
@@ -521,12 +522,23 @@ static int listen_on(struct api *a, struct why *why)
 	return 0;
 }
 
+/* At most half of the descriptors that this process may have: without one, accept() fails, and what waits for it
+ * keeps the socket readable, so the loop would spin. */
+static unsigned connections_max(void)
+{
+	struct rlimit l;
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur / 2 >= API_CONNECTIONS_MAX)
+		return API_CONNECTIONS_MAX;
+	return (unsigned)(l.rlim_cur / 2);
+}
+
 int api_new(struct gateway *g, struct api **ret, struct why *why)
 {
 	struct api *a = calloc(1, sizeof(*a));
 	if (!a)
 		return why_set(why, -ENOMEM, "out of memory");
 	a->g = g;
+	a->connections_max = connections_max();
 	a->loops[0] = &g->loop;
 	TAILQ_INIT(&a->requests);
 	TAILQ_INIT(&a->waiters);
