@@ -176,8 +176,8 @@ static int events_run(struct cli *c)
 	if (*what && c->args.nrest < 2)
 		return cli_fail(c, CODE_USAGE, usage, "an event's number is missing");
 	if (*what && !decides && !exports && strcmp(what, "show") != 0)
-		return cli_fail(c, CODE_USAGE, usage,
-				"\"%s\" is none of show, export, retry, drop", what);
+		return cli_fail(c, CODE_USAGE, usage, "\"%s\" is none of show, export, retry, drop",
+				what);
 	k = client_new(c);
 	if (decides)
 		return decide(c, k, what);
@@ -190,7 +190,8 @@ const struct command command_events = {
 	.name = "events",
 	.group = GROUP,
 	.summary = "Show what happened and what waits; try dead letters again",
-	.usage = "[show ID | export ID | retry ID... | drop ID...] [--state dead] [--function NAME]",
+	.usage =
+		"[show ID | export ID | retry ID... | drop ID...] [--state dead] [--function NAME]",
 	.more = "Events of QoS 1 and 2 are in the journal from their arrival on. One that failed "
 		"as often\n"
 		"as its binding allows is a dead letter: show tells its story, retry runs it "

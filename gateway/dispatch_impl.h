@@ -63,11 +63,11 @@ struct dispatch {
 	struct state_store *state;     /* as durable */
 	struct tell *tells;            /* answers that the socket had no room for; send_lock */
 	unsigned ntells;
-	atomic_bool telling;           /* there are */
-	atomic_bool hungry;            /* a POST_FEED is under way */
-	struct function *trial;        /* the suspect whose turn it is */
-	bool up;                       /* it said HELLO */
-	bool closed;                   /* no new events */
+	atomic_bool telling;    /* there are */
+	atomic_bool hungry;     /* a POST_FEED is under way */
+	struct function *trial; /* the suspect whose turn it is */
+	bool up;                /* it said HELLO */
+	bool closed;            /* no new events */
 	unsigned workers;
 
 	atomic_uint waiting; /* flights in queues */

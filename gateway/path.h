@@ -31,7 +31,7 @@ enum path_role {
 	PATH_ACTIVE, /* gets the events */
 	PATH_CANARY, /* gets some of them instead of the active one */
 	PATH_SHADOW, /* gets copies of some, and what it does with them is compared and thrown away */
-	PATH_ASIDE,  /* gets only repetitions, and goes when it had none for some seconds */
+	PATH_ASIDE, /* gets only repetitions, and goes when it had none for some seconds */
 };
 
 struct path_function {

@@ -26,7 +26,7 @@ struct event {
 	struct span topic;  /* MQTT topic, or what stands for it; may be empty */
 	struct span payload;
 	struct span content_type; /* may be empty */
-	uint32_t connection; /* which of this run of the gateway it came by; 0: none */
+	uint32_t connection;      /* which of this run of the gateway it came by; 0: none */
 	uint8_t qos, retain, dup;
 	uint16_t packet; /* QoS 1, 2: MQTT packet identifier; 0 = none */
 	uint8_t inbound; /* QoS 2: enum event_inbound, what becomes of it with the event */

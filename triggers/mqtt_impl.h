@@ -145,11 +145,11 @@ struct mqtt {
 	atomic_bool out_busy;     /* the broker's thread is inside MQTTClient_publish */
 	atomic_bool connected;
 	_Atomic uint32_t connection; /* counts them */
-	atomic_uint queued;    /* in the outbox, for a look without the lock */
-	atomic_int inflight;   /* slots in use */
-	int inflight_max;      /* ours or the broker's, whichever is less */
-	int fd;                /* of the connection, for nodelay_writable */
-	atomic_bool route_ids; /* the broker says by which subscription a message came */
+	atomic_uint queued;          /* in the outbox, for a look without the lock */
+	atomic_int inflight;         /* slots in use */
+	int inflight_max;            /* ours or the broker's, whichever is less */
+	int fd;                      /* of the connection, for nodelay_writable */
+	atomic_bool route_ids;       /* the broker says by which subscription a message came */
 
 	pthread_mutex_t sink_lock; /* held during the sink's call */
 	bool deaf;                 /* stopped: nothing goes to the sink */

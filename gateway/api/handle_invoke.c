@@ -71,13 +71,13 @@ static void on_result(void *arg, const struct event *e, const struct ipc_result 
 		return;
 	char id[24]; /* in text: beyond 2^53, numbers of JavaScript and jq are not exact */
 	(void)snprintf(id, sizeof(id), "%" PRIu64, e->id);
-	json_t *body =
-		json_pack("{s:s, s:s, s:i, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "event", id,
-			  "status", ipc_status_name(r->status), "code", (int)r->code, "reason",
-			  text_json(r->why), "effects", api_effects_json(r->effects), "log",
-			  api_log_json(r->log), "queue_us", (json_int_t)(r->queue_ns / 1000), "run_us",
-			  (json_int_t)(r->run_ns / 1000), "cpu_us", (json_int_t)(r->cpu_ns / 1000),
-			  "memory_bytes", (json_int_t)r->memory_bytes);
+	json_t *body = json_pack(
+		"{s:s, s:s, s:i, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "event", id, "status",
+		ipc_status_name(r->status), "code", (int)r->code, "reason", text_json(r->why),
+		"effects", api_effects_json(r->effects), "log", api_log_json(r->log), "queue_us",
+		(json_int_t)(r->queue_ns / 1000), "run_us", (json_int_t)(r->run_ns / 1000),
+		"cpu_us", (json_int_t)(r->cpu_ns / 1000), "memory_bytes",
+		(json_int_t)r->memory_bytes);
 	(void)json_object_set_new(body, "trap", api_trap_json(r));
 	text_put_json(body, "reply", r->reply);
 	request_reply(q, 200, body);

@@ -40,10 +40,10 @@ struct host {
 	uint32_t neffects;
 	struct state state;
 	struct trace trace;
-	uint64_t event; /* the gateway's number of it */
+	uint64_t event;          /* the gateway's number of it */
 	const struct told *told; /* who answers instead of a gateway; NULL: nobody */
 	bool strayed;            /* it asked what told does not know */
-	bool has_event; /* false in _initialize */
+	bool has_event;          /* false in _initialize */
 	bool environ_made, log_full, log_mid_line;
 };
 

@@ -53,16 +53,16 @@ PENSTOCK_ON_EVENT int on_event(void)
 	struct word verb = next(&p, end), key = next(&p, end), a = next(&p, end), b = next(&p, end);
 
 	if (is(verb, "put") || is(verb, "ttl"))
-		return say_code(penstock_state_put_n(bucket, bucket_len, key.at, key.len, a.at, a.len,
-						     is(verb, "ttl") ? 1 : 0));
+		return say_code(penstock_state_put_n(bucket, bucket_len, key.at, key.len, a.at,
+						     a.len, is(verb, "ttl") ? 1 : 0));
 	if (is(verb, "delete"))
 		return say_code(penstock_state_delete_n(bucket, bucket_len, key.at, key.len));
 	if (is(verb, "cas"))
 		return say_code(penstock_state_cas_n(bucket, bucket_len, key.at, key.len, a.at,
 						     (int)a.len, b.at, b.len, 0));
 	if (is(verb, "new"))
-		return say_code(penstock_state_cas_n(bucket, bucket_len, key.at, key.len, "", -1, a.at,
-						     a.len, 0));
+		return say_code(penstock_state_cas_n(bucket, bucket_len, key.at, key.len, "", -1,
+						     a.at, a.len, 0));
 	n = penstock_state_get_n(bucket, bucket_len, key.at, key.len, out, sizeof(out));
 	return n < 0 ? say_code(n) : say(out, n);
 }

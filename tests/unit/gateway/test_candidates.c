@@ -224,8 +224,8 @@ static void what_was_is_repeated_by_any_loaded_version(void **state)
 	struct repeated x = { 0 };
 	struct why why = { 0 };
 	struct path_repetition r = { .function = "f",
-					 .topic = text("s/1"),
-					 .payload = text("only f@0 x") };
+				     .topic = text("s/1"),
+				     .payload = text("only f@0 x") };
 	(void)state;
 	for (r.revision = 1; r.revision <= 2; r.revision++) {
 		assert_int_equal(dispatch_replay(w->d, &r, on_repeated, &x, &why), 0);
