@@ -144,10 +144,12 @@ int passes_run(struct gen *g, LLVMMemoryBufferRef ret_objects[2], struct why *wh
 	 * constant vectors, which it is not used to see. */
 	static const char early_0[] = "function(instsimplify)";
 	static const char early[] = "function(early-cse,sccp,simplifycfg,early-cse)";
-	/* -O1 and -O3 are LLVM's two halves of link-time optimisation. */
-	static const char *const simplify[] = { NULL, "thinlto-pre-link<O1>", SIMPLIFY,
-						"thinlto-pre-link<O3>" };
-	static const char *const pipeline[] = { NULL, "thinlto<O1>", OPTIMISE, "thinlto<O3>" };
+	/* -O1 is LLVM's two halves of link-time optimisation. Its first keeps dead stores: the code
+	 * generator would find them, and take away what is loaded for them. LLVM's second half of -O3
+	 * makes branches of selects, and moves a load that one way needs to that way. */
+	static const char *const simplify[] = { NULL, "thinlto-pre-link<O1>,function(dse)",
+						SIMPLIFY, "thinlto-pre-link<O3>" };
+	static const char *const pipeline[] = { NULL, "thinlto<O1>", OPTIMISE, OPTIMISE };
 	int opt = g->opt;
 	ENSURE(opt >= 0 && opt < (int)ARRAY_LEN(pipeline));
 	int rc = 0;
