@@ -66,6 +66,20 @@ static bool masked_is_needed(LLVMValueRef mask, unsigned byte)
 	       (LLVMConstIntGetZExtValue(mask) >> (8 * byte) & 0xff) != 0;
 }
 
+/* Sums and products carry to the bytes above, never below. */
+static bool carried_is_needed(unsigned *steps, LLVMValueRef sum, unsigned byte)
+{
+	LLVMTypeRef type = LLVMTypeOf(sum);
+	bool is_vector = LLVMGetTypeKind(type) == LLVMVectorTypeKind;
+	unsigned size = bytes_of(is_vector ? LLVMGetElementType(type) : type);
+	unsigned end = size ? byte / size * size + size : 0;
+	for (; byte < end; byte++) {
+		if (is_needed(steps, sum, byte))
+			return true;
+	}
+	return false;
+}
+
 static bool use_needs(unsigned *steps, LLVMUseRef use, unsigned byte)
 {
 	LLVMValueRef user = LLVMGetUser(use), v = LLVMGetUsedValue(use);
@@ -75,6 +89,12 @@ static bool use_needs(unsigned *steps, LLVMUseRef use, unsigned byte)
 		return byte < bytes_of(LLVMTypeOf(user)) && is_needed(steps, user, byte);
 	case LLVMAnd:
 		return masked_is_needed(LLVMGetOperand(user, !operand), byte);
+	case LLVMAdd:
+	case LLVMSub:
+	case LLVMMul:
+		return carried_is_needed(steps, user, byte);
+	case LLVMOr:
+	case LLVMXor:
 	case LLVMBitCast:
 		return is_needed(steps, user, byte);
 	case LLVMExtractElement:

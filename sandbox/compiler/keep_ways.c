@@ -11,7 +11,9 @@
  */
 #include "sandbox/compiler/codegen.h"
 
-enum { STEPS = 96, PLACES = 32, HOPS = 12 };
+#include <llvm-c/Target.h>
+
+enum { STEPS = 96, PLACES = 32, HOPS = 12, AHEAD = 256 };
 
 /* Where the value is needed: in a block, or (to set) on the way from a block to another. */
 struct place {
@@ -70,6 +72,48 @@ static bool may_become_branch(LLVMValueRef user, LLVMUseRef use)
 	}
 }
 
+/* The number of bytes that it is behind what it was computed from. */
+static int64_t without_offset(LLVMValueRef *address)
+{
+	LLVMValueRef v = *address;
+	int64_t offset = 0;
+	for (; LLVMIsAGetElementPtrInst(v) && LLVMIsAConstantInt(LLVMGetOperand(v, 1));
+	     v = LLVMGetOperand(v, 0)) {
+		LLVMTypeRef type = LLVMGetGEPSourceElementType(v);
+		if (LLVMGetTypeKind(type) != LLVMIntegerTypeKind || LLVMGetIntTypeWidth(type) != 8)
+			break;
+		offset += LLVMConstIntGetSExtValue(LLVMGetOperand(v, 1));
+	}
+	*address = v;
+	return offset;
+}
+
+/* Whether a store behind it in its block writes all of its bytes again. When LLVM finds out what is
+ * read of them between, the store goes, and what was loaded for it. */
+static bool is_overwritten(LLVMValueRef store)
+{
+	LLVMValueRef f = LLVMGetBasicBlockParent(LLVMGetInstructionParent(store));
+	LLVMTargetDataRef layout = LLVMGetModuleDataLayout(LLVMGetGlobalParent(f));
+	LLVMValueRef base = LLVMGetOperand(store, 1), other;
+	int64_t begin = without_offset(&base), at;
+	int64_t end =
+		begin + (int64_t)LLVMStoreSizeOfType(layout, LLVMTypeOf(LLVMGetOperand(store, 0)));
+	LLVMValueRef v = store;
+	for (unsigned n = 0; n < AHEAD && (v = LLVMGetNextInstruction(v)); n++) {
+		if (LLVMIsACallInst(v) && LLVMGetIntrinsicID(LLVMGetCalledValue(v)) == 0)
+			return false;
+		if (!LLVMIsAStoreInst(v))
+			continue;
+		other = LLVMGetOperand(v, 1);
+		at = without_offset(&other);
+		LLVMTypeRef type = LLVMTypeOf(LLVMGetOperand(v, 0));
+		if (other == base && at <= begin &&
+		    at + (int64_t)LLVMStoreSizeOfType(layout, type) >= end)
+			return true;
+	}
+	return false;
+}
+
 static void visit(struct ways *w, LLVMValueRef v, LLVMUseRef use)
 {
 	LLVMValueRef user = LLVMGetUser(use);
@@ -79,6 +123,10 @@ static void visit(struct ways *w, LLVMValueRef v, LLVMUseRef use)
 		place_phi(w, user, v);
 		return;
 	case LLVMStore:
+		if (is_overwritten(user))
+			return;
+		place(w, block, NULL);
+		return;
 	case LLVMBr:
 	case LLVMSwitch:
 	case LLVMRet:

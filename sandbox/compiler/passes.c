@@ -81,6 +81,7 @@ void passes_notes(const struct gen *g)
 
 /* What makes code small and plain, and what makes it fast. LLVM runs the first half again in the second,
  * for modules that it saw before inlining only; here each pass is as often as the kernels need it.
+ * There is no loop-deletion: with a loop that only loads, its traps would go.
  * In the first half every load is volatile: what it inlines and simplifies takes no trap away. It is
  * LLVM's, since what it leaves to the second half is lost to keep_traps(): with fewer passes a random
  * module lost a trap that it has so. */
@@ -91,7 +92,7 @@ void passes_notes(const struct gen *g)
 	"cgscc(function-attrs),function<eager-inv>(early-cse<memssa>,gvn,dse,"                     \
 	"loop-mssa(licm<allowspeculation>)," BRANCHES                                              \
 	";hoist-common-insts;sink-common-insts>," COMBINE                                          \
-	",loop(loop-rotate,indvars,loop-deletion,loop-unroll-full),loop-vectorize,"                \
+	",loop(loop-rotate,indvars,loop-unroll-full),loop-vectorize,"                              \
 	"loop-load-elim," COMBINE "," BRANCHES ";forward-switch-cond;switch-to-lookup;"            \
 	"no-keep-loops;hoist-common-insts;sink-common-insts>,slp-vectorizer,vector-combine,"       \
 	"loop-unroll<O2>," COMBINE ",loop-mssa(licm<allowspeculation>),div-rem-pairs," BRANCHES    \
@@ -144,14 +145,13 @@ int passes_run(struct gen *g, LLVMMemoryBufferRef ret_objects[2], struct why *wh
 	 * constant vectors, which it is not used to see. */
 	static const char early_0[] = "function(instsimplify)";
 	static const char early[] = "function(early-cse,sccp,simplifycfg,early-cse)";
-	/* -O1 is LLVM's two halves of link-time optimisation. Its first keeps dead stores: the code
-	 * generator would find them, and take away what is loaded for them. LLVM's second half of -O3
-	 * makes branches of selects, and moves a load that one way needs to that way. */
+	/* -O1's first half keeps dead stores: the code generator would find them, and take away what is
+	 * loaded for them. LLVM's own second halves take traps away, too: at -O3 they make branches of
+	 * selects, and at every level they delete a loop that only loads. */
 	static const char *const simplify[] = { NULL, "thinlto-pre-link<O1>,function(dse)",
 						SIMPLIFY, "thinlto-pre-link<O3>" };
-	static const char *const pipeline[] = { NULL, "thinlto<O1>", OPTIMISE, OPTIMISE };
 	int opt = g->opt;
-	ENSURE(opt >= 0 && opt < (int)ARRAY_LEN(pipeline));
+	ENSURE(opt >= 0 && opt < (int)ARRAY_LEN(simplify));
 	int rc = 0;
 	if (opt > 0)
 		rc = run(g, "function(mem2reg)", why);
@@ -180,7 +180,7 @@ int passes_run(struct gen *g, LLVMMemoryBufferRef ret_objects[2], struct why *wh
 	compile_phase(g->result, "simplify");
 	if (rc == 0 && opt > 0) {
 		roots_split(g);
-		rc = run(g, pipeline[opt], why);
+		rc = run(g, OPTIMISE, why);
 		roots_join(g);
 	}
 	compile_phase(g->result, "optimise");
