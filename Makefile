@@ -41,7 +41,7 @@ srcs = $(filter-out %/main.c,$(foreach d,$(dir_$(1)),$(wildcard $(d)/*.c $(d)/*.
 objs = $(patsubst %,$(B)/%.o,$(call srcs,$(1)))
 lib = $(B)/lib$(1).a
 
-LIBS_proto := -lsodium -ljansson
+LIBS_proto := -lsodium -ljansson -lm
 LIBS_runtime := -lseccomp -ldl
 LIBS_compiler = $(shell $(LLVM_CONFIG) --ldflags --libs core analysis passes target x86 aarch64 --link-shared) -lseccomp
 # Paho's socket calls go through triggers/nodelay.c, its debugging aids end in triggers/paho_lean.c.

@@ -131,6 +131,11 @@ uint32_t rd_u32_count(struct rd *r, size_t min_elem_bytes)
 	return count_proven(r, rd_u32(r), min_elem_bytes);
 }
 
+bool span_same(struct span a, struct span b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
+}
+
 bool span_eq(struct span s, const char *literal)
 {
 	size_t n = strlen(literal);

@@ -57,6 +57,7 @@ uint32_t rd_leb_count(struct rd *r, size_t min_elem_bytes);
 uint32_t rd_u32_count(struct rd *r, size_t min_elem_bytes);
 
 bool span_eq(struct span s, const char *literal);
+bool span_same(struct span a, struct span b);
 /* Well-formed UTF-8 (no surrogates, no over-long forms, at most U+10FFFF). */
 bool span_is_utf8(struct span s);
 

@@ -3,10 +3,9 @@
 #ifndef CLI_CLIENT_H
 #define CLI_CLIENT_H
 
-#include <jansson.h>
-
 #include "cli/cli.h"
 #include "cli/file.h"
+#include "proto/own_json.h"
 
 struct client;
 
@@ -20,12 +19,6 @@ static inline void own_client(struct client **k)
 	client_free(*k);
 }
 #define OWN_CLIENT __attribute__((cleanup(own_client))) struct client
-
-static inline void own_json(json_t **j)
-{
-	json_decref(*j);
-}
-#define OWN_JSON __attribute__((cleanup(own_json))) json_t
 
 enum client_method { CLIENT_GET, CLIENT_POST, CLIENT_DELETE };
 

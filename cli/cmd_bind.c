@@ -6,6 +6,7 @@
 #include "cli/bind.h"
 #include "cli/client.h"
 #include "cli/text.h"
+#include "proto/kinds.h"
 #include "proto/topic.h"
 
 #define GROUP "Events"
@@ -13,15 +14,27 @@
 enum { HTTP_CREATED = 201 };
 
 static const struct option_row bind_rows[] = {
-	{ "mqtt", 0, OPT_TEXT, "FILTER", "messages whose topic matches; + and # are wildcards", 0,
-	  0 },
+#define INPUT(kind, argument, help) { #kind, 0, OPT_TEXT, argument, help, 0, 0 },
+#define OUTPUT(...)
+#define KEY(...)
+#define OUTPUT_KEY(...)
+#include "proto/kinds.def"
+#undef INPUT
+#undef KEY
+	{ "with", 'o', OPT_TEXT, "KEY=VALUE", "an option of that kind (below); may be given again",
+	  0, 0 },
 	{ "publish", 0, OPT_TEXT, "TOPIC", "where its answers go: alerts/{1}, {topic}, {id}, ...",
 	  0, 0 },
 	{ "qos", 0, OPT_NUMBER, "0..2", "of the subscription (default 1)", 0, 2 },
 	{ "publish-qos", 0, OPT_NUMBER, "0..2", "of what is published (default: that of --qos)", 0,
 	  2 },
 	{ "retain", 0, OPT_FLAG, NULL, "what is published is kept by the broker", 0, 0 },
-	{ "broker", 0, OPT_TEXT, "NAME", "of the configuration (default: \"default\")", 0, 0 },
+	{ "broker", 0, OPT_TEXT, "NAME",
+	  "of the configuration, which it listens to (default: \"default\"); of modbus: NAME of "
+	  "[modbus.NAME]",
+	  0, 0 },
+	{ "publish-broker", 0, OPT_TEXT, "NAME",
+	  "that its messages go to (default: that of its events, or \"default\")", 0, 0 },
 	{ "deadline", 0, OPT_NUMBER, "MS",
 	  "until when an event has to end (default: the function's)", 1, INT32_MAX },
 	{ "criticality", 0, OPT_TEXT, "LEVEL",
@@ -42,30 +55,80 @@ static struct span span_of(const char *s)
 	return (struct span){ (const uint8_t *)s, strlen(s) };
 }
 
+/* The one kind that is given; NULL: none or several, said. */
+static const struct kind *kind_of(struct cli *c)
+{
+	const struct kind *found = NULL;
+	for (unsigned i = 0; i < kinds_count; i++) {
+		if (kinds[i].side != KIND_INPUT || !args_text(&c->args, kinds[i].name))
+			continue;
+		if (found) {
+			(void)cli_fail(c, CODE_USAGE, "penstock bind once for each",
+				       "--%s and --%s: a binding listens to one thing", found->name,
+				       kinds[i].name);
+			return NULL;
+		}
+		found = &kinds[i];
+	}
+	if (!found)
+		(void)cli_fail(c, CODE_USAGE, "penstock bind NAME --mqtt 'sensors/+/temperature'",
+			       "what to listen to is missing: --mqtt FILTER, --gpio LINE, --every "
+			       "TIME ... (penstock bind --help has them all)");
+	return found;
+}
+
+/* --with KEY=VALUE ..., checked as the gateway will check it; NULL: said. */
+static json_t *options_of(struct cli *c, const struct kind *k)
+{
+	char canonical[KIND_OPTIONS_BYTES];
+	struct why why = { 0 };
+	json_t *all = json_object();
+	for (size_t i = 0; i < c->args.ngiven; i++) {
+		const struct option_given *g = &c->args.given[i];
+		if (strcmp(g->row->name, "with") != 0)
+			continue;
+		const char *eq = strchr(g->text, '=');
+		OWN_FREE char *name = eq ? strndup(g->text, (size_t)(eq - g->text)) : NULL;
+		if (!name || json_object_get(all, name) ||
+		    json_object_set_new(all, name, json_string(eq + 1)) < 0) {
+			(void)cli_fail(c, CODE_USAGE, NULL,
+				       "--with %s: expected KEY=VALUE, each key once", g->text);
+			json_decref(all);
+			return NULL;
+		}
+	}
+	if (kind_options(k, all, canonical, &why) == 0)
+		return all;
+	(void)cli_fail(c, CODE_USAGE, NULL, "%s", why.text);
+	json_decref(all);
+	return NULL;
+}
+
 /* The gateway checks the same; here the answer comes without one. */
-static int topics_check(struct cli *c, const char *filter, const char *publish)
+static int topics_check(struct cli *c, const struct kind *k, const char *filter,
+			const char *publish)
 {
 	struct why why = { 0 };
-	if (!filter)
-		return cli_fail(c, CODE_USAGE, "penstock bind NAME --mqtt 'sensors/+/temperature'",
-				"--mqtt FILTER is missing");
-	if (!topic_filter_ok(span_of(filter)))
+	bool topics = strcmp(k->name, "mqtt") == 0;
+	if (topics && !topic_filter_ok(span_of(filter)))
 		return cli_fail(c, CODE_USAGE,
 				"+ and # stand for whole levels, # only for the last: a/+/b, a/#",
 				"--mqtt %s is not an MQTT topic filter", filter);
-	if (publish && topic_template_check(span_of(publish), span_of(filter), &why) < 0)
+	if (publish &&
+	    topic_template_check(span_of(publish), span_of(topics ? filter : ""), &why) < 0)
 		return cli_fail(c, CODE_USAGE, NULL, "--publish %s: %s", publish, why.text);
 	return CODE_OK;
 }
 
-static json_t *binding_of(const struct cli *c)
+static json_t *binding_of(const struct cli *c, const struct kind *k, json_t *options)
 {
 	const struct args *a = &c->args;
-	const char *publish = args_text(a, "publish"), *broker = args_text(a, "broker");
-	json_t *j = json_pack("{s:s, s:s, s:s, s:i, s:b, s:s*, s:s*}", "function", cli_arg(c, 0),
-			      "kind", "mqtt", "filter", args_text(a, "mqtt"), "qos",
-			      (int)args_number(a, "qos", 1), "retain", args_flag(a, "retain"),
-			      "publish", publish, "broker", broker);
+	json_t *j =
+		json_pack("{s:s, s:s, s:s, s:O, s:i, s:b, s:s*, s:s*, s:s*}", "function",
+			  cli_arg(c, 0), "kind", k->name, "filter", args_text(a, k->name),
+			  "options", options, "qos", (int)args_number(a, "qos", 1), "retain",
+			  args_flag(a, "retain"), "publish", args_text(a, "publish"), "broker",
+			  args_text(a, "broker"), "publish_broker", args_text(a, "publish-broker"));
 	if (j && args_flag(a, "deadline"))
 		(void)json_object_set_new(j, "deadline_ms",
 					  json_integer((json_int_t)args_number(a, "deadline", 1)));
@@ -139,10 +202,16 @@ int binding_make(struct cli *c, struct client *k, const json_t *body, FILE *say)
 
 static int bind_run(struct cli *c)
 {
-	int code = topics_check(c, args_text(&c->args, "mqtt"), args_text(&c->args, "publish"));
+	const struct kind *kind = kind_of(c);
+	if (!kind)
+		return CODE_USAGE;
+	OWN_JSON *options = options_of(c, kind);
+	int code = options ? topics_check(c, kind, args_text(&c->args, kind->name),
+					  args_text(&c->args, "publish"))
+			   : CODE_USAGE;
 	if (code != CODE_OK)
 		return code;
-	OWN_JSON *body = binding_of(c);
+	OWN_JSON *body = binding_of(c, kind, options);
 	OWN_CLIENT *k = client_new(c);
 	return k ? binding_make(c, k, body, cli_json(c) ? NULL : c->out) : CODE_FAILED;
 }
@@ -150,12 +219,24 @@ static int bind_run(struct cli *c)
 const struct command command_bind = {
 	.name = "bind",
 	.group = GROUP,
-	.summary = "Give a function the messages of an MQTT topic",
-	.usage = "NAME --mqtt FILTER [--publish TOPIC] [options]",
+	.summary = "Let something start a function: messages, edges, time, requests",
+	.usage =
+		"NAME --mqtt FILTER | --gpio LINE | --every TIME | ... [--publish TOPIC] [options]",
 	.more = "TOPIC is a template: {1}, {2} ... are what the filter's wildcards matched, "
 		"{topic}\n"
 		"the message's topic, {id} the event's id, {function} the function's name.\n"
-		"  penstock bind overheat --mqtt 'sensors/+/temperature' --publish 'alerts/{1}'",
+		"$output/NAME sets the output [output.NAME] of the configuration.\n"
+		"  penstock bind overheat --mqtt 'sensors/+/temperature' --publish 'alerts/{1}'\n"
+		"  penstock bind lamp --gpio GPIO17 --with edge=rising --publish '$output/lamp'\n"
+		"\n"
+		"Options of each kind, with their defaults (--with KEY=VALUE):\n"
+#define INPUT(...)
+#define KEY(kind, name, type, def, least, most, choices, help)                                     \
+	"  " #kind "  " #name "=" def "  " help "\n"
+#include "proto/kinds.def"
+#undef INPUT
+#undef KEY
+		"",
 	.options = bind_rows,
 	.noptions = ARRAY_LEN(bind_rows),
 	.needs = "NAME",

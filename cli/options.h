@@ -12,7 +12,7 @@
 
 #include "base/why.h"
 
-enum { OPTIONS_MAX = 24, OPTIONS_GIVEN_MAX = 256 };
+enum { OPTIONS_MAX = 40, OPTIONS_GIVEN_MAX = 256 };
 
 enum option_kind {
 	OPT_FLAG,

@@ -27,6 +27,7 @@ struct node {
 
 struct binding_table {
 	pthread_mutex_t lock;
+	bool topics;
 	struct node *root;
 	uint32_t *ids; /* of the routes, in no order */
 	unsigned nids, cap;
@@ -34,18 +35,22 @@ struct binding_table {
 
 /* ---- one binding ---- */
 
-int binding_new(uint64_t id, struct span function, struct span filter, struct span publish,
-		struct binding **ret, struct why *why)
+int binding_new(uint64_t id, const struct binding_text *t, struct binding **ret, struct why *why)
 {
-	if (!topic_filter_ok(filter))
+	const struct span none = { 0 };
+	if (t->topics && !topic_filter_ok(t->filter))
 		return why_set(why, -E_INVALID,
 			       "\"%.*s\" is not a topic filter: + and # stand for whole levels, # "
 			       "only last, at most %d levels",
-			       (int)(filter.len > 200 ? 200 : filter.len), (const char *)filter.at,
-			       TOPIC_LEVELS_MAX);
-	if (publish.len > 0 && topic_template_check(publish, filter, why) < 0)
+			       (int)(t->filter.len > 200 ? 200 : t->filter.len),
+			       (const char *)t->filter.at, TOPIC_LEVELS_MAX);
+	if (!t->topics && (t->filter.len == 0 || t->filter.len > TOPIC_BYTES_MAX))
+		return why_set(why, -E_INVALID, "a binding needs something to listen to");
+	if (t->publish.len > 0 &&
+	    topic_template_check(t->publish, t->topics ? t->filter : none, why) < 0)
 		return -E_INVALID;
-	struct binding *b = calloc(1, sizeof(*b) + function.len + 1 + filter.len + publish.len);
+	struct binding *b = calloc(1, sizeof(*b) + t->function.len + 1 + t->filter.len +
+					      t->options.len + t->publish.len);
 	if (!b)
 		return -ENOMEM;
 	uint8_t *text = (uint8_t *)(b + 1);
@@ -53,7 +58,10 @@ int binding_new(uint64_t id, struct span function, struct span filter, struct sp
 	atomic_init(&b->refs, 1);
 	struct {
 		struct span *to, from;
-	} part[] = { { &b->function, function }, { &b->filter, filter }, { &b->publish, publish } };
+	} part[] = { { &b->function, t->function },
+		     { &b->filter, t->filter }, /* options right behind it: route_key */
+		     { &b->options, t->options },
+		     { &b->publish, t->publish } };
 	for (size_t i = 0; i < ARRAY_LEN(part); i++) {
 		*part[i].to = (struct span){ text, part[i].from.len };
 		if (part[i].from.len)
@@ -171,18 +179,29 @@ static void prune(struct binding_table *t, struct node *n)
 	}
 }
 
-/* Where a filter's route hangs. make: nodes that are missing are made; NULL = out of memory. */
-static struct route **route_slot(struct binding_table *t, struct span filter, bool make,
+/* Of things by name: their options are one JSON object, so this is one filter and one options only. */
+static struct span route_key(const struct binding_table *t, const struct binding *b)
+{
+	return (struct span){ b->filter.at, b->filter.len + (t->topics ? 0 : b->options.len) };
+}
+
+/* Where a route hangs. make: nodes that are missing are made; NULL = out of memory. */
+static struct route **route_slot(struct binding_table *t, const struct binding *b, bool make,
 				 struct node **ret_node)
 {
 	struct node *n = t->root;
-	for (size_t at = 0; n && at <= filter.len;) {
+	const struct span key = route_key(t, b);
+	for (size_t at = 0; n && at <= key.len;) {
 		*ret_node = n;
-		struct span level = level_at(filter, &at);
-		if (span_eq(level, "#"))
+		struct span level = key;
+		if (t->topics)
+			level = level_at(key, &at);
+		else
+			at = key.len + 1; /* all of it is one level */
+		if (t->topics && span_eq(level, "#"))
 			return &n->rest;
 		bool found;
-		if (span_eq(level, "+")) {
+		if (t->topics && span_eq(level, "+")) {
 			if (!n->plus && make)
 				n->plus = node_new(n, level);
 			n = n->plus;
@@ -251,12 +270,13 @@ static void id_drop(struct binding_table *t, uint32_t id)
 
 /* ---- the table ---- */
 
-struct binding_table *binding_table_new(void)
+struct binding_table *binding_table_new(bool topics)
 {
 	struct binding_table *t = calloc(1, sizeof(*t));
 	if (!t)
 		return NULL;
 	(void)pthread_mutex_init(&t->lock, NULL);
+	t->topics = topics;
 	t->root = node_new(NULL, (struct span){ 0 });
 	if (!t->root) {
 		binding_table_free(t);
@@ -304,10 +324,10 @@ int binding_table_add(struct binding_table *t, struct binding *b, struct binding
 {
 	struct node *n = t->root;
 	(void)pthread_mutex_lock(&t->lock);
-	struct route **slot = route_slot(t, b->filter, true, &n);
+	struct route **slot = route_slot(t, b, true, &n);
 	if (slot && !*slot) {
 		struct route *made = calloc(1, sizeof(*made));
-		if (made && (made->id = id_new(t, b->filter)) == 0) {
+		if (made && (made->id = id_new(t, route_key(t, b))) == 0) {
 			free(made);
 			made = NULL;
 		}
@@ -320,14 +340,20 @@ int binding_table_add(struct binding_table *t, struct binding *b, struct binding
 	}
 	struct route *r = *slot;
 	bool first = r->bindings == NULL;
+	if (!first && !span_same(r->bindings->options, b->options)) {
+		(void)pthread_mutex_unlock(&t->lock);
+		return -E_EXISTS;
+	}
 	/* Behind the first, so that the filter that was given out as the route's stays. */
 	struct binding **at = first ? &r->bindings : &r->bindings->next;
 	b->next = *at;
 	*at = binding_ref(b);
 	uint8_t qos = highest_qos(r);
-	*ret_route = (struct binding_route){
-		.id = r->id, .filter = b->filter, .qos = qos, .changed = first || qos != r->qos
-	};
+	*ret_route = (struct binding_route){ .id = r->id,
+					     .filter = r->bindings->filter,
+					     .options = r->bindings->options,
+					     .qos = qos,
+					     .changed = first || qos != r->qos };
 	r->qos = qos;
 	(void)pthread_mutex_unlock(&t->lock);
 	return 0;
@@ -339,7 +365,7 @@ void binding_table_remove(struct binding_table *t, struct binding *b,
 	struct node *n = t->root;
 	*ret_route = (struct binding_route){ 0 };
 	(void)pthread_mutex_lock(&t->lock);
-	struct route **slot = route_slot(t, b->filter, false, &n);
+	struct route **slot = route_slot(t, b, false, &n);
 	struct binding **at = slot && *slot ? &(*slot)->bindings : NULL;
 	while (at && *at && *at != b)
 		at = &(*at)->next;
@@ -354,6 +380,7 @@ void binding_table_remove(struct binding_table *t, struct binding *b,
 		r->qos = qos;
 		if (r->bindings) {
 			ret_route->filter = r->bindings->filter;
+			ret_route->options = r->bindings->options;
 		} else {
 			*slot = NULL;
 			id_drop(t, r->id);
@@ -389,7 +416,7 @@ unsigned binding_table_match(struct binding_table *t, struct span topic, const u
 {
 	/* What is still to be looked at. Each step takes one and adds at most two that lie one level
 	 * deeper, and no node lies deeper than a filter has levels. */
-	struct {
+	struct place {
 		const struct node *node;
 		size_t at; /* of the next level; len + 1: none is left */
 	} todo[TOPIC_LEVELS_MAX + 2];
@@ -397,8 +424,10 @@ unsigned binding_table_match(struct binding_table *t, struct span topic, const u
 	bool reserved = topic.len > 0 && topic.at[0] == '$';
 	unsigned n = 0;
 	(void)pthread_mutex_lock(&t->lock);
-	todo[n].node = t->root;
-	todo[n++].at = 0;
+	for (unsigned i = 0; !t->topics && nroutes > 0 && i < t->root->nchild; i++)
+		visit(&m, t->root->child[i]->here);
+	if (t->topics)
+		todo[n++] = (struct place){ .node = t->root };
 	while (n > 0) {
 		const struct node *node = todo[--n].node;
 		size_t at = todo[n].at;

@@ -24,7 +24,7 @@
 #include "base/why.h"
 #include "gateway/journal.h"
 
-struct binding_table; /* of one broker */
+struct binding_table; /* of one source */
 
 enum binding_count {
 	BINDING_INVOKED,
@@ -38,7 +38,8 @@ enum binding_count {
 struct binding {
 	atomic_uint refs;
 	uint64_t id;
-	struct span function, filter, publish; /* its own copies; function is NUL-terminated */
+	struct span function, filter, options,
+		publish; /* its own copies; function is NUL-terminated */
 	uint8_t qos, publish_qos, retain;
 	uint32_t deadline_ms; /* 0 = the function's */
 	uint8_t criticality;  /* enum criticality; CRITICALITIES = the function's */
@@ -46,30 +47,40 @@ struct binding {
 	unsigned retry_max; /* attempts after the first */
 	uint32_t retry_ms;  /* pause before the second; doubles */
 	bool ordered;       /* events of a topic run one after the other */
-	void *way_out;      /* where its messages go; the owner's */
+	void *way_out;      /* struct trigger: where its messages go, or NULL; the owner's */
+	void *outputs;      /* and those to $output/NAME */
 	_Atomic uint64_t counts[BINDING_COUNTS];
 	struct binding *next; /* on its route */
 };
 
+struct binding_text {
+	bool topics; /* filter is a topic filter; else the name of a thing, of which nothing is a wildcard */
+	struct span function, filter;
+	struct span options; /* canonical (proto/kinds.h) */
+	struct span publish; /* template */
+};
 /* -E_INVALID for a filter or template that makes no sense. One reference, the caller's. */
-int binding_new(uint64_t id, struct span function, struct span filter, struct span publish,
-		struct binding **ret, struct why *why) MUST_USE;
+int binding_new(uint64_t id, const struct binding_text *t, struct binding **ret,
+		struct why *why) MUST_USE;
 struct binding *binding_ref(struct binding *b);
 void binding_unref(struct binding *b); /* NULL is fine */
 
-struct binding_table *binding_table_new(void) MUST_USE;
+/* topics: of a broker. Else of things by name: events name their routes, the topic decides nothing, and
+ * bindings of other options have other routes. */
+struct binding_table *binding_table_new(bool topics) MUST_USE;
 void binding_table_free(struct binding_table *t);
 
 /* A subscription that the broker should have. */
 struct binding_route {
 	uint32_t id;
-	struct span filter; /* lives as long as the route */
-	uint8_t qos;        /* the highest of its bindings */
-	bool changed;       /* by this call: it is new, or its qos is */
-	bool gone;          /* by this call: nobody wants it any more; filter is empty */
+	struct span filter, options; /* live as long as the route */
+	uint8_t qos;                 /* the highest of its bindings */
+	bool changed;                /* by this call: it is new, or its qos is */
+	bool gone;                   /* by this call: nobody wants it any more; filter is empty */
 };
 
-/* Takes a reference of its own. -ENOMEM. */
+/* Takes a reference of its own. -ENOMEM; -E_EXISTS: of topics, where a binding with this filter has other
+ * options. */
 int binding_table_add(struct binding_table *t, struct binding *b,
 		      struct binding_route *ret_route) MUST_USE;
 void binding_table_remove(struct binding_table *t, struct binding *b,

@@ -462,8 +462,8 @@ bool durable_is_stored(const struct flight *f)
 int durable_plan(struct durable_store *s, const struct flight *f, const struct trigger_message *m,
 		 unsigned n, struct outbox_batch *ret)
 {
-	return outbox_plan(s->outbox, f->binding->way_out, m, n, f->id, f->version->revision,
-			   f->version->function->name, ret);
+	return outbox_plan(s->outbox, m, n, f->id, f->version->revision, f->version->function->name,
+			   ret);
 }
 
 void durable_end(struct durable_store *s, struct flight *f, const struct durable_end *e)

@@ -9,6 +9,7 @@
 #include "base/own.h"
 #include "gateway/binding.h"
 #include "gateway/function.h"
+#include "proto/kinds.h"
 #include "proto/topic.h"
 #include "triggers/trigger.h"
 
@@ -113,16 +114,55 @@ static unsigned collect(const struct flight *f, const struct ipc_result *m, stru
 	return n;
 }
 
+/* Those for outputs come last in the list: a broker's queue can be full, that of the outputs cannot. */
 int effects_publish(void *arg, const struct flight *f, const struct trigger_message *m, unsigned n,
 		    struct why *why)
 {
-	struct trigger *out = f->binding->way_out;
-	int err = out->ops->publish(out, m, n);
 	(void)arg;
-	if (err < 0)
-		return why_set(why, err,
-			       "there is no room for its messages in the queue to the "
-			       "broker; none of them was published");
+	(void)f;
+	for (unsigned at = 0, next; at < n; at = next) {
+		struct trigger *out = m[at].to;
+		for (next = at + 1; next < n && m[next].to == out;)
+			next++;
+		int err = out->ops->publish(out, m + at, next - at);
+		if (err < 0)
+			return why_set(why, err,
+				       "there is no room for its messages in the queue to the "
+				       "broker; none of them was published");
+	}
+	return 0;
+}
+
+/* Each message's way; those for outputs go to the end, in their order. */
+static int find_ways(const struct flight *f, struct trigger_message *m, unsigned n, struct why *why)
+{
+	const struct binding *b = f->binding;
+	const char *name = f->version->function->name;
+	for (unsigned i = 0, seen = 0; seen < n; seen++) {
+		struct trigger_message one = m[i];
+		struct span output;
+		bool is_output = output_of_topic(one.topic, &output);
+		one.to = is_output ? b->outputs : b->way_out;
+		one.function = name;
+		if (!one.to && is_output)
+			return why_set(why, -E_INVALID,
+				       "%s set output \"%.*s\", but the configuration has no "
+				       "outputs: [output.%.*s]",
+				       name, shown(output), (const char *)output.at, shown(output),
+				       (const char *)output.at);
+		if (!one.to)
+			return why_set(why, -E_INVALID,
+				       "%s published, but binding %" PRIu64
+				       " is of no broker, and the configuration has none called "
+				       "\"default\": give it one (penstock bind --publish-broker)",
+				       name, b->id);
+		if (!is_output) {
+			m[i++] = one;
+			continue;
+		}
+		memmove(m + i, m + i + 1, (n - i - 1) * sizeof(*m));
+		m[n - 1] = one;
+	}
 	return 0;
 }
 
@@ -141,5 +181,7 @@ int effects_collect(const struct flight *f, const struct ipc_result *m, effects_
 	if (m->neffects >= MESSAGES_USUAL && !(more = calloc(m->neffects + 1, sizeof(*more))))
 		return why_set(why, -ENOMEM, "out of memory");
 	unsigned n = collect(f, m, (struct span){ topic, w.len }, more ? more : usual);
-	return n > 0 ? take(arg, f, more ? more : usual, n, why) : 0;
+	struct trigger_message *all = more ? more : usual;
+	err = find_ways(f, all, n, why);
+	return err < 0 || n == 0 ? err : take(arg, f, all, n, why);
 }

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "gateway/api/api.h"
 #include "gateway/backup.h"
+#include "gateway/binding_row.h"
 #include "gateway/gateway.h"
 #include "gateway/wall.h"
 
@@ -221,22 +222,7 @@ static int binding_restore(void *arg, const struct registry_binding *b)
 {
 	struct gateway *g = arg;
 	struct why why = { 0 };
-	const struct path_binding p = {
-		.id = b->id,
-		.function = b->function,
-		.broker = b->broker,
-		.filter = b->filter,
-		.publish = b->publish,
-		.qos = b->qos,
-		.publish_qos = b->publish_qos,
-		.retain = b->retain,
-		.deadline_ms = b->deadline_ms,
-		.criticality = b->criticality,
-		.durability = b->durability,
-		.retry_max = b->retry_max,
-		.retry_ms = b->retry_ms,
-		.ordered = b->ordered,
-	};
+	const struct path_binding p = path_binding_of(b);
 	int err = path_binding_put(g->path, &p, &why);
 	if (err < 0)
 		LOG(LOG_ERR, "binding cannot be restored", F_U64("binding", b->id),

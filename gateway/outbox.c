@@ -216,6 +216,7 @@ struct trigger_message outbox_message_of(const struct row *r, char id[EFFECT_ID_
 					 .hops = r->e.hops,
 					 .token = r->e.id,
 					 .packet = r->e.packet,
+					 .function = source + sizeof(head) - 1,
 					 .id = id,
 					 .source = source };
 }
@@ -265,17 +266,36 @@ void outbox_pump(struct way *w)
 
 /* ---- from answers.c ---- */
 
-int outbox_plan(struct outbox *o, struct trigger *way, const struct trigger_message *m, unsigned n,
-		uint64_t event, unsigned revision, const char *function, struct outbox_batch *ret)
+/* The rows of a batch that go by this way. */
+static void plan(struct way *w, const struct outbox_batch *b)
 {
-	struct way *w = outbox_way_of(o, way);
+	(void)pthread_mutex_lock(&w->lock);
+	bool free_way = !w->line && !w->on_disk && !w->planned;
+	for (unsigned i = 0; i < b->n; i++) {
+		struct row *r = CONTAINER_OF(b->effects[i], struct row, e);
+		if ((const void *)w->out != r->e.out.at)
+			continue;
+		if (r->e.qos == 2 && free_way)
+			r->e.packet = w->trigger->ops->reserve(w->trigger);
+		r->noted = r->ready = r->e.packet != 0;
+		r->e.state = r->e.packet ? EFFECT_SENT : EFFECT_WAITING;
+		r->next = w->planned;
+		w->planned = r;
+	}
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+int outbox_plan(struct outbox *o, const struct trigger_message *m, unsigned n, uint64_t event,
+		unsigned revision, const char *function, struct outbox_batch *ret)
+{
 	uint64_t now = wall_ms();
 	*ret = (struct outbox_batch){ 0 };
 	if (n == 0)
 		return 0;
-	ENSURE(w);
 	ret->effects = calloc(n, sizeof(struct journal_effect *));
 	for (unsigned i = 0; ret->effects && i < n; i++) {
+		struct way *w = outbox_way_of(o, m[i].to);
+		ENSURE(w);
 		const struct journal_effect e = {
 			.event = event,
 			.revision = revision,
@@ -297,18 +317,8 @@ int outbox_plan(struct outbox *o, struct trigger *way, const struct trigger_mess
 	}
 	if (!ret->effects)
 		return -ENOMEM;
-	(void)pthread_mutex_lock(&w->lock);
-	bool free_way = !w->line && !w->on_disk && !w->planned;
-	for (unsigned i = 0; i < n; i++) {
-		struct row *r = CONTAINER_OF(ret->effects[i], struct row, e);
-		if (r->e.qos == 2 && free_way)
-			r->e.packet = w->trigger->ops->reserve(w->trigger);
-		r->noted = r->ready = r->e.packet != 0;
-		r->e.state = r->e.packet ? EFFECT_SENT : EFFECT_WAITING;
-		r->next = w->planned;
-		w->planned = r;
-	}
-	(void)pthread_mutex_unlock(&w->lock);
+	for (unsigned i = 0; i < o->nways; i++)
+		plan(&o->ways[i], ret);
 	return 0;
 }
 

@@ -50,15 +50,14 @@ void outbox_free(struct outbox *o);
 /* A way out, before it is started; out and t live as long as the outbox. Loads what is open. */
 int outbox_attach(struct outbox *o, const char *out, struct trigger *t, struct why *why) MUST_USE;
 
-/* What is to be published by an event: copies n messages, reserves packet identifiers where that can
- * be done. The result goes to journal_finish.effects; NULL: out of memory. */
+/* What is to be published by an event, each by the way that it names: copies n messages, reserves packet
+ * identifiers where that can be done. The result goes to journal_finish.effects; NULL: out of memory. */
 struct outbox_batch {
 	struct journal_effect **effects;
 	unsigned n;
 };
-int outbox_plan(struct outbox *o, struct trigger *way, const struct trigger_message *m, unsigned n,
-		uint64_t event, unsigned revision, const char *function,
-		struct outbox_batch *ret) MUST_USE;
+int outbox_plan(struct outbox *o, const struct trigger_message *m, unsigned n, uint64_t event,
+		unsigned revision, const char *function, struct outbox_batch *ret) MUST_USE;
 /* May an event come that will want to publish? 0, or -E_LIMIT with [outbox] full = refuse. */
 int outbox_admit(struct outbox *o, struct why *why) MUST_USE;
 /* The transaction is through: they go out, in the order of the commits. err: they are forgotten. */

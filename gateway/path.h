@@ -66,7 +66,10 @@ void path_on_rollout_end(struct path *p, path_rollout_end *ended, void *arg);
 struct path_binding {
 	uint64_t id;          /* the registry's */
 	const char *function; /* need not be loaded (yet): its events are refused and counted */
-	const char *broker, *filter, *publish; /* publish may be "" */
+	const char *kind,
+		*broker; /* what it listens to: proto/kinds.h; broker: or the section's name, or "" */
+	const char *filter, *options;
+	const char *publish, *publish_broker; /* may be "" */
 	unsigned qos, publish_qos;
 	bool retain;
 	unsigned deadline_ms;    /* 0: the function's; never more than that */

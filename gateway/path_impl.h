@@ -8,23 +8,30 @@
 #include "gateway/binding.h"
 #include "gateway/dispatch.h"
 #include "gateway/path.h"
+#include "proto/kinds.h"
 #include "triggers/limiter.h"
 #include "triggers/trigger.h"
 
-struct path_broker {
+enum { SOURCES_MAX = 64 };
+
+/* What events come from: one instance of a trigger. Brokers are there from the start, what is not a broker from its
+ * first binding on; until the end. */
+struct path_source {
 	struct path *path;
-	const struct config_broker *config;
+	const struct kind *kind;
+	const char *name; /* the broker's or section's; the kind's, where that has one */
+	const struct config_broker *config; /* of a broker, else NULL */
 	struct trigger *trigger;
 	struct binding_table *table;
-	char source[80];     /* "mqtt:NAME", as in its events */
-	struct dedupe *seen; /* NULL: no journal */
+	char source[80];     /* "mqtt:NAME", "gpio", as in its events */
+	struct dedupe *seen; /* of a broker; NULL: no journal */
 	struct limiter duplicates;
 };
 
 struct binding_entry { /* the loop thread's list of all bindings */
 	struct binding_entry *next;
 	struct binding *binding;
-	struct path_broker *broker;
+	struct path_source *from;
 };
 
 struct path {
@@ -37,8 +44,10 @@ struct path {
 	struct state_store *state;
 	enum journal_durability durability; /* of bindings that do not say */
 	struct dispatch_seat seat; /* of Paho's receiving thread, which serves all brokers */
-	struct path_broker brokers[CONFIG_BROKERS_MAX];
-	unsigned nbrokers;
+	struct path_source *sources[SOURCES_MAX]; /* brokers first, as the configuration has them */
+	unsigned nsources;
+	bool started;
+	struct trigger *outputs; /* NULL: the configuration has none */
 	struct binding_entry *bindings;
 	unsigned nbindings;
 	uv_timer_t first_turn;
@@ -56,9 +65,17 @@ void path_sink_durable(struct trigger_sink *s);
 int path_journal_attach(struct path *p, struct why *why) MUST_USE;
 void path_journal_close(struct path *p);
 /* A redelivery of what is in the journal; and what is in it now. Receiving thread. */
-bool path_is_repeated(struct path_broker *b, const struct event *e);
-void path_remember(struct path_broker *b, const struct event *e);
-struct path_broker *path_broker_find(struct path *p, const char *name);
+bool path_is_repeated(struct path_source *b, const struct event *e);
+void path_remember(struct path_source *b, const struct event *e);
+struct path_source *path_source_find(struct path *p, const char *kind, const char *name);
+/* sources.c. The one that such a binding listens to, made if it can be. -E_UNKNOWN, -E_UNSUPPORTED */
+int path_source_get(struct path *p, const char *kind, const char *name, struct path_source **ret,
+		    struct why *why) MUST_USE;
+int path_brokers_open(struct path *p, struct why *why) MUST_USE;
+void path_sources_start(struct path *p); /* and those that are made later, at once */
+void path_sources_deafen(struct path *p);
+void path_sources_stop(struct path *p, unsigned grace_ms);
+void path_sources_free(struct path *p);
 /* The place in the list where it is, or the end. */
 struct binding_entry **path_binding_find(struct path *p, uint64_t id);
 

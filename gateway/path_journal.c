@@ -17,7 +17,7 @@ enum { DUPLICATES_PER_S = 5 };
 
 static struct trigger_mark on_mark(void *arg)
 {
-	struct path_broker *b = arg;
+	struct path_source *b = arg;
 	struct journal_ticket t = journal_ticket(b->path->journal);
 	journal_commit(b->path->journal);
 	return (struct trigger_mark){ t.seq, t.power };
@@ -25,31 +25,31 @@ static struct trigger_mark on_mark(void *arg)
 
 static bool on_settled(void *arg, struct trigger_mark mark)
 {
-	struct path_broker *b = arg;
+	struct path_source *b = arg;
 	return journal_durable(b->path->journal, (struct journal_ticket){ mark.seq, mark.power });
 }
 
 static void on_acknowledged(void *arg, uint64_t token, const char *refused)
 {
-	struct path_broker *b = arg;
+	struct path_source *b = arg;
 	outbox_acknowledged(b->path->outbox, token, refused);
 }
 
 static void on_received(void *arg, uint64_t token)
 {
-	struct path_broker *b = arg;
+	struct path_source *b = arg;
 	outbox_received(b->path->outbox, token);
 }
 
 static void on_again(void *arg, uint64_t token)
 {
-	struct path_broker *b = arg;
+	struct path_source *b = arg;
 	outbox_again(b->path->outbox, token);
 }
 
 static void on_writable(void *arg)
 {
-	struct path_broker *b = arg;
+	struct path_source *b = arg;
 	outbox_writable(b->path->outbox, b->trigger);
 }
 
@@ -61,7 +61,7 @@ static void inbound_done(struct journal_op *op, int err)
 
 /* Without memory it is as if it had not been written: the broker's side of the exchange is not finished
  * by us, but for the crash after which a PUBREL without an event would be answered. */
-static void inbound(struct path_broker *b, uint16_t packet, struct span bytes, int what)
+static void inbound(struct path_source *b, uint16_t packet, struct span bytes, int what)
 {
 	struct journal_inbound *i = malloc(sizeof(*i) + bytes.len);
 	if (!i)
@@ -102,7 +102,7 @@ void path_sink_durable(struct trigger_sink *s)
 
 /* ---- redeliveries ---- */
 
-bool path_is_repeated(struct path_broker *b, const struct event *e)
+bool path_is_repeated(struct path_source *b, const struct event *e)
 {
 	uint64_t held_back;
 	if (!b->seen || e->qos != 1 || e->packet == 0)
@@ -114,13 +114,13 @@ bool path_is_repeated(struct path_broker *b, const struct event *e)
 	journal_count_duplicate(b->path->journal);
 	if (limiter_pass(&b->duplicates, DUPLICATES_PER_S, &held_back))
 		LOG(LOG_NOTE, "message came again, and is in the journal already",
-		    F_STR("broker", b->config->name),
+		    F_STR("source", b->source),
 		    F_BYTES("topic", e->topic.at, e->topic.len < 256 ? e->topic.len : 256),
 		    F_U64_SOME("not_logged", held_back));
 	return true;
 }
 
-void path_remember(struct path_broker *b, const struct event *e)
+void path_remember(struct path_source *b, const struct event *e)
 {
 	if (b->seen && e->qos == 1 && e->packet > 0)
 		dedupe_add(b->seen, e->connection, e->packet, dedupe_digest(e->topic, e->payload),
@@ -145,7 +145,7 @@ static int take_recent(void *arg, const struct journal_row *r)
 }
 
 /* Newest first out of the journal, oldest first into the window. */
-static int recall(struct path_broker *b, struct why *why)
+static int recall(struct path_source *b, struct why *why)
 {
 	struct recents *all = calloc(1, sizeof(*all));
 	b->seen = dedupe_new();
@@ -166,7 +166,7 @@ static int recall(struct path_broker *b, struct why *why)
 
 static int resume_inbound(void *arg, unsigned packet, struct span bytes)
 {
-	struct path_broker *b = arg;
+	struct path_source *b = arg;
 	const struct trigger_resume r = { .kind = RESUME_INBOUND,
 					  .packet = (uint16_t)packet,
 					  .bytes = bytes };
@@ -229,11 +229,11 @@ int path_journal_open(struct path *p, struct why *why)
 int path_journal_attach(struct path *p, struct why *why)
 {
 	int err = 0;
-	for (unsigned i = 0; err == 0 && i < p->nbrokers; i++) {
-		struct path_broker *b = &p->brokers[i];
+	for (unsigned i = 0; err == 0 && i < p->nsources; i++) {
+		struct path_source *b = p->sources[i];
 		err = recall(b, why);
 		if (err == 0)
-			err = outbox_attach(p->outbox, b->config->name, b->trigger, why);
+			err = outbox_attach(p->outbox, b->name, b->trigger, why);
 		if (err == 0)
 			err = journal_inbounds(p->journal, b->source, resume_inbound, b, why);
 	}
@@ -247,8 +247,8 @@ int path_journal_attach(struct path *p, struct why *why)
 
 void path_journal_close(struct path *p)
 {
-	for (unsigned i = 0; i < p->nbrokers; i++)
-		dedupe_free(p->brokers[i].seen);
+	for (unsigned i = 0; i < p->nsources; i++)
+		dedupe_free(p->sources[i]->seen);
 	if (p->journal)
 		journal_quiesce(p->journal); /* what it tells goes to those freed next */
 	durable_free(p->durable);

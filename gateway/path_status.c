@@ -30,9 +30,11 @@ static json_t *outbox_status_json(struct path *p, struct trigger *t)
 static json_t *brokers_status(struct path *p, uint64_t *ret_dropped)
 {
 	json_t *list = json_array();
-	for (unsigned i = 0; i < p->nbrokers; i++) {
-		struct path_broker *b = &p->brokers[i];
+	for (unsigned i = 0; i < p->nsources; i++) {
+		struct path_source *b = p->sources[i];
 		struct trigger_status s;
+		if (!b->config)
+			continue;
 		b->trigger->ops->status(b->trigger, &s);
 		*ret_dropped += s.dropped;
 		json_t *one =

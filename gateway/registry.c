@@ -380,17 +380,17 @@ int registry_binding_put(struct registry *r, const struct registry_binding *b, u
 	STMT s = registry_stmt(r, S_binding_put);
 	registry_bind(s,
 		      "sssssuuuuus"
-		      "suuu",
+		      "suuuss",
 		      b->function, b->kind, b->broker, b->filter, b->publish, U64(b->qos),
 		      U64(b->publish_qos), U64(b->retain), b->created_wall_ms, U64(b->deadline_ms),
 		      b->criticality ? b->criticality : "", b->durability ? b->durability : "",
-		      U64(b->retry_max), U64(b->retry_ms), U64(b->ordered));
+		      U64(b->retry_max), U64(b->retry_ms), U64(b->ordered),
+		      b->options ? b->options : "{}", b->publish_broker ? b->publish_broker : "");
 	if (sqlite3_step(s) != SQLITE_DONE) {
 		int code = sqlite3_extended_errcode(r->db);
 		if (code == SQLITE_CONSTRAINT_UNIQUE)
-			return why_set(why, -E_EXISTS,
-				       "function \"%s\" is bound to %s on %s already", b->function,
-				       b->filter, b->broker);
+			return why_set(why, -E_EXISTS, "function \"%s\" is bound to %s %s already",
+				       b->function, b->kind, b->filter);
 		if (code == SQLITE_CONSTRAINT_FOREIGNKEY)
 			return why_set(why, -E_UNKNOWN, "no function \"%s\" is deployed",
 				       b->function);
@@ -423,6 +423,8 @@ static int bindings_walk(struct registry *r, sqlite3_stmt *s, registry_binding_f
 			.retry_max = (unsigned)column_u64(s, 13),
 			.retry_ms = (unsigned)column_u64(s, 14),
 			.ordered = column_u64(s, 15) != 0,
+			.options = registry_text(s, 16),
+			.publish_broker = registry_text(s, 17),
 		};
 		int err = each(arg, &b);
 		if (err != 0)
@@ -445,7 +447,8 @@ int registry_binding_same(struct registry *r, const struct registry_binding *b,
 			  registry_binding_fn *each, void *arg, struct why *why)
 {
 	STMT s = registry_stmt(r, S_binding_same);
-	registry_bind(s, "ssss", b->function, b->kind, b->broker, b->filter);
+	registry_bind(s, "sssss", b->function, b->kind, b->broker, b->filter,
+		      b->options ? b->options : "{}");
 	int n = bindings_walk(r, s, each, arg, why);
 	return n == 0 ? why_set(why, -E_UNKNOWN, "there is no such binding") : n < 0 ? n : 0;
 }

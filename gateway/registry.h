@@ -127,6 +127,8 @@ int registry_rollout_end(struct registry *r, const char *name, const char *reaso
 struct registry_binding {
 	uint64_t id;
 	const char *function, *kind, *broker, *filter, *publish;
+	const char *options;        /* canonical (proto/kinds.h) */
+	const char *publish_broker; /* "": that of its events, or "default" */
 	unsigned qos, publish_qos;
 	bool retain;
 	unsigned deadline_ms;    /* 0: the function's */
@@ -138,14 +140,14 @@ struct registry_binding {
 };
 typedef int registry_binding_fn(void *arg, const struct registry_binding *b);
 
-/* -E_UNKNOWN: no such function. -E_EXISTS: it has this kind, broker and filter already
+/* -E_UNKNOWN: no such function. -E_EXISTS: it has this kind, broker, filter and options already
  * (registry_binding_same). *ret_id is never used again after its removal. */
 int registry_binding_put(struct registry *r, const struct registry_binding *b, uint64_t *ret_id,
 			 struct why *why) MUST_USE;
 /* function NULL: all of them. */
 int registry_bindings(struct registry *r, const char *function, registry_binding_fn *each,
 		      void *arg, struct why *why) MUST_USE;
-/* The one with b's function, kind, broker and filter; -E_UNKNOWN: there is none. */
+/* The one with b's function, kind, broker, filter and options; -E_UNKNOWN: there is none. */
 int registry_binding_same(struct registry *r, const struct registry_binding *b,
 			  registry_binding_fn *each, void *arg, struct why *why) MUST_USE;
 int registry_binding_remove(struct registry *r, uint64_t id, struct why *why) MUST_USE;

@@ -270,23 +270,23 @@ static void *run(void *arg)
 
 /* ---- the trigger ---- */
 
-static int op_subscribe(struct trigger *t, uint32_t route, struct span filter, unsigned qos,
-			struct why *why)
+static int op_subscribe(struct trigger *t, const struct trigger_route *route, struct why *why)
 {
 	struct mqtt *m = mqtt_of(t);
-	if (!topic_filter_ok(filter) || qos > 2)
+	const struct span filter = route->filter;
+	if (!topic_filter_ok(filter) || route->qos > 2)
 		return why_set(why, -E_INVALID, "not a topic filter, or a QoS above 2");
 	struct mqtt_route *made = calloc(1, sizeof(*made) + filter.len + 1);
 	if (!made)
 		return -ENOMEM;
 	(void)pthread_mutex_lock(&m->lock);
 	struct mqtt_route *r = m->routes;
-	while (r && (r->id != route || r->gone))
+	while (r && (r->id != route->id || r->gone))
 		r = r->next;
 	if (!r) {
 		r = made;
 		made = NULL;
-		r->id = route;
+		r->id = route->id;
 		r->filter = (char *)(r + 1);
 		memcpy(r->filter, filter.at, filter.len);
 		struct mqtt_route **at = &m->routes; /* behind the others: asked for in order */
@@ -294,7 +294,7 @@ static int op_subscribe(struct trigger *t, uint32_t route, struct span filter, u
 			at = &(*at)->next;
 		*at = r;
 	}
-	r->qos = (uint8_t)qos;
+	r->qos = (uint8_t)route->qos;
 	r->refused = false;
 	m->routes_dirty = true;
 	(void)pthread_cond_signal(&m->wake);

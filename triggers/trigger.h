@@ -50,13 +50,18 @@ struct trigger_sink {
 	 * a packet identifier that is free again. */
 	void (*keep)(void *arg, uint16_t packet, struct span bytes);
 	void (*drop)(void *arg, uint16_t packet);
+	/* Where a source was: what the last event with this cursor name (struct event) carried, also in an
+	 * earlier run; up to cap bytes of it, and returns how many it has: 0 = none. May be NULL. */
+	size_t (*cursor)(void *arg, struct span name, void *ret, size_t cap);
 	void *arg;
 };
 
 struct trigger_message { /* what goes out */
+	struct trigger *to; /* the sender's; not for whom it is given to */
 	struct span topic, payload;
 	uint8_t qos, retain;
-	uint8_t hops; /* struct event's, of whoever receives it */
+	uint8_t hops;         /* struct event's, of whoever receives it */
+	const char *function; /* whose message it is, NUL-terminated, or NULL: not known any more */
 	/* For send: */
 	uint64_t token;  /* not 0: acknowledged() names it */
 	uint16_t packet; /* QoS 2: from reserve, or of an earlier run */
@@ -85,12 +90,19 @@ struct trigger_status {
 	uint64_t queued;  /* waiting to go out */
 };
 
+struct trigger_route { /* borrowed for the call, but filter and options live as long as the route */
+	uint32_t id;   /* never 0 */
+	struct span filter;  /* what to listen to, as proto/kinds.def has it for this kind */
+	struct span options; /* canonical (proto/kinds.h), checked against the table */
+	unsigned qos;        /* MQTT */
+};
+
 struct trigger_ops {
 	const char *kind;
-	/* Listens; -E_INVALID for a filter that makes no sense. A second call with the same route
-	 * changes its QoS. Takes effect now or when the trigger is connected again. */
-	int (*subscribe)(struct trigger *t, uint32_t route, struct span filter, unsigned qos,
-			 struct why *why);
+	/* Listens; -E_INVALID for a filter or option that makes no sense, never for a device or broker
+	 * that is away: that is a state (status, route_status), and ends by itself. A second call with the
+	 * same route changes its QoS. Takes effect now or when the trigger is connected again. */
+	int (*subscribe)(struct trigger *t, const struct trigger_route *r, struct why *why);
 	void (*unsubscribe)(struct trigger *t, uint32_t route);
 	/* Sends or queues copies of n messages, in this order: all, or none. -E_LIMIT: there is no
 	 * room for them (counted and logged here); -E_INVALID. */
@@ -106,6 +118,9 @@ struct trigger_ops {
 	/* Before start: what an earlier run had begun with the far side. */
 	int (*resume)(struct trigger *t, const struct trigger_resume *r);
 	void (*status)(struct trigger *t, struct trigger_status *ret);
+	/* What is wrong with one route, if anything: the sentence for people, with what to do, and false;
+	 * or true. May be NULL: as status says. */
+	bool (*route_status)(struct trigger *t, uint32_t route, struct why *ret);
 	void (*start)(struct trigger *t);
 	/* No call of the sink begins or runs after this has returned. */
 	void (*deafen)(struct trigger *t);

@@ -6,7 +6,9 @@
 
 #include "base/log.h"
 #include "gateway/api/request.h"
+#include "gateway/binding_row.h"
 #include "gateway/wall.h"
+#include "proto/kinds.h"
 #include "proto/topic.h"
 
 enum { RETRY_MAX = 3, RETRY_MS = 1000, RETRY_MOST = 1000 };
@@ -15,10 +17,11 @@ static json_t *binding_json(struct gateway *g, const struct registry_binding *b)
 {
 	char at[WALL_TEXT];
 	return json_pack(
-		"{s:I, s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:b, s:i, s:s, s:s, s:i, s:i, s:b, s:s, "
-		"s:o?}",
+		"{s:I, s:s, s:s, s:s, s:s, s:o?, s:i, s:s, s:s, s:i, s:b, s:i, s:s, s:s, s:i, s:i, "
+		"s:b, s:s, s:o?}",
 		"id", (json_int_t)b->id, "function", b->function, "kind", b->kind, "broker",
-		b->broker, "filter", b->filter, "qos", (int)b->qos, "publish", b->publish,
+		b->broker, "filter", b->filter, "options", json_loads(b->options, 0, NULL), "qos",
+		(int)b->qos, "publish", b->publish, "publish_broker", b->publish_broker,
 		"publish_qos", (int)b->publish_qos, "retain", (int)b->retain, "deadline_ms",
 		(int)b->deadline_ms, "criticality", b->criticality, "durability", b->durability,
 		"retry", (int)b->retry_max, "backoff_ms", (int)b->retry_ms, "ordered",
@@ -91,30 +94,45 @@ static int retry_read(json_int_t retry, json_int_t backoff_ms, struct registry_b
 	return 0;
 }
 
+/* The instance of its kind where none is named: brokers have one called "default", most others are one. */
+static int kind_read(const json_t *options, struct registry_binding *b,
+		     char canonical[KIND_OPTIONS_BYTES], struct why *why)
+{
+	char names[160];
+	const struct kind *k = kind_find(KIND_INPUT, b->kind);
+	if (!k)
+		return why_set(why, -E_UNSUPPORTED, "`kind` is \"%.40s\", it must be one of %s",
+			       b->kind, kind_names(KIND_INPUT, names, sizeof(names)));
+	if (!b->broker)
+		b->broker = strcmp(b->kind, "mqtt") == 0 ? "default" : "";
+	b->options = canonical;
+	return kind_options(k, options, canonical, why);
+}
+
 int api_binding_read(struct span body, json_t **ret_body, struct registry_binding *b,
-		     struct why *why)
+		     char options[KIND_OPTIONS_BYTES], struct why *why)
 {
 	const json_int_t not_given = INT64_MIN;
 	json_int_t qos = 1, publish_qos = not_given, deadline_ms = 0;
 	json_int_t retry = RETRY_MAX, backoff_ms = RETRY_MS;
 	int retain = 0, ordered = 0;
+	const json_t *given = NULL;
 	*b = (struct registry_binding){ .kind = "mqtt",
-					.broker = "default",
 					.publish = "",
+					.publish_broker = "",
 					.criticality = "",
 					.durability = "",
 					.created_wall_ms = wall_ms() };
 	int err = body_json(body, ret_body, why,
 			    "{s:s, s?s, s:s, s?I, s?s, s?I, s?b, s?s, s?I, s?s, s?s, s?I, "
-			    "s?I, s?b}",
+			    "s?I, s?b, s?o, s?s}",
 			    "function", &b->function, "kind", &b->kind, "filter", &b->filter, "qos",
 			    &qos, "publish", &b->publish, "publish_qos", &publish_qos, "retain",
 			    &retain, "broker", &b->broker, "deadline_ms", &deadline_ms,
 			    "criticality", &b->criticality, "durability", &b->durability, "retry",
 			    &retry, "backoff_ms", &backoff_ms, "ordered", &ordered);
-	if (err == 0 && strcmp(b->kind, "mqtt") != 0)
-		err = why_set(why, -E_UNSUPPORTED, "`kind` is \"%.40s\", only \"mqtt\" is offered",
-			      b->kind);
+	if (err == 0)
+		err = kind_read(given, b, options, why);
 	if (err == 0)
 		err = qos_read("qos", qos, &b->qos, why);
 	if (err == 0)
@@ -127,26 +145,6 @@ int api_binding_read(struct span body, json_t **ret_body, struct registry_bindin
 	b->ordered = ordered != 0;
 	b->retain = retain != 0;
 	return err;
-}
-
-static struct path_binding path_binding_of(const struct registry_binding *b)
-{
-	return (struct path_binding){
-		.id = b->id,
-		.function = b->function,
-		.broker = b->broker,
-		.filter = b->filter,
-		.publish = b->publish,
-		.qos = b->qos,
-		.publish_qos = b->publish_qos,
-		.retain = b->retain,
-		.deadline_ms = b->deadline_ms,
-		.criticality = b->criticality,
-		.durability = b->durability,
-		.retry_max = b->retry_max,
-		.retry_ms = b->retry_ms,
-		.ordered = b->ordered,
-	};
 }
 
 /* First the registry, which gives the id; what the path then refuses is taken back. */
@@ -177,6 +175,7 @@ static int same_take(void *arg, const struct registry_binding *have)
 	s->id = have->id;
 	s->item = binding_json(s->g, have);
 	s->is_equal = strcmp(b->publish, have->publish) == 0 && b->qos == have->qos &&
+		      strcmp(b->publish_broker, have->publish_broker) == 0 &&
 		      b->publish_qos == have->publish_qos && b->retain == have->retain &&
 		      b->deadline_ms == have->deadline_ms &&
 		      strcmp(b->criticality, have->criticality) == 0 &&
@@ -245,8 +244,9 @@ void api_bindings_add(struct api_request *q)
 	struct why why = { 0 };
 	struct registry_binding b;
 	struct same same = { .g = q->g, .wanted = &b };
+	char options[KIND_OPTIONS_BYTES];
 	json_t *body = NULL;
-	int err = api_binding_read(q->body, &body, &b, &why);
+	int err = api_binding_read(q->body, &body, &b, options, &why);
 	if (err < 0) {
 		request_fail(q, err, &why);
 	} else {

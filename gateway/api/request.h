@@ -13,6 +13,7 @@
 #include "base/wr.h"
 #include "gateway/api/api.h"
 #include "gateway/api/route.h"
+#include "proto/kinds.h"
 
 struct lws;
 
@@ -75,8 +76,9 @@ uint8_t *request_body_steal(struct api_request *q) MUST_USE;
 int body_json(struct span body, json_t **ret, struct why *why, const char *format, ...) MUST_USE;
 /* POST /bindings: strings of *ret live as long as *ret_body, which is the caller's also after an
  * error. */
+/* options: where the canonical ones are written, and ret points. */
 int api_binding_read(struct span body, json_t **ret_body, struct registry_binding *ret,
-		     struct why *why) MUST_USE;
+		     char options[KIND_OPTIONS_BYTES], struct why *why) MUST_USE;
 
 /* Answers with what a deploy or a switch of versions came to; arg: the request. */
 void api_on_deployed(void *arg, const struct deploy_outcome *o);

@@ -92,3 +92,11 @@ ALTER TABLE bindings ADD COLUMN ordered INTEGER NOT NULL DEFAULT 0;
 -- name: 6
 -- Whether a version was ever the active one: a rollback does not go to a candidate that was withdrawn.
 ALTER TABLE versions ADD COLUMN activated INTEGER NOT NULL DEFAULT 1;
+
+-- name: 7
+-- Bindings of things that are no broker: canonical options (proto/kinds.h), which are a part of what they
+-- listen to; and the broker that their messages go to, '': that of their events, or "default".
+ALTER TABLE bindings ADD COLUMN options TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE bindings ADD COLUMN publish_broker TEXT NOT NULL DEFAULT '';
+DROP INDEX bindings_once;
+CREATE UNIQUE INDEX bindings_once ON bindings (function, kind, broker, filter, options);

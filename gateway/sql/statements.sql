@@ -92,20 +92,21 @@ FROM rollouts WHERE state = 'running';
 
 -- name: binding_put
 INSERT INTO bindings (function, kind, broker, filter, publish, qos, publish_qos, retain, created_at,
-                      deadline_ms, criticality, durability, retry_max, retry_ms, ordered)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15);
+                      deadline_ms, criticality, durability, retry_max, retry_ms, ordered, options,
+                      publish_broker)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17);
 -- name: binding_list
 SELECT id, function, kind, broker, filter, publish, qos, publish_qos, retain, created_at, deadline_ms,
-       criticality, durability, retry_max, retry_ms, ordered
+       criticality, durability, retry_max, retry_ms, ordered, options, publish_broker
 FROM bindings ORDER BY id;
 -- name: binding_list_of
 SELECT id, function, kind, broker, filter, publish, qos, publish_qos, retain, created_at, deadline_ms,
-       criticality, durability, retry_max, retry_ms, ordered
+       criticality, durability, retry_max, retry_ms, ordered, options, publish_broker
 FROM bindings WHERE function = ?1 ORDER BY id;
 -- name: binding_same
 SELECT id, function, kind, broker, filter, publish, qos, publish_qos, retain, created_at, deadline_ms,
-       criticality, durability, retry_max, retry_ms, ordered
-FROM bindings WHERE function = ?1 AND kind = ?2 AND broker = ?3 AND filter = ?4;
+       criticality, durability, retry_max, retry_ms, ordered, options, publish_broker
+FROM bindings WHERE function = ?1 AND kind = ?2 AND broker = ?3 AND filter = ?4 AND options = ?5;
 -- name: binding_remove
 DELETE FROM bindings WHERE id = ?1;
 -- name: binding_remove_of

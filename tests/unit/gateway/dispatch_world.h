@@ -121,8 +121,11 @@ static struct binding *bound(const char *function_name, const char *publish)
 {
 	struct binding *b = NULL;
 	struct why why = { 0 };
-	assert_int_equal(binding_new(1, text(function_name), text("s/+"), text(publish), &b, &why),
-			 0);
+	const struct binding_text t = { .topics = true,
+					.function = text(function_name),
+					.filter = text("s/+"),
+					.publish = text(publish) };
+	assert_int_equal(binding_new(1, &t, &b, &why), 0);
 	b->way_out = &broker;
 	b->publish_qos = 1;
 	return b;

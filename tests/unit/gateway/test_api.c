@@ -209,7 +209,7 @@ static void what_is_wrong_with_a_request_is_said(void **state)
 		{ "POST /api/v1/bindings",
 		  "{\"function\":\"f\",\"filter\":\"a\",\"qos\":4294967297}", 400, "0, 1 or 2" },
 		{ "POST /api/v1/bindings",
-		  "{\"function\":\"f\",\"filter\":\"a\",\"kind\":\"gpio\"}", 422, "mqtt" },
+		  "{\"function\":\"f\",\"filter\":\"a\",\"kind\":\"smoke\"}", 422, "mqtt" },
 		{ "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a\",\"x\":1}", 400,
 		  "x" },
 		{ "POST /api/v1/bindings", "{\"function\":\"f\",\"filter\":\"a\"}", 404,

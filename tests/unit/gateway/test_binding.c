@@ -20,7 +20,12 @@ static struct binding *make(uint64_t id, const char *filter, uint8_t qos)
 {
 	struct binding *b = NULL;
 	struct why why = { 0 };
-	assert_int_equal(binding_new(id, text("f"), text(filter), text(""), &b, &why), 0);
+	assert_int_equal(binding_new(id,
+				     &(struct binding_text){ .topics = true,
+							     .function = text("f"),
+							     .filter = text(filter) },
+				     &b, &why),
+			 0);
 	b->qos = qos;
 	return b;
 }
@@ -60,7 +65,7 @@ static void topics_find_exactly_the_filters_that_match(void **state)
 	};
 	static const char *const filter[] = { "#",     "+",      "a/#",  "a/+/c", "a/b/c",
 					      "+/b/#", "$SYS/#", "a//c", "/+" };
-	struct binding_table *t = binding_table_new();
+	struct binding_table *t = binding_table_new(true);
 	struct binding_route r;
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(filter); i++) {
@@ -76,7 +81,7 @@ static void topics_find_exactly_the_filters_that_match(void **state)
 
 static void same_filter_shares_a_route_with_the_highest_qos(void **state)
 {
-	struct binding_table *t = binding_table_new();
+	struct binding_table *t = binding_table_new(true);
 	struct binding *a = make(1, "a/+", 0), *b = make(2, "a/+", 2);
 	struct binding_route r, first;
 	(void)state;
@@ -99,7 +104,7 @@ static void same_filter_shares_a_route_with_the_highest_qos(void **state)
 
 static void a_copy_is_for_the_routes_that_it_names(void **state)
 {
-	struct binding_table *t = binding_table_new();
+	struct binding_table *t = binding_table_new(true);
 	struct binding *a = make(1, "a/+", 0), *b = make(2, "+/b", 0);
 	struct binding_route ra, rb;
 	(void)state;
@@ -119,7 +124,7 @@ static void a_route_has_the_same_number_after_a_restart(void **state)
 	struct binding_route before, after;
 	(void)state;
 	for (int run = 0; run < 2; run++) {
-		struct binding_table *t = binding_table_new();
+		struct binding_table *t = binding_table_new(true);
 		struct binding *other = make(1, "other", 0), *b = make(2, "a/#", 0);
 		struct binding_route ignored;
 		if (run == 1)
@@ -144,9 +149,14 @@ static void filters_and_templates_that_make_no_sense_are_refused(void **state)
 	for (unsigned i = 0; i < ARRAY_LEN(row); i++) {
 		struct binding *b = NULL;
 		struct why why = { 0 };
-		assert_int_equal(binding_new(1, text("f"), text(row[i].filter),
-					     text(row[i].publish), &b, &why),
-				 -E_INVALID);
+		assert_int_equal(
+			binding_new(1,
+				    &(struct binding_text){ .topics = true,
+							    .function = text("f"),
+							    .filter = text(row[i].filter),
+							    .publish = text(row[i].publish) },
+				    &b, &why),
+			-E_INVALID);
 		assert_true(why.text[0] != '\0');
 	}
 }
@@ -177,7 +187,7 @@ static void random_levels(char *to, size_t cap, bool filter)
 static void trie_and_brute_force_agree(void **state)
 {
 	enum { BINDINGS = 60, ROUNDS = 4000 };
-	struct binding_table *t = binding_table_new();
+	struct binding_table *t = binding_table_new(true);
 	struct binding *b[BINDINGS] = { NULL };
 	struct binding_route r;
 	(void)state;
@@ -212,7 +222,7 @@ static void trie_and_brute_force_agree(void **state)
 
 static void deep_topics_and_filters_stay_within_bounds(void **state)
 {
-	struct binding_table *t = binding_table_new();
+	struct binding_table *t = binding_table_new(true);
 	char filter[4 * TOPIC_LEVELS_MAX], topic[4 * 40000];
 	struct binding_route r;
 	(void)state;

@@ -85,11 +85,12 @@ static void ended(struct journal_op *op, int err)
 static void publish(struct bench *b, struct end *e, uint64_t event, unsigned bytes, bool holds_back)
 {
 	static uint8_t payload[4096];
-	const struct trigger_message m = { .topic = { (const uint8_t *)"t", 1 },
+	const struct trigger_message m = { .to = &far,
+					   .topic = { (const uint8_t *)"t", 1 },
 					   .payload = { payload, bytes },
 					   .qos = 1 };
 	*e = (struct end){ .o = b->o, .holds_back = holds_back };
-	assert_int_equal(outbox_plan(b->o, &far, &m, 1, event, 1, "f", &e->batch), 0);
+	assert_int_equal(outbox_plan(b->o, &m, 1, event, 1, "f", &e->batch), 0);
 	e->f.id = event;
 	e->f.effects = e->batch.effects;
 	e->f.neffects = e->batch.n;

@@ -188,8 +188,9 @@ static void messages_of_one_event_are_queued_all_or_none(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
 		struct trigger_message m[3];
 		for (unsigned k = 0; k < 3; k++)
-			m[k] = (struct trigger_message){ text("t/1"), text(steps[i].payload), 1, 0,
-							 0 };
+			m[k] = (struct trigger_message){ .topic = text("t/1"),
+							 .payload = text(steps[i].payload),
+							 .qos = 1 };
 		assert_int_equal(t->ops->publish(t, m, steps[i].n), steps[i].err);
 		t->ops->status(t, &s);
 		assert_int_equal(s.queued, steps[i].queued);
@@ -210,8 +211,9 @@ static void one_bad_topic_stops_all_messages_of_an_event(void **state)
 	struct trigger_status s;
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-		const struct trigger_message m[] = { { text("good"), text("x"), 0, 0, 0 },
-						     { bad[i], text("x"), 0, 0, 0 } };
+		const struct trigger_message m[] = { { .topic = text("good"),
+						       .payload = text("x") },
+						     { .topic = bad[i], .payload = text("x") } };
 		assert_int_equal(t->ops->publish(t, m, 2), -E_INVALID);
 	}
 	t->ops->status(t, &s);
@@ -227,10 +229,11 @@ static void a_broker_that_does_not_answer_does_not_delay_the_end(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(manners); i++) {
 		struct broker b;
 		struct why why = { 0 };
+		const struct trigger_route route = { .id = 1, .filter = text("a/#"), .qos = 1 };
 		char url[64];
 		begin(&b, manners[i]);
 		struct trigger *t = client(b.port, url);
-		assert_int_equal(t->ops->subscribe(t, 1, text("a/#"), 1, &why), 0);
+		assert_int_equal(t->ops->subscribe(t, &route, &why), 0);
 		t->ops->start(t);
 		nap(400); /* it waits for CONNACK, or for SUBACK */
 		assert_int_equal(b.greeted, manners[i] == GREETS);
