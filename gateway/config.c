@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/own.h"
+#include "base/wr.h"
 #include "proto/ipc.h"
 #include "proto/manifest.h"
 
@@ -41,92 +42,7 @@ struct key {
 #define MIB  (UINT64_C(1) << 20)
 
 static const struct key keys[] = {
-	{ "gateway", "state_dir", ABSOLUTE, G(state_dir), 0, 0, "/var/lib/penstock",
-	  "functions, keys, bindings: what must survive a restart" },
-	{ "gateway", "runtime_dir", ABSOLUTE, G(runtime_dir), 0, 0, "/run/penstock",
-	  "the socket of the command line" },
-	{ "gateway", "log_level", LEVEL, G(log_level), 0, 0, "info",
-	  "error, warning, notice, info or debug" },
-	{ "sandbox", "workers", NUMBER, G(workers), 0, 64, "0",
-	  "functions that run at the same time; 0 = one per core, at most 8" },
-	{ "sandbox", "spin_us", NUMBER, G(spin_us), 0, 10000, "100",
-	  "microseconds that a busy path polls before it sleeps; 0 = never" },
-	{ "sandbox", "fifo", BOOL, G(fifo), 0, 0, "no",
-	  "yes: events run in the order of arrival, not by deadline" },
-	{ "limits", "queue_events", NUMBER, G(queue_events), 1, 1 << 20, "4096",
-	  "events waiting or running, all functions; more are refused" },
-	{ "limits", "queue_per_function", NUMBER, G(queue_per_function), 1, 1 << 20, "1024",
-	  "the same of one function" },
-	{ "limits", "queue_bytes", SIZE, G(queue_bytes), 65536, UINT64_C(1) << 40, "64MiB",
-	  "payloads of those events together" },
-	{ "limits", "payload_bytes", SIZE, G(payload_bytes), 1, IPC_PAYLOAD_BYTES, "1MiB",
-	  "largest payload of one event" },
-	{ "limits", "module_bytes", SIZE, G(module_bytes), 1024, UINT64_C(1) << 30, "16MiB",
-	  "largest WebAssembly module" },
-	{ "limits", "memory_bytes", SIZE, G(memory_bytes), 65536, UINT64_C(1) << 32, "256MiB",
-	  "most memory that a manifest may ask for" },
-	{ "limits", "stack_bytes", SIZE, G(stack_bytes), 65536, 64 * MIB, "8MiB",
-	  "most stack that a manifest may ask for" },
-	{ "limits", "output_bytes", SIZE, G(output_bytes), 1024, IPC_PAYLOAD_BYTES, "16MiB",
-	  "most output of one event that a manifest may ask for" },
-	{ "limits", "cpu_ms", NUMBER, G(cpu_ms), 1, 3600000, "10000",
-	  "most processor time per event that a manifest may ask for" },
-	{ "limits", "deadline_ms", NUMBER, G(deadline_ms), 1, 86400000, "60000",
-	  "most time from arrival to result that a manifest may ask for" },
-	{ "compile", "reuse_objects", BOOL, G(reuse_objects), 0, 0, "no",
-	  "yes: a version takes unchanged parts from the compile of the one before" },
-	{ "journal", "durability", CHOICE, G(journal_durability), CONFIG_DURABILITY, 0, "process",
-	  "events of QoS 1, 2 survive crashes of software (process), of power too (power), or not "
-	  "(off)" },
-	{ "journal", "bytes", SIZE, G(journal_bytes), 65536, UINT64_C(1) << 40, "256MiB",
-	  "events and messages that wait; above, events are left with their source" },
-	{ "journal", "rows", COUNT, G(journal_rows), 1, UINT64_C(1) << 32, "1000000",
-	  "the same, counted" },
-	{ "journal", "keep_bytes", SIZE, G(journal_keep_bytes), 0, UINT64_C(1) << 40, "256MiB",
-	  "events that are over, for replay and `penstock events`" },
-	{ "journal", "keep_hours", NUMBER, G(journal_keep_hours), 0, 87600, "24",
-	  "the same, by age" },
-	{ "journal", "dead_rows", COUNT, G(journal_dead_rows), 0, UINT64_C(1) << 32, "10000",
-	  "dead letters that are kept; above, the oldest go, logged. 0 = all" },
-	{ "journal", "check", CHOICE, G(journal_check), CONFIG_CHECK, 0, "boot",
-	  "look for damage at the start: boot = after the machine went down; always, never" },
-	{ "state", "bytes", SIZE, G(state_bytes), 1024, UINT64_C(1) << 40, "16MiB",
-	  "keys and values that one bucket of functions' state may hold" },
-	{ "state", "keys", COUNT, G(state_keys), 1, UINT64_C(1) << 32, "100000",
-	  "the same, counted" },
-	{ "outbox", "bytes", SIZE, G(outbox_bytes), 65536, UINT64_C(1) << 40, "256MiB",
-	  "messages of journaled events that wait for their broker" },
-	{ "outbox", "rows", COUNT, G(outbox_rows), 1, UINT64_C(1) << 32, "1000000",
-	  "the same, counted" },
-	{ "outbox", "max_age_hours", NUMBER, G(outbox_max_age_hours), 0, 87600, "0",
-	  "older ones are dropped, counted and logged; 0 = never" },
-	{ "outbox", "full", CHOICE, G(outbox_full), CONFIG_FULL, 0, "refuse",
-	  "then events are left with their source (refuse), or the oldest go (drop_oldest)" },
-	{ "mqtt", "url", URL, B(url), 0, 0, "",
-	  "tcp://HOST:1883 or ssl://HOST:8883; empty = no broker" },
-	{ "mqtt", "version", NUMBER, B(version), 3, 5, "5", "5, or 3 for MQTT 3.1.1" },
-	{ "mqtt", "client_id", TEXT, B(client_id), 0, 0, NULL,
-	  "must be unique at the broker; default penstock-HOSTNAME-NAME" },
-	{ "mqtt", "username", TEXT, B(username), 0, 0, "", "empty = none" },
-	{ "mqtt", "password_file", ABSOLUTE, B(password_file), 0, 0, "",
-	  "file whose first line is the password" },
-	{ "mqtt", "ca_file", ABSOLUTE, B(ca_file), 0, 0, "",
-	  "certificates to trust (PEM); empty = the system's" },
-	{ "mqtt", "cert_file", ABSOLUTE, B(cert_file), 0, 0, "",
-	  "our certificate (PEM), where the broker asks for one" },
-	{ "mqtt", "key_file", ABSOLUTE, B(key_file), 0, 0, "", "its private key (PEM)" },
-	{ "mqtt", "verify", BOOL, B(verify), 0, 0, "yes",
-	  "check the broker's certificate and its name" },
-	{ "mqtt", "keepalive_s", NUMBER, B(keepalive_s), 5, 65535, "30",
-	  "seconds of silence after which the connection is tested" },
-	{ "mqtt", "connect_timeout_s", NUMBER, B(connect_timeout_s), 1, 300, "10",
-	  "seconds after which an attempt to connect is given up" },
-	{ "mqtt", "backoff_min_ms", NUMBER, B(backoff_min_ms), 10, 3600000, "200",
-	  "pause after the first failed attempt; doubles each time" },
-	{ "mqtt", "backoff_max_ms", NUMBER, B(backoff_max_ms), 10, 3600000, "30000",
-	  "longest pause" },
-	{ "mqtt", "inflight", NUMBER, B(inflight), 1, 65535, "1000",
-	  "messages of QoS 1 and 2 sent and not yet acknowledged" },
+#include "gateway/config_keys.def"
 };
 
 struct reading {
@@ -295,11 +211,33 @@ static int assign(struct reading *r, const struct key *k, void *base, const char
 	return r->err;
 }
 
+/* Sections of which there may be several, [SECTION.NAME]: where the keys of one live. */
+typedef void *section_named(struct reading *r, const char *name);
+static section_named broker_named;
+
+static const struct named {
+	const char *section;
+	section_named *find;
+	const char *unnamed; /* the name that [SECTION] stands for; NULL: a name must be given */
+} named[] = {
+	{ "mqtt", broker_named, "default" },
+};
+
+static const struct named *named_find(const char *section, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_LEN(named); i++) {
+		if (strlen(named[i].section) == len && memcmp(named[i].section, section, len) == 0)
+			return &named[i];
+	}
+	return NULL;
+}
+
+/* section NULL: of all that are there once. */
 static int defaults(struct reading *r, const char *section, void *base)
 {
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		bool mine =
-			(strcmp(keys[i].section, "mqtt") == 0) == (strcmp(section, "mqtt") == 0);
+		bool mine = section ? strcmp(keys[i].section, section) == 0
+				    : !named_find(keys[i].section, strlen(keys[i].section));
 		if (mine && keys[i].def && assign(r, &keys[i], base, keys[i].def) < 0)
 			return r->err;
 	}
@@ -312,7 +250,7 @@ static bool name_ok(const char *s)
 	return n > 0 && n <= NAME_BYTES_MAX && s[n] == '\0';
 }
 
-static struct config_broker *broker_named(struct reading *r, const char *name)
+static void *broker_named(struct reading *r, const char *name)
 {
 	struct config *c = r->config;
 	for (unsigned i = 0; i < c->nbrokers; i++) {
@@ -335,24 +273,43 @@ static struct config_broker *broker_named(struct reading *r, const char *name)
 	return b;
 }
 
+/* "[gateway], [mqtt.NAME] ...", for who wrote another one. */
+static const char *section_names(char *buf, size_t cap)
+{
+	struct wr w = wr_into(buf, cap - 1);
+	const char *last = "";
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		if (strcmp(keys[i].section, last) == 0)
+			continue;
+		last = keys[i].section;
+		const struct named *n = named_find(last, strlen(last));
+		if (!n || n->unnamed)
+			wr_fmt(&w, "[%s], ", last);
+		if (n)
+			wr_fmt(&w, "[%s.NAME], ", last);
+	}
+	wr_str(&w, "[output.NAME] and [binding.NAME]");
+	buf[wr_ok(&w) ? w.len : 0] = '\0';
+	return buf;
+}
+
 /* Where the keys of a section live; NULL with the reason. *ret_table: its name in the table. */
 static void *section_base(struct reading *r, const char *section, const char **ret_table)
 {
+	char names[400];
+	size_t len = strcspn(section, ".");
+	const struct named *n = named_find(section, len);
 	*ret_table = section;
-	if (strcmp(section, "mqtt") == 0)
-		return broker_named(r, "default");
-	if (strncmp(section, "mqtt.", 5) == 0) {
-		*ret_table = "mqtt";
-		return broker_named(r, section + 5);
+	if (n && (section[len] == '.' || n->unnamed)) {
+		*ret_table = n->section;
+		return n->find(r, section[len] == '.' ? section + len + 1 : n->unnamed);
 	}
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(keys) && !n; i++) {
 		if (strcmp(keys[i].section, section) == 0)
 			return r->config;
 	}
-	(void)bad(r,
-		  "unknown section [%s]: there are [gateway], [sandbox], [limits], [compile], "
-		  "[journal], [state], [outbox], [mqtt] and [mqtt.NAME]",
-		  section);
+	(void)bad(r, "unknown section [%s]: there are %s", section,
+		  section_names(names, sizeof(names)));
 	return NULL;
 }
 
@@ -504,7 +461,7 @@ int config_load(const char *main_file, struct config *ret, struct why *why)
 	*ret = (struct config){ 0 };
 	arena_init(&ret->arena, 4 << 20);
 	struct reading r = { .config = ret, .why = why, .file = "built-in defaults" };
-	int err = defaults(&r, "gateway", ret);
+	int err = defaults(&r, NULL, ret);
 	if (err == 0 && main_file)
 		err = read_file(main_file, ret, why);
 	if (err == 0 && main_file)
