@@ -26,12 +26,13 @@ SANFLAGS = $(SANFLAGS_$(SAN))
 ALL_CFLAGS = -std=gnu17 $(CPPFLAGS) $(CFLAGS) $(WARN) $(if $(SAN),$(SANFLAGS),$(HARDEN)) -pthread -MMD -MP
 ALL_LDFLAGS = $(LDFLAGS) $(if $(SAN),$(SANFLAGS),-pie -Wl,-z,relro,-z,now) -pthread
 
-parts := base proto wasm compiler runtime triggers gateway cli
+parts := base proto wasm compiler runtime guard triggers gateway cli
 dir_base := base
 dir_proto := proto
 dir_wasm := sandbox/wasm
 dir_compiler := sandbox/compiler
 dir_runtime := sandbox/runtime
+dir_guard := guard
 dir_triggers := triggers
 dir_gateway := gateway gateway/api
 dir_cli := cli
@@ -43,6 +44,7 @@ lib = $(B)/lib$(1).a
 
 LIBS_proto := -lsodium -ljansson -lm
 LIBS_runtime := -lseccomp -ldl
+LIBS_guard := -lseccomp
 LIBS_compiler = $(shell $(LLVM_CONFIG) --ldflags --libs core analysis passes target x86 aarch64 --link-shared) -lseccomp
 # Paho's socket calls go through triggers/nodelay.c, its debugging aids end in triggers/paho_lean.c.
 ACKS := puback pubrec pubrel pubcomp
@@ -53,19 +55,22 @@ LIBS_gateway := -lwebsockets -luv -lsqlite3 -linih -lsystemd
 LIBS_cli := -lcurl
 
 # program: objects with main, parts from top to bottom, libraries
-PROGRAMS := penstockd penstock-aot penstock-sandbox penstock
+PROGRAMS := penstockd penstock-aot penstock-sandbox penstock-guard penstock
 penstockd_parts := gateway triggers proto base
 penstock-aot_parts := compiler wasm proto base
 penstock-sandbox_parts := runtime proto base
+penstock-guard_parts := guard proto base
 penstock_parts := cli wasm proto base
 penstockd_main := gateway/main.c
 penstock-aot_main := sandbox/compiler/main.c
 penstock-aot_ldflags := -Wl,--build-id=sha1
 penstock-sandbox_main := sandbox/runtime/main.c
+penstock-guard_main := guard/main.c
+penstock-guard_ldflags := -Wl,--as-needed
 penstock_main := cli/main.c
 
 .DEFAULT_GOAL := all
-all: $(PROGRAMS:%=$(B)/%) ## build the four programs into build/
+all: $(PROGRAMS:%=$(B)/%) ## build the programs into build/
 
 define program_rule
 $(B)/$(1): $(B)/$($(1)_main).o $(foreach p,$($(1)_parts),$(call lib,$(p)))
@@ -109,12 +114,20 @@ $(B)/gen/sql_%.h: gateway/sql/%.sql gateway/sql/embed.awk
 $(B)/gateway/registry.c.o $(B)/gateway/registry_db.c.o: $(B)/gen/sql_schema.h $(B)/gen/sql_statements.h
 $(patsubst %.c,$(B)/%.c.o,$(wildcard gateway/journal*.c gateway/state*.c)): $(B)/gen/sql_state.h $(patsubst %,$(B)/gen/sql_journal_%.h,schema statements queries)
 
+# Names of keys, as the kernel's header has them
+$(B)/gen/key_names_rows.h: triggers/key_names.awk | deps-build
+	$(call say,KEYS,$@)
+	@mkdir -p $(@D)
+	$(Q)echo '#include <linux/input-event-codes.h>' | $(CC) -E -dD - | awk -f $< >$@.part && mv $@.part $@
+$(B)/triggers/key_names.c.o: $(B)/gen/key_names_rows.h
+
 # ---- unit tests: tests/unit/PART/test_*.c, each a cmocka program, built with sanitizers ----
 need_base := base
 need_proto := proto base
 need_wasm := wasm proto base
 need_compiler := compiler wasm proto base
 need_runtime := runtime proto base
+need_guard := guard proto base
 need_triggers := triggers proto base
 need_gateway := gateway triggers proto base
 need_cli := cli wasm proto base
@@ -241,7 +254,7 @@ fuzz-diff: deps-check ## N=1000 random modules from SEED=1, and C programs, by n
 install: all ## into DESTDIR and PREFIX=/usr/local
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(B)/penstock
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(B)/penstockd
-	install -D -m 755 -t $(DESTDIR)$(LIBEXEC) $(B)/penstock-aot $(B)/penstock-sandbox
+	install -D -m 755 -t $(DESTDIR)$(LIBEXEC) $(B)/penstock-aot $(B)/penstock-sandbox $(B)/penstock-guard
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include sdk/include/penstock.h
 	install -D -m 644 systemd/penstock.service $(DESTDIR)$(PREFIX)/lib/systemd/system/penstock.service
 	sed -i 's|/usr/local|$(PREFIX)|g; s|/etc/penstock|$(ETC)|g' $(DESTDIR)$(PREFIX)/lib/systemd/system/penstock.service

@@ -10,6 +10,7 @@ declare -A may=(
 	[sandbox/compiler]="base proto sandbox/wasm sandbox/compiler"
 	[sandbox/runtime]="base proto sandbox/runtime"
 	[ethosu_bridge]="base proto ethosu_bridge"
+	[guard]="base proto guard"
 	[triggers]="base proto triggers"
 	[gateway]="base proto triggers gateway"
 	[cli]="base proto sandbox/wasm cli"
@@ -22,7 +23,7 @@ part_of() {
 }
 bad=0
 [ $# -gt 0 ] || mapfile -t files < <(git ls-files -co --exclude-standard -- 'base/*.[ch]' 'proto/*.[ch]' 'sandbox/*.[ch]' \
-	'ethosu_bridge/*.[ch]' 'triggers/*.[ch]' 'gateway/*.[ch]' 'cli/*.[ch]')
+	'ethosu_bridge/*.[ch]' 'guard/*.[ch]' 'triggers/*.[ch]' 'gateway/*.[ch]' 'cli/*.[ch]')
 [ $# -gt 0 ] && files=("$@")
 while IFS=: read -r file line text; do
 	included=${text#*\"}
