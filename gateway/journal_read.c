@@ -157,6 +157,15 @@ int journal_inbounds(struct journal *j, const char *source, journal_inbound_fn *
 	return stop != 0 || code == SQLITE_DONE ? stop : journal_fail(j, j->reader, "read", why);
 }
 
+int journal_cursors(struct journal *j, journal_cursor_fn *each, void *arg, struct why *why)
+{
+	int code, stop = 0;
+	JSTMT s = j->query[Q_cursors];
+	while (stop == 0 && (code = sqlite3_step(s)) == SQLITE_ROW)
+		stop = each(arg, blob(s, 0), blob(s, 1), blob(s, 2));
+	return stop != 0 || code == SQLITE_DONE ? stop : journal_fail(j, j->reader, "read", why);
+}
+
 /* ---- decisions of the operator ---- */
 
 struct settle {

@@ -133,6 +133,20 @@ void journal_inbound_put(struct journal *j, struct journal_inbound *i)
 	journal_put(j, &i->op);
 }
 
+static int write_cursor(struct journal *j, struct journal_op *op)
+{
+	const struct journal_cursor *c = CONTAINER_OF(op, struct journal_cursor, op);
+	JSTMT s = j->write[c->drop ? W_cursor_drop : W_cursor_put];
+	journal_bind(s, c->drop ? "tb" : "tbb", c->source, c->name, c->value);
+	return journal_step(s);
+}
+
+void journal_cursor_put(struct journal *j, struct journal_cursor *c)
+{
+	c->op.write = write_cursor;
+	journal_put(j, &c->op);
+}
+
 /* ---- retention ---- */
 
 /* The last of the next `rows` rows from `from` on and below `below`: 0 = there is none. */

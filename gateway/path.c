@@ -9,6 +9,7 @@
 #include "base/child.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "gateway/cursors.h"
 #include "gateway/durable.h"
 #include "gateway/path_impl.h"
 
@@ -65,6 +66,8 @@ int path_new_with(const struct config *config, uv_loop_t *loop, const char *prog
 								: (unsigned)cores;
 	}
 	int err = journaled ? path_journal_open(p, why) : 0;
+	if (err == 0)
+		err = cursors_new(p->journal, &p->cursors, why);
 	if (err == 0)
 		err = path_brokers_open(p, why);
 	if (err == 0)

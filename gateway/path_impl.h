@@ -47,6 +47,7 @@ struct path {
 	struct path_source *sources[SOURCES_MAX]; /* brokers first, as the configuration has them */
 	unsigned nsources;
 	bool started;
+	struct cursors *cursors;
 	struct trigger *outputs; /* NULL: the configuration has none */
 	struct binding_entry *bindings;
 	unsigned nbindings;

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/own.h"
+#include "gateway/cursors.h"
 #include "gateway/path_impl.h"
 #include "triggers/mqtt.h"
 
@@ -72,6 +73,33 @@ static int on_event(void *arg, const struct event *e, const uint32_t *routes, un
 	return err;
 }
 
+/* The event and where its source is after it, in one transaction. */
+static int thing_happened(struct path_source *b, const struct event *e, struct binding **found,
+			  unsigned n)
+{
+	struct cursor_step *step;
+	if (e->cursor_name.len == 0 || e->qos == 0)
+		return dispatch_event(b->path->dispatch, e, found, n, NULL);
+	int err = cursors_begin(b->path->cursors, b->source, e->cursor_name, e->cursor, &step);
+	if (err < 0)
+		return err;
+	err = dispatch_event(b->path->dispatch, e, found, n, NULL);
+	cursors_end(b->path->cursors, step, err == 0);
+	return err;
+}
+
+static size_t on_cursor(void *arg, struct span name, void *ret, size_t cap)
+{
+	struct path_source *b = arg;
+	return cursors_get(b->path->cursors, b->source, name, ret, cap);
+}
+
+static void on_forget(void *arg, struct span name)
+{
+	struct path_source *b = arg;
+	cursors_forget(b->path->cursors, b->source, name);
+}
+
 /* Not from a broker: its routes say all, nothing is delivered twice, and its thread is one of many. */
 static int on_thing(void *arg, const struct event *e, const uint32_t *routes, unsigned nroutes,
 		    bool more_at_hand)
@@ -87,7 +115,7 @@ static int on_thing(void *arg, const struct event *e, const uint32_t *routes, un
 	int err = 0;
 	if (n > 0) { /* else its binding went in this moment */
 		atomic_fetch_add_explicit(&b->path->received, 1, memory_order_relaxed);
-		err = dispatch_event(b->path->dispatch, e, found, n, NULL);
+		err = thing_happened(b, e, found, n);
 	}
 	for (unsigned i = 0; i < n; i++)
 		binding_unref(found[i]);
@@ -215,7 +243,9 @@ int path_source_get(struct path *p, const char *kind, const char *name, struct p
 	struct path_source *b = source_new(p, k, name);
 	if (!b)
 		return why_set(why, -ENOMEM, "out of memory, or more than %d sources", SOURCES_MAX);
-	struct trigger_sink sink = { .event = on_thing, .arg = b };
+	struct trigger_sink sink = {
+		.event = on_thing, .cursor = on_cursor, .forget = on_forget, .arg = b
+	};
 	int err = made->make(p, name, &sink, &b->trigger, why);
 	if (err < 0) {
 		p->nsources--;
@@ -256,6 +286,7 @@ void path_sources_free(struct path *p)
 			p->sources[i]->trigger->ops->free(p->sources[i]->trigger);
 	}
 	path_journal_close(p);
+	cursors_free(p->cursors);
 	for (unsigned i = 0; i < p->nsources; i++)
 		free(p->sources[i]);
 }

@@ -53,6 +53,8 @@ struct trigger_sink {
 	/* Where a source was: what the last event with this cursor name (struct event) carried, also in an
 	 * earlier run; up to cap bytes of it, and returns how many it has: 0 = none. May be NULL. */
 	size_t (*cursor)(void *arg, struct span name, void *ret, size_t cap);
+	/* Nobody listens there any more: the cursor goes. May be NULL. */
+	void (*forget)(void *arg, struct span name);
 	void *arg;
 };
 

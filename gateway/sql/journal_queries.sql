@@ -40,6 +40,8 @@ SELECT id, state, event, revision, position, out, function, topic, payload, qos,
 FROM effects INDEXED BY effects_open WHERE out = ?1 AND id > ?2 AND state < 3 AND state > 0 ORDER BY id LIMIT ?3;
 -- name: inbounds
 SELECT packet, bytes FROM inbound WHERE source = ?1;
+-- name: cursors
+SELECT source, name, value FROM cursors;
 -- name: counts
 SELECT (SELECT count(*) FROM events WHERE state = 0), (SELECT count(*) FROM events WHERE state = 2),
        (SELECT count(*) FROM effects WHERE state < 3), (SELECT coalesce(max(id), 0) FROM events),

@@ -99,3 +99,12 @@ CREATE TABLE meta (
 	value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX state_expires ON state (expires) WHERE expires > 0;
+
+-- name: 2
+-- Where sources are with what they report (gateway/cursors.h), in the transaction of the event that moved it.
+CREATE TABLE cursors (
+	source TEXT NOT NULL,
+	name   BLOB NOT NULL,
+	value  BLOB NOT NULL,
+	PRIMARY KEY (source, name)
+) STRICT, WITHOUT ROWID;

@@ -42,5 +42,10 @@ INSERT INTO inbound (source, packet, bytes) VALUES (?1, ?2, ?3)
 ON CONFLICT (source, packet) DO UPDATE SET bytes = ?3;
 -- name: inbound_drop
 DELETE FROM inbound WHERE source = ?1 AND packet = ?2;
+-- name: cursor_put
+INSERT INTO cursors (source, name, value) VALUES (?1, ?2, ?3)
+ON CONFLICT (source, name) DO UPDATE SET value = ?3;
+-- name: cursor_drop
+DELETE FROM cursors WHERE source = ?1 AND name = ?2;
 -- name: meta_put
 INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2;

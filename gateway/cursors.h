@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where sources are with what they report (proto/event.h, cursor): in memory for this run, and in the journal
+ * for the next one, written in one transaction with the event that moved it. Without a journal this run is all.
+ *
+ * Threads: any. Around the event that moves a cursor:
+ *	cursors_begin, then the event's rows are put, then cursors_end.
+ */
+#ifndef GATEWAY_CURSORS_H
+#define GATEWAY_CURSORS_H
+
+#include "gateway/journal.h"
+
+struct cursors;
+struct cursor_step;
+
+/* j is borrowed, or NULL. Learns what earlier runs left. */
+int cursors_new(struct journal *j, struct cursors **ret, struct why *why) MUST_USE;
+void cursors_free(struct cursors *c); /* when the journal has told the end of all that was put */
+
+/* Copies what is needed, so that the end cannot fail, and keeps the journal from committing in between.
+ * -E_LIMIT: a name or value of more than EVENT_CURSOR_BYTES; -ENOMEM. Then there is no end. */
+int cursors_begin(struct cursors *c, const char *source, struct span name, struct span value,
+		  struct cursor_step **ret) MUST_USE;
+/* happened: the event's rows were put; else the cursor stays. Commits. */
+void cursors_end(struct cursors *c, struct cursor_step *s, bool happened);
+
+/* As trigger_sink.cursor. */
+size_t cursors_get(struct cursors *c, const char *source, struct span name, void *ret, size_t cap);
+void cursors_forget(struct cursors *c, const char *source, struct span name);
+
+#endif
