@@ -15,10 +15,11 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "base/wr.h"
+#include "gateway/config_things.h"
 #include "proto/ipc.h"
 #include "proto/manifest.h"
 
-enum { CONFIG_BYTES_MAX = 1 << 20, CONFIG_FILES_MAX = 128, NAME_BYTES_MAX = 63 };
+enum { NAME_BYTES_MAX = 63 };
 
 enum kind { TEXT, ABSOLUTE, LEVEL, URL, CHOICE, BOOL, NUMBER, COUNT, SIZE };
 
@@ -313,6 +314,15 @@ static void *section_base(struct reading *r, const char *section, const char **r
 	return NULL;
 }
 
+static int thing_key(struct reading *r, const char *section, const char *name, const char *value)
+{
+	char place[PATH_MAX + 16];
+	struct why reason = { 0 };
+	(void)snprintf(place, sizeof(place), "%s:%d", r->file, r->line);
+	int err = config_thing_key(r->config, section, name, value, place, &reason);
+	return err < 0 ? bad(r, "%s", why_text(&reason, err)) : 0;
+}
+
 /* A handler of libinih: 1 = go on. r->line is kept by next_line(). */
 static int one_key(void *user, const char *section, const char *name, const char *value)
 {
@@ -322,6 +332,8 @@ static int one_key(void *user, const char *section, const char *name, const char
 		return 0;
 	if (*section == '\0')
 		return bad(r, "%s stands before the first [section]", name), 0;
+	if (config_is_thing(section))
+		return thing_key(r, section, name, value) == 0;
 	void *base = section_base(r, section, &table);
 	if (!base)
 		return 0;
@@ -381,131 +393,59 @@ int config_read(const char *file, struct span bytes, struct config *c, struct wh
 	return r.err;
 }
 
-static int read_file(const char *path, struct config *c, struct why *why)
+int config_defaults(struct config *c, struct why *why)
 {
-	FILE *f = fopen(path, "re");
-	if (!f)
-		return why_set(why, -errno, "%s: %s", path, strerrordesc_np(errno));
-	OWN_FREE char *bytes = malloc(CONFIG_BYTES_MAX + 1);
-	size_t n = bytes ? fread(bytes, 1, CONFIG_BYTES_MAX + 1, f) : 0;
-	int err = bytes ? (ferror(f) ? -EIO : 0) : -ENOMEM;
-	(void)fclose(f);
-	if (err < 0)
-		return why_set(why, err, "%s: %s", path, why_text(NULL, err));
-	if (n > CONFIG_BYTES_MAX)
-		return why_set(why, -E_CONFIG, "%s: larger than 1 MiB", path);
-	return config_read(path, (struct span){ (uint8_t *)bytes, n }, c, why);
+	struct reading r = { .config = c, .why = why, .file = "built-in defaults" };
+	return defaults(&r, NULL, c);
 }
 
-static int conf_file(const struct dirent *d)
+static bool key_same(const struct key *k, const void *a, const void *b)
 {
-	size_t n = strlen(d->d_name);
-	return d->d_name[0] != '.' && n > 5 && strcmp(d->d_name + n - 5, ".conf") == 0;
-}
-
-static int by_bytes(const struct dirent **a, const struct dirent **b)
-{
-	return strcmp((*a)->d_name, (*b)->d_name); /* the same order in every locale */
-}
-
-static int read_conf_d(const char *main_file, struct config *c, struct why *why)
-{
-	char dir[PATH_MAX], path[PATH_MAX + 256];
-	const char *slash = strrchr(main_file, '/');
-	int at = slash ? (int)(slash - main_file) + 1 : 0;
-	if (snprintf(dir, sizeof(dir), "%.*sconf.d", at, main_file) >= (int)sizeof(dir))
-		return why_set(why, -ENAMETOOLONG, "%s: the path is too long", main_file);
-	struct dirent **entry = NULL;
-	int n = scandir(dir, &entry, conf_file, by_bytes), err = 0;
-	if (n < 0)
-		return errno == ENOENT
-			       ? 0
-			       : why_set(why, -errno, "%s: %s", dir, strerrordesc_np(errno));
-	if (n > CONFIG_FILES_MAX)
-		err = why_set(why, -E_CONFIG, "%s: more than %d files", dir, CONFIG_FILES_MAX);
-	for (int i = 0; i < n; i++) {
-		(void)snprintf(path, sizeof(path), "%s/%s", dir, entry[i]->d_name);
-		if (err == 0)
-			err = read_file(path, c, why);
-		free(entry[i]);
+	const void *pa = (const char *)a + k->offset, *pb = (const char *)b + k->offset;
+	switch (k->kind) {
+	case BOOL:
+		return *(const bool *)pa == *(const bool *)pb;
+	case NUMBER:
+		return *(const unsigned *)pa == *(const unsigned *)pb;
+	case COUNT:
+	case SIZE:
+		return *(const uint64_t *)pa == *(const uint64_t *)pb;
+	default:
+		break;
 	}
-	free(entry);
-	return err;
+	const char *x = *(const char *const *)pa, *y = *(const char *const *)pb;
+	return strcmp(x ? x : "", y ? y : "") == 0;
 }
 
-/* What one key alone cannot show. */
-static int check_broker(struct config *c, struct config_broker *b, struct why *why)
+static bool broker_same(const struct config_broker *a, const struct config_broker *b)
 {
-	if (!b->client_id) {
-		char host[65] = "", id[256];
-		(void)gethostname(host, sizeof(host) - 1);
-		(void)snprintf(id, sizeof(id), "penstock-%s-%s", host, b->name);
-		b->client_id = arena_strndup(&c->arena, id, strlen(id));
-		if (!b->client_id)
-			return -ENOMEM;
+	bool same = strcmp(a->name, b->name) == 0;
+	for (size_t i = 0; same && i < ARRAY_LEN(keys); i++)
+		same = strcmp(keys[i].section, "mqtt") != 0 || key_same(&keys[i], a, b);
+	return same;
+}
+
+void config_changes(const struct config *a, const struct config *b, config_differs *differs,
+		    void *arg)
+{
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const char *section = keys[i].section;
+		if (!named_find(section, strlen(section)) && !key_same(&keys[i], a, b))
+			differs(arg, section, keys[i].name);
 	}
-	if (b->version == 4)
-		return why_set(why, -E_CONFIG,
-			       "[mqtt.%s] version = 4: write 3 for MQTT 3.1.1, or 5", b->name);
-	if ((*b->cert_file == '\0') != (*b->key_file == '\0'))
-		return why_set(why, -E_CONFIG, "[mqtt.%s]: cert_file and key_file belong together",
-			       b->name);
-	if (b->backoff_min_ms > b->backoff_max_ms)
-		return why_set(why, -E_CONFIG,
-			       "[mqtt.%s]: backoff_min_ms is more than backoff_max_ms", b->name);
-	return 0;
-}
-
-int config_load(const char *main_file, struct config *ret, struct why *why)
-{
-	*ret = (struct config){ 0 };
-	arena_init(&ret->arena, 4 << 20);
-	struct reading r = { .config = ret, .why = why, .file = "built-in defaults" };
-	int err = defaults(&r, NULL, ret);
-	if (err == 0 && main_file)
-		err = read_file(main_file, ret, why);
-	if (err == 0 && main_file)
-		err = read_conf_d(main_file, ret, why);
-	for (unsigned i = 0; err == 0 && i < ret->nbrokers; i++)
-		err = check_broker(ret, &ret->brokers[i], why);
-	if (err < 0)
-		config_fini(ret);
-	return err;
-}
-
-static int check_file(const struct config_broker *b, const char *key, const char *path,
-		      struct why *why)
-{
-	if (*path == '\0' || access(path, R_OK) == 0)
-		return 0;
-	return why_set(
-		why, -E_CONFIG, "[mqtt%s%s] %s = %s: %s", strcmp(b->name, "default") ? "." : "",
-		strcmp(b->name, "default") ? b->name : "", key, path, strerrordesc_np(errno));
-}
-
-int config_check_files(const struct config *c, struct why *why)
-{
-	for (unsigned i = 0; i < c->nbrokers; i++) {
-		const struct config_broker *b = &c->brokers[i];
-		const struct {
-			const char *key, *path;
-		} files[] = { { "password_file", b->password_file },
-			      { "ca_file", b->ca_file },
-			      { "cert_file", b->cert_file },
-			      { "key_file", b->key_file } };
-		for (size_t k = 0; k < ARRAY_LEN(files); k++) {
-			int err = check_file(b, files[k].key, files[k].path, why);
-			if (err < 0)
-				return err;
-		}
+	for (unsigned i = 0; i < a->nbrokers || i < b->nbrokers; i++) {
+		if (i >= a->nbrokers || i >= b->nbrokers ||
+		    !broker_same(&a->brokers[i], &b->brokers[i]))
+			differs(arg, "mqtt",
+				i < b->nbrokers ? b->brokers[i].name : a->brokers[i].name);
 	}
-	return 0;
-}
-
-void config_fini(struct config *c)
-{
-	arena_fini(&c->arena);
-	*c = (struct config){ 0 };
+	for (unsigned i = 0; i < a->noutputs || i < b->noutputs; i++) {
+		const struct output_config *x = &a->outputs[i], *y = &b->outputs[i];
+		if (i >= a->noutputs || i >= b->noutputs || strcmp(x->name, y->name) != 0 ||
+		    strcmp(x->kind, y->kind) != 0 || strcmp(x->target, y->target) != 0 ||
+		    strcmp(x->options, y->options) != 0)
+			differs(arg, "output", i < b->noutputs ? y->name : x->name);
+	}
 }
 
 void config_print_help(void)
@@ -525,4 +465,5 @@ void config_print_help(void)
 			printf(";   from %" PRIu64 " to %" PRIu64 "\n", k->least, k->most);
 		printf(";%s = %s\n", k->name, k->def ? k->def : "");
 	}
+	config_things_help();
 }

@@ -13,6 +13,8 @@
 #include "base/arena.h"
 #include "base/rd.h"
 #include "base/why.h"
+#include "gateway/registry.h"
+#include "triggers/outputs.h"
 
 enum { CONFIG_BROKERS_MAX = 16 };
 
@@ -29,6 +31,16 @@ struct config_broker { /* [mqtt] = "default", or [mqtt.NAME] */
 	unsigned backoff_min_ms, backoff_max_ms; /* 200, 30000 */
 	unsigned inflight; /* QoS 1, 2 messages not yet acknowledged; default 1000 */
 };
+
+/* A binding that a file has, beside those of the registry. */
+struct config_binding {
+	const char *name;            /* of its section */
+	const char *place;           /* "FILE:LINE" */
+	struct registry_binding row; /* its id is made of the name: the same at each start */
+};
+
+enum { CONFIG_BINDINGS_MAX = 256 };
+#define CONFIG_BINDING_IDS (UINT64_C(1) << 40) /* theirs begin here; the registry's stay below */
 
 struct config {
 	/* [gateway] */
@@ -64,18 +76,30 @@ struct config {
 	const char *outbox_full; /* refuse, drop_oldest */
 	struct config_broker brokers[CONFIG_BROKERS_MAX];
 	unsigned nbrokers;
-	struct arena arena; /* owns the strings */
+	/* [output.NAME], [binding.NAME]: config_things.c */
+	struct output_config *outputs;
+	struct config_binding *bindings;
+	unsigned noutputs, nbindings;
+	struct config_thing *things; /* as they are read; NULL after config_load */
+	struct arena arena;          /* owns the strings */
 };
 
 /* Reads main_file (NULL: defaults only) and then dir/conf.d/ *.conf beside it in name order.
  * -E_CONFIG with "FILE:LINE: reason" */
 int config_load(const char *main_file, struct config *ret, struct why *why) MUST_USE;
+/* All keys as they are without a file, into one that is zero but for its arena. */
+int config_defaults(struct config *c, struct why *why) MUST_USE;
 /* The text of one file, over what c holds already; file is its name in messages. */
 int config_read(const char *file, struct span bytes, struct config *c, struct why *why) MUST_USE;
 /* Are the files that it names there, and may they be read? -E_CONFIG with the first that is not. For
  * --check-config: a running gateway tries again when it connects. */
 int config_check_files(const struct config *c, struct why *why) MUST_USE;
 void config_fini(struct config *c);
+
+/* Calls differs for each key (and each broker, output: key is its name) in which two configurations differ. */
+typedef void config_differs(void *arg, const char *section, const char *key);
+void config_changes(const struct config *a, const struct config *b, config_differs *differs,
+		    void *arg);
 
 /* Which word of a choice it is, or -1. The order is that of enum journal_durability, journal_check and
  * outbox_full. */

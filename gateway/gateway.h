@@ -19,7 +19,10 @@ struct api;
 
 struct gateway {
 	struct config config;
-	bool has_config; /* config needs its fini */
+	bool has_config;         /* config needs its fini */
+	const char *config_file; /* NULL: there is none */
+	struct config reloaded;  /* file_bindings.h */
+	bool has_reloaded;
 	uint64_t started_wall_ms, started_ns;
 	int lock_fd; /* STATE_DIR/lock */
 	uv_loop_t loop;

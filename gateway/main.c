@@ -14,7 +14,8 @@
 #include "base/log.h"
 #include "gateway/api/api.h"
 #include "gateway/backup.h"
-#include "gateway/binding_row.h"
+#include "gateway/binding_read.h"
+#include "gateway/file_bindings.h"
 #include "gateway/gateway.h"
 #include "gateway/wall.h"
 
@@ -128,9 +129,14 @@ static void on_signal(uv_signal_t *s, int signum)
 
 static void on_hangup(uv_signal_t *s, int signum)
 {
-	(void)s;
+	struct gateway *g = s->data;
+	struct file_reload done;
+	struct why why = { 0 };
 	(void)signum;
-	LOG(LOG_NOTE, "SIGHUP ignored: a change of the configuration needs a restart");
+	int err = file_reload(g, &done, &why);
+	if (err < 0)
+		LOG(LOG_ERR, "the configuration makes no sense and stays as it was",
+		    F_STR("reason", why_text(&why, err)), F_ERR(err));
 }
 
 static int loop_open(struct gateway *g, struct why *why)
@@ -146,6 +152,7 @@ static int loop_open(struct gateway *g, struct why *why)
 		if (err < 0)
 			break;
 		g->nsignals++;
+		g->signals[i].data = g;
 		err = uv_signal_start(&g->signals[i], signals[i].then, signals[i].signum);
 		uv_unref((uv_handle_t *)&g->signals[i]);
 	}
@@ -233,7 +240,9 @@ static int binding_restore(void *arg, const struct registry_binding *b)
 
 static int bindings_restore(struct gateway *g, struct why *why)
 {
-	return registry_bindings(g->registry, NULL, binding_restore, g, why);
+	int err = registry_bindings(g->registry, NULL, binding_restore, g, why);
+	file_bindings_start(g);
+	return err;
 }
 
 static int api_start(struct gateway *g, struct why *why)
@@ -297,6 +306,7 @@ static void shut_down(struct gateway *g)
 	logs_free(g->logs);
 	if (g->lock_fd >= 0)
 		(void)close(g->lock_fd);
+	file_bindings_free(g);
 	if (g->has_config)
 		config_fini(&g->config);
 }
@@ -466,6 +476,7 @@ int main(int argc, char **argv)
 	g.started_ns = uv_hrtime();
 	if (!options.config_file && access(PENSTOCK_ETC "/penstock.conf", F_OK) == 0)
 		options.config_file = PENSTOCK_ETC "/penstock.conf";
+	g.config_file = options.config_file;
 	int err = config_load(options.config_file, &g.config, &why);
 	if (err < 0) {
 		(void)fprintf(stderr, "penstockd: %s\n", why_text(&why, err));

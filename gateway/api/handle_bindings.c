@@ -6,12 +6,11 @@
 
 #include "base/log.h"
 #include "gateway/api/request.h"
-#include "gateway/binding_row.h"
+#include "gateway/binding_read.h"
+#include "gateway/file_bindings.h"
 #include "gateway/wall.h"
 #include "proto/kinds.h"
 #include "proto/topic.h"
-
-enum { RETRY_MAX = 3, RETRY_MS = 1000, RETRY_MOST = 1000 };
 
 static json_t *binding_json(struct gateway *g, const struct registry_binding *b)
 {
@@ -45,6 +44,13 @@ void api_bindings_list(struct api_request *q)
 	struct why why = { 0 };
 	struct list l = { q->g, json_array() };
 	int err = registry_bindings(q->g->registry, NULL, binding_append, &l, &why);
+	const struct config *c = file_config(q->g);
+	for (unsigned i = 0; err == 0 && i < c->nbindings; i++) {
+		json_t *one = binding_json(q->g, &c->bindings[i].row);
+		(void)json_object_set_new(one, "name", json_string(c->bindings[i].name));
+		(void)json_object_set_new(one, "file", json_string(c->bindings[i].place));
+		(void)json_array_append_new(l.items, one);
+	}
 	if (err == 0) {
 		request_reply(q, 200, json_pack("{s:o}", "items", l.items));
 		return;
@@ -53,98 +59,11 @@ void api_bindings_list(struct api_request *q)
 	request_fail(q, err, &why);
 }
 
-static int qos_read(const char *name, json_int_t given, unsigned *ret, struct why *why)
-{
-	if (given < 0 || given > 2)
-		return why_set(why, -EINVAL, "`%s` is %lld, it must be 0, 1 or 2", name,
-			       (long long)given);
-	*ret = (unsigned)given;
-	return 0;
-}
-
-static int terms_read(json_int_t deadline_ms, struct registry_binding *b, struct why *why)
-{
-	uint32_t criticality;
-	if (deadline_ms < 0 || deadline_ms > INT32_MAX)
-		return why_set(why, -EINVAL, "`deadline_ms` is %lld, it must be a time",
-			       (long long)deadline_ms);
-	if (b->criticality[0] != '\0' && !criticality_parse(b->criticality, &criticality))
-		return why_set(why, -EINVAL,
-			       "`criticality` is \"%.40s\", it must be low, normal or high",
-			       b->criticality);
-	b->deadline_ms = (unsigned)deadline_ms;
-	return 0;
-}
-
-static int retry_read(json_int_t retry, json_int_t backoff_ms, struct registry_binding *b,
-		      struct why *why)
-{
-	if (b->durability[0] != '\0' && config_choice(CONFIG_DURABILITY, b->durability) < 0)
-		return why_set(why, -EINVAL,
-			       "`durability` is \"%.40s\", it must be process, power or off",
-			       b->durability);
-	if (retry < 0 || retry > RETRY_MOST)
-		return why_set(why, -EINVAL, "`retry` is %lld, it must be from 0 to %d",
-			       (long long)retry, RETRY_MOST);
-	if (backoff_ms < 0 || backoff_ms > INT32_MAX)
-		return why_set(why, -EINVAL, "`backoff_ms` is %lld, it must be a time",
-			       (long long)backoff_ms);
-	b->retry_max = (unsigned)retry;
-	b->retry_ms = (unsigned)backoff_ms;
-	return 0;
-}
-
-/* The instance of its kind where none is named: brokers have one called "default", most others are one. */
-static int kind_read(const json_t *options, struct registry_binding *b,
-		     char canonical[KIND_OPTIONS_BYTES], struct why *why)
-{
-	char names[160];
-	const struct kind *k = kind_find(KIND_INPUT, b->kind);
-	if (!k)
-		return why_set(why, -E_UNSUPPORTED, "`kind` is \"%.40s\", it must be one of %s",
-			       b->kind, kind_names(KIND_INPUT, names, sizeof(names)));
-	if (!b->broker)
-		b->broker = strcmp(b->kind, "mqtt") == 0 ? "default" : "";
-	b->options = canonical;
-	return kind_options(k, options, canonical, why);
-}
-
 int api_binding_read(struct span body, json_t **ret_body, struct registry_binding *b,
 		     char options[KIND_OPTIONS_BYTES], struct why *why)
 {
-	const json_int_t not_given = INT64_MIN;
-	json_int_t qos = 1, publish_qos = not_given, deadline_ms = 0;
-	json_int_t retry = RETRY_MAX, backoff_ms = RETRY_MS;
-	int retain = 0, ordered = 0;
-	const json_t *given = NULL;
-	*b = (struct registry_binding){ .kind = "mqtt",
-					.publish = "",
-					.publish_broker = "",
-					.criticality = "",
-					.durability = "",
-					.created_wall_ms = wall_ms() };
-	int err = body_json(body, ret_body, why,
-			    "{s:s, s?s, s:s, s?I, s?s, s?I, s?b, s?s, s?I, s?s, s?s, s?I, "
-			    "s?I, s?b, s?o, s?s}",
-			    "function", &b->function, "kind", &b->kind, "filter", &b->filter, "qos",
-			    &qos, "publish", &b->publish, "publish_qos", &publish_qos, "retain",
-			    &retain, "broker", &b->broker, "deadline_ms", &deadline_ms,
-			    "criticality", &b->criticality, "durability", &b->durability, "retry",
-			    &retry, "backoff_ms", &backoff_ms, "ordered", &ordered);
-	if (err == 0)
-		err = kind_read(given, b, options, why);
-	if (err == 0)
-		err = qos_read("qos", qos, &b->qos, why);
-	if (err == 0)
-		err = qos_read("publish_qos", publish_qos == not_given ? qos : publish_qos,
-			       &b->publish_qos, why);
-	if (err == 0)
-		err = terms_read(deadline_ms, b, why);
-	if (err == 0)
-		err = retry_read(retry, backoff_ms, b, why);
-	b->ordered = ordered != 0;
-	b->retain = retain != 0;
-	return err;
+	int err = body_object(body, ret_body, why);
+	return err < 0 ? err : binding_read(*ret_body, b, options, why);
 }
 
 /* First the registry, which gives the id; what the path then refuses is taken back. */
@@ -260,6 +179,19 @@ void api_bindings_add(struct api_request *q)
 	json_decref(body);
 }
 
+static int not_of_a_file(struct gateway *g, uint64_t id, struct why *why)
+{
+	const struct config *c = file_config(g);
+	for (unsigned i = 0; i < c->nbindings; i++) {
+		if (c->bindings[i].row.id == id)
+			return why_set(
+				why, -EINVAL,
+				"binding %s is in %s: remove it there, and `penstock reload`",
+				c->bindings[i].name, c->bindings[i].place);
+	}
+	return 0;
+}
+
 void api_bindings_remove(struct api_request *q)
 {
 	struct why why = { 0 };
@@ -269,6 +201,8 @@ void api_bindings_remove(struct api_request *q)
 		err = why_set(&why, -EINVAL, "\"%.40s\" is no binding's id", q->arg);
 	const uint64_t id = strtoull(q->arg, NULL, 10);
 	if (err == 0)
+		err = not_of_a_file(q->g, id, &why);
+	if (err == 0)
 		err = registry_binding_remove(q->g->registry, id, &why);
 	if (err < 0) {
 		request_error(q, err, why_text(&why, err), "penstock bindings shows the ids", NULL);
@@ -277,4 +211,19 @@ void api_bindings_remove(struct api_request *q)
 	(void)path_binding_remove(q->g->path, id);
 	LOG(LOG_NOTE, "unbound", F_U64("binding", id));
 	request_reply(q, 204, NULL);
+}
+
+void api_reload(struct api_request *q)
+{
+	struct file_reload done;
+	struct why why = { 0 };
+	int err = file_reload(q->g, &done, &why);
+	if (err < 0) {
+		request_error(q, err, why_text(&why, err), "all stays as it was", NULL);
+		return;
+	}
+	request_reply(q, 200,
+		      json_pack("{s:i, s:i, s:i, s:i, s:i}", "added", (int)done.added, "removed",
+				(int)done.removed, "changed", (int)done.changed, "refused",
+				(int)done.refused, "at_next_start", (int)done.later));
 }

@@ -65,7 +65,7 @@ void request_fail(struct api_request *q, int err, const struct why *why)
 	request_error(q, err, why_text(why, err), NULL, NULL);
 }
 
-static int object_read(struct span text, json_t **ret, struct why *why)
+int body_object(struct span text, json_t **ret, struct why *why)
 {
 	json_error_t e;
 	if (text.len == 0)
@@ -87,7 +87,7 @@ int body_json(struct span body, json_t **ret, struct why *why, const char *forma
 	json_error_t e;
 	va_list ap;
 	json_t *j = NULL;
-	int err = object_read(body, &j, why);
+	int err = body_object(body, &j, why);
 	if (err < 0)
 		return err;
 	va_start(ap, format);

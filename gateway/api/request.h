@@ -71,7 +71,9 @@ void request_timer(struct api_request *q, uint64_t ms, void (*on_timer)(struct a
 /* The body, malloc'd; the caller's from here (its length is in q->body until then). */
 uint8_t *request_body_steal(struct api_request *q) MUST_USE;
 
-/* The body as a JSON object, every member known: `format` and what follows as for
+/* The body as a JSON object, a new reference. -EINVAL. */
+int body_object(struct span body, json_t **ret, struct why *why) MUST_USE;
+/* The same, every member known: `format` and what follows as for
  * json_unpack_ex(). *ret is a new reference that keeps the strings. -EINVAL. */
 int body_json(struct span body, json_t **ret, struct why *why, const char *format, ...) MUST_USE;
 /* POST /bindings: strings of *ret live as long as *ret_body, which is the caller's also after an

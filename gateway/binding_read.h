@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A binding as it is kept, and as the event path wants it. */
-#ifndef GATEWAY_BINDING_ROW_H
-#define GATEWAY_BINDING_ROW_H
+/* A binding as people write it (JSON, doc/API.md), as it is kept, and as the event path wants it. */
+#ifndef GATEWAY_BINDING_READ_H
+#define GATEWAY_BINDING_READ_H
 
 #include "gateway/path.h"
 #include "gateway/registry.h"
+#include "proto/kinds.h"
+
+/* j: an object; what is not in the table is an error. ret's strings live as long as j and options, where the
+ * canonical ones are written. -EINVAL, -E_INVALID, -E_UNSUPPORTED */
+int binding_read(json_t *j, struct registry_binding *ret, char options[KIND_OPTIONS_BYTES],
+		 struct why *why) MUST_USE;
 
 /* Its strings are b's. */
 static inline struct path_binding path_binding_of(const struct registry_binding *b)
