@@ -115,6 +115,7 @@ static void report_events(const char *dir)
 	for (uint64_t id = from + 1; id < from + EVENTS_MOST; id++) {
 		struct cursor_step *s = step_to(c, id);
 		event_put(j, id);
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL); /* be killed here */
 		cursors_end(c, s, true);
 	}
 	for (;;)
