@@ -134,6 +134,16 @@ static int write_all(struct journal *j, struct journal_op *list)
 	return code;
 }
 
+/* A log that is copied begins anew within the room that it has: it may be what has filled the disk. The thread
+ * tries less and less often, for an attempt in vain writes, too. */
+static void make_room(struct journal *j)
+{
+	(void)pthread_mutex_lock(&j->sync_lock);
+	j->checkpoint = true;
+	(void)pthread_cond_signal(&j->sync_wake);
+	(void)pthread_mutex_unlock(&j->sync_lock);
+}
+
 static void failed(struct journal *j)
 {
 	struct why why = { 0 };
@@ -141,13 +151,15 @@ static void failed(struct journal *j)
 	if (!sqlite3_get_autocommit(j->db))
 		(void)run(j, W_rollback);
 	(void)pthread_mutex_lock(&j->lock);
-	bool first = !j->failing;
+	j->failures = j->failing ? j->failures + 1 : 1;
 	j->failing = true;
 	(void)snprintf(j->reason, sizeof(j->reason), "%s", why_text(&why, err));
 	(void)pthread_mutex_unlock(&j->lock);
-	if (first)
+	if (j->failures == 1)
 		LOG(LOG_ERR, "the journal cannot be written; nothing is acknowledged until it can",
 		    F_STR("reason", why_text(&why, err)), F_ERR(err));
+	if ((j->failures & (j->failures - 1)) == 0)
+		make_room(j);
 }
 
 static void done_all(struct journal_op *list)

@@ -16,7 +16,8 @@
  *
  * Failure. A full disk or a locked or failing database rolls the transaction back; its operations stay
  * in the queue, in order, and are tried again by journal_tick. Until then nothing is done: no
- * acknowledgement goes out, no effect is sent, and journal_admit refuses what would be new.
+ * acknowledgement goes out, no effect is sent, and journal_admit refuses what would be new. The thread copies
+ * the log, so that one that has filled the disk begins anew.
  * One operation that SQLite cannot take by itself (SQLITE_TOOBIG, a constraint) is told so with its error,
  * and the others go on.
  *

@@ -47,6 +47,7 @@ struct journal {
 	bool (*linger)(void *arg);
 	void *linger_arg;
 	bool leading, failing;
+	unsigned failures;        /* in a row; the leader's */
 	pthread_cond_t idle;      /* nobody is leading any more */
 	struct journal_op forget; /* the tick's */
 	atomic_bool forgetting;
