@@ -3,6 +3,7 @@
 #ifndef PROTO_EVENT_H
 #define PROTO_EVENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/rd.h"
@@ -14,6 +15,30 @@ enum event_inbound {
 };
 
 enum { EVENT_CURSOR_BYTES = 512 };
+
+struct ipc_result;
+
+/*
+ * Somebody who waits for what comes of an event, such as an HTTP request; its source's, who keeps it until the
+ * last call. sink.event fills in the first four. One event of several bindings answers once: by the binding that
+ * is the oldest. The calls come from any thread, also before sink.event has returned.
+ *   waits, and not refused: said, perhaps more than once (it ran again: the last one counts), then ended
+ *   does not wait, and is storing: stored
+ */
+struct event_caller {
+	uint64_t event;      /* its number; 0: none was given */
+	const char *refused; /* NULL, or why not, as metrics name it (gateway/refusal.def), */
+	const char *reason;  /* and for people; constants */
+	bool storing;        /* stored() will come */
+	bool waits;          /* for the function's answer. Then it runs now or never, and once */
+	void (*stored)(struct event_caller *c, int err); /* 0: as durable as its binding asks */
+	void (*said)(struct event_caller *c, const struct ipc_result *r); /* borrowed */
+	/* All that it wanted to have happened is committed; err: it is not, and has not happened. */
+	void (*ended)(struct event_caller *c, int err);
+};
+
+/* Messages with which a function says more about its answer: status "404", content-type "text/csv". */
+#define REPLY_TOPIC "$reply/"
 
 struct event_attr { /* beyond the fields of struct event: MQTT 5 user properties, a caller's own */
 	struct span name, value;
@@ -41,6 +66,7 @@ struct event {
 	 * one transaction with the event. An event of QoS 0 stores nothing. Empty name = none. At most
 	 * EVENT_CURSOR_BYTES each. */
 	struct span cursor_name, cursor;
+	struct event_caller *caller; /* NULL: nobody waits */
 };
 
 #endif
