@@ -26,16 +26,14 @@ int guard_start(const char *program, struct guard **ret, struct why *why)
 	if (!g)
 		return why_set(why, -ENOMEM, "out of memory");
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-		return why_set(why, -errno, "a socket for %s: %s", program,
-			       strerrordesc_np(errno));
+		return why_set(why, -errno, "a socket for %s: %s", program, strerrordesc_np(errno));
 	OWN_FD ours = ends[0];
 	OWN_FD its = ends[1];
 	const struct child_spec spec = {
 		.path = program, .argv = argv, .fds = { -1, -1, STDERR_FILENO, its }, .nfds = 4
 	};
 	if (setsockopt(ours, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
-		return why_set(why, -errno, "a socket for %s: %s", program,
-			       strerrordesc_np(errno));
+		return why_set(why, -errno, "a socket for %s: %s", program, strerrordesc_np(errno));
 	int err = child_start(&spec, false, &g->pid, why);
 	if (err < 0)
 		return err;

@@ -2,7 +2,11 @@
 /*
  * All outputs as one way out (trigger.h): messages to $output/NAME. Order is kept per output. One whose device is
  * away is tried again, with growing pauses, and only the newest value waits (older ones are counted as
- * acknowledged: a lamp has one state); the others go on.
+ * acknowledged: a lamp has one state); the others go on. The same where more than OUTPUT_LINE_MAX values wait for one
+ * that is slow.
+ *
+ * A planned end: what has a token stays the outbox's and is set at the next start; the rest is set if it can be set
+ * at once; then all go to their safe state.
  */
 #ifndef TRIGGERS_OUTPUTS_H
 #define TRIGGERS_OUTPUTS_H
@@ -10,7 +14,7 @@
 #include "triggers/output.h"
 #include "triggers/trigger.h"
 
-enum { OUTPUTS_MAX = 64 };
+enum { OUTPUTS_MAX = 64, OUTPUT_VALUE_MAX = 256, OUTPUT_LINE_MAX = 256 };
 
 struct output_config {
 	const char *name;    /* output_name_ok() */
@@ -28,21 +32,33 @@ struct outputs_options {
 	const char *guard_program; /* penstock-guard, absolute; NULL: none (tests) */
 };
 
+/* -E_CONFIG: a target or an option makes no sense, or this program has no such kind. */
 int outputs_new(const struct outputs_options *o, const struct trigger_sink *sink,
 		struct trigger **ret, struct why *why) MUST_USE;
-/* This function is quarantined: what it set last goes to its safe state. Any thread. */
+/* This function is quarantined: what it set last goes to its safe state, what of it still waits is dropped. May be
+ * said again and again. Any thread. */
 void outputs_release(struct trigger *t, const char *function);
+
+/* Which one has this name? -E_UNKNOWN. Any thread, as the rest. */
+int outputs_find(struct trigger *t, struct span name, unsigned *ret_i, struct why *why) MUST_USE;
+/* By hand. *ret_ticket: struct output_status says when it is over. -ENOMEM, -E_LIMIT: the value is too long. */
+int outputs_set(struct trigger *t, unsigned i, struct span value, uint64_t *ret_ticket,
+		struct why *why) MUST_USE;
 
 struct output_status {
 	const char *name, *kind, *target;
 	char value[64];    /* last one set, "" = none yet */
-	char function[64]; /* who set it */
+	char function[64]; /* who set it; "" = by hand, or the gateway (initial, safe) */
 	bool ok;
-	char detail[256]; /* why not, and what to do */
+	bool waits;       /* a value that is not set yet */
+	char detail[256]; /* why not, and what to do; with ok: why the last value was refused */
 	uint64_t set, refused, replaced;
+	uint64_t ended;         /* tickets up to this one are over, */
+	uint64_t ended_refused; /* and this is the last of them that was refused */
 };
 /* i < noutputs */
 void outputs_status(struct trigger *t, unsigned i, struct output_status *ret);
+unsigned outputs_count(const struct trigger *t);
 /* For doctor: looks at the device now. */
 int outputs_probe(struct trigger *t, unsigned i, struct why *why) MUST_USE;
 
