@@ -45,10 +45,12 @@ static void wake(struct feed *f)
 
 /* ---- routes ---- */
 
-static void route_unref(struct feed_route *r)
+static void route_unref(struct feed *f, struct feed_route *r)
 {
 	if (atomic_fetch_sub(&r->refs, 1) != 1)
 		return;
+	if (ops_of(f)->drop)
+		ops_of(f)->drop(r);
 	free(r->filter);
 	free(r);
 }
@@ -76,7 +78,7 @@ int feed_subscribe(struct trigger *t, const struct trigger_route *r, struct why 
 		err = ops_of(f)->read(f, new, r, why);
 	if (err < 0) {
 		if (new)
-			route_unref(new);
+			route_unref(f, new);
 		return err;
 	}
 	(void)pthread_mutex_lock(&f->lock);
@@ -104,7 +106,7 @@ void feed_unsubscribe(struct trigger *t, uint32_t route)
 	}
 	(void)pthread_mutex_unlock(&f->lock);
 	if (old) {
-		route_unref(old);
+		route_unref(f, old);
 		wake(f);
 	}
 }
@@ -129,10 +131,10 @@ bool feed_changed(struct feed *f, struct feed_route ***ret)
 	return changed;
 }
 
-void feed_drop(struct feed_route **list)
+void feed_drop(struct feed *f, struct feed_route **list)
 {
 	for (size_t i = 0; list && list[i]; i++)
-		route_unref(list[i]);
+		route_unref(f, list[i]);
 	free(list);
 }
 
@@ -306,7 +308,7 @@ void feed_free(struct trigger *t)
 		ops_of(f)->fini(f);
 	for (struct feed_route *r; (r = f->routes);) {
 		f->routes = r->next;
-		route_unref(r);
+		route_unref(f, r);
 	}
 	(void)close(f->wake_fd);
 	(void)pthread_mutex_destroy(&f->lock);

@@ -33,6 +33,8 @@ struct feed_ops {
 	/* Understands filter and options. -E_INVALID with what is wrong. The owner's thread. */
 	int (*read)(struct feed *f, struct feed_route *route, const struct trigger_route *r,
 		    struct why *why);
+	/* What a route holds beside its memory; no thread looks at it any more. May be NULL. */
+	void (*drop)(struct feed_route *route);
 	void (*run)(struct feed *f); /* the thread, until feed_wait says that it is over */
 	void (*fini)(
 		struct feed *f); /* of the kind's own struct; the thread is gone. May be NULL */
@@ -67,7 +69,7 @@ bool feed_stopping(const struct feed *f);
 /* Did the routes change since the last call? Then a new list: *ret is NULL-terminated, or NULL where there is no memory.
  * Give the one before back to feed_drop. */
 bool feed_changed(struct feed *f, struct feed_route ***ret);
-void feed_drop(struct feed_route **list);
+void feed_drop(struct feed *f, struct feed_route **list);
 void feed_says_ok(struct feed *f, struct feed_route *r);
 void feed_says(struct feed *f, struct feed_route *r, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* what: the end of the type. Not 0: it was not taken, and is counted as dropped. */
