@@ -191,7 +191,8 @@ void feed_status(struct trigger *t, struct trigger_status *ret)
 {
 	struct feed *f = feed_of(t);
 	*ret = (struct trigger_status){ .received = atomic_load(&f->received),
-					.dropped = atomic_load(&f->dropped) };
+					.dropped = atomic_load(&f->dropped),
+					.missed = atomic_load(&f->missed) };
 	(void)pthread_mutex_lock(&f->lock);
 	for (const struct feed_route *r = f->routes; r; r = r->next) {
 		ret->subscriptions++;
@@ -246,6 +247,8 @@ int feed_event(struct feed *f, const struct feed_route *r, const char *what, con
 		.qos = 1,
 		.nattrs = nattrs,
 		.attrs = attrs,
+		.cursor_name = r->cursor_name,
+		.cursor = r->cursor,
 	};
 	(void)pthread_mutex_lock(&f->sink_lock);
 	if (!f->deaf)

@@ -24,6 +24,7 @@ struct feed_route { /* the first member of a kind's own struct, which is all zer
 	char *filter;
 	bool ok, said; /* under the feed's lock, as why; said: there is a state at all */
 	struct why why;
+	struct span cursor_name, cursor; /* of its next event (proto/event.h); the thread's */
 };
 
 struct feed_ops {
@@ -50,7 +51,7 @@ struct feed { /* the first member of a kind's own struct */
 	pthread_mutex_t lock; /* routes, their states, status */
 	struct feed_route *routes;
 	bool changed;
-	_Atomic uint64_t received, dropped;
+	_Atomic uint64_t received, dropped, missed; /* as in struct trigger_status */
 	pthread_mutex_t sink_lock; /* is held while the sink is called */
 	bool deaf;                 /* under that */
 };

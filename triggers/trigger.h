@@ -58,7 +58,7 @@ struct trigger_sink {
 	void *arg;
 };
 
-struct trigger_message { /* what goes out */
+struct trigger_message {    /* what goes out */
 	struct trigger *to; /* the sender's; not for whom it is given to */
 	struct span topic, payload;
 	uint8_t qos, retain;
@@ -90,6 +90,7 @@ struct trigger_status {
 	uint64_t received, published;
 	uint64_t dropped; /* in or out: refused, with a reason in the log */
 	uint64_t queued;  /* waiting to go out */
+	uint64_t missed;  /* moments at which a thing was to be looked at, and was not */
 };
 
 struct trigger_route { /* borrowed for the call, but filter and options live as long as the route */
