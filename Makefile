@@ -179,7 +179,7 @@ replay-bins: $(fuzz_srcs:%.c=$(B)/%.replay)
 fuzz-bins: $(fuzz_srcs:%.c=$(B)/%.fuzz)
 
 # ---- helpers and examples ----
-tools_bins := $(B)/tools/demo_client $(patsubst %.c,$(B)/%,$(wildcard tests/e2e/*.c tests/attack/*.c))
+tools_bins := $(B)/tools/demo_client $(patsubst %.c,$(B)/%,$(wildcard tests/e2e/*.c tests/attack/*.c tests/vm/*.c))
 $(tools_bins): %: %.c.o $(B)/tools/mqtt.c.o $(call lib,proto) $(call lib,base)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_proto)
@@ -239,6 +239,8 @@ check-spec-arm64: deps-check ## the suite's code for 64-bit ARM, under qemu (pac
 	@B=$(B) SPEC_DIR=$(SPEC_DIR) BOUNDS=$(BOUNDS) OPT=$(OPT) CPU=$(CPU) SYSROOT=$(SYSROOT) tests/spec/arm64.sh $(SPEC)
 check-%: deps-check
 	+@B=$(B) MAKE="$(MAKE)" tests/run $*
+check-vm: deps-check ## triggers and outputs on real kernel interfaces, in a VM (tests/vm/README.md)
+	+@B=$(B) MAKE="$(MAKE)" tests/run vm
 lint: deps-check ## include direction, sizes, banned calls, layout
 	+@B=$(B) MAKE="$(MAKE)" tests/run lint
 FUZZ_SECS ?= 60
@@ -277,6 +279,6 @@ help: ## this list
 
 -include bench/*.mk tests/torture/torture.mk
 
-.PHONY: all unit-bins replay-bins fuzz-bins tool-bins examples demo check lint fuzz chaos fuzz-diff install clean help \
+.PHONY: all unit-bins replay-bins fuzz-bins tool-bins examples demo check check-vm lint fuzz chaos fuzz-diff install clean help \
 	deps-build deps-demo deps-check deps-bench FORCE
 -include $(shell find $(B) -path $(B)/bench/sources -prune -o -name sysroot -prune -o -name '*.d' -print 2>/dev/null)

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # tools/deps.sh PURPOSE [BUILD_DIR]: installs the Debian packages of tools/packages that PURPOSE (build, demo, check,
-# bench) needs and that are missing. Asks nothing; does nothing, quickly, when all are there.
+# bench, vm) needs and that are missing. Asks nothing; does nothing, quickly, when all are there.
 set -euo pipefail
-purpose=${1:?usage: tools/deps.sh build|demo|check|bench [BUILD_DIR]}
+purpose=${1:?usage: tools/deps.sh build|demo|check|bench|vm [BUILD_DIR]}
 build=${2:-build}
 list=$(dirname "$0")/packages
 stamp=$build/.deps-$purpose
@@ -21,7 +21,8 @@ build) purposes=build ;;
 demo) purposes="build demo" ;;
 check) purposes="build demo check" ;;
 bench) purposes="build demo bench" ;;
-*) echo "tools/deps.sh: no purpose '$purpose'; there are build, demo, check, bench" >&2; exit 64 ;;
+vm) purposes="build demo check vm vm-$(dpkg --print-architecture)" ;;
+*) echo "tools/deps.sh: no purpose '$purpose'; there are build, demo, check, bench, vm" >&2; exit 64 ;;
 esac
 
 declare -A installed

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# For tests in the VM: all of tests/e2e/lib.sh, and the kernel's modules.
+. tests/e2e/lib.sh
+[ -n "${IN_VM:-}" ] || { skip "${0##*/}" "for the VM: make check-vm, or tests/run $0"; exit 0; }
+
+# need MODULE...: loads them, or the test ends as skipped
+need() {
+	local m said
+	for m in "$@"; do
+		said=$(modprobe "$m" 2>&1) || { skip "${0##*/}" "this kernel has no $m: $said"; exit 0; }
+	done
+}
