@@ -9,6 +9,7 @@
 #include "proto/topic.h"
 
 struct route {
+	struct route *next; /* at the same place in the trie: of another share */
 	uint32_t id;
 	uint8_t qos;
 	struct binding *bindings; /* newest first; the first one's filter is the route's */
@@ -19,8 +20,8 @@ struct node {
 	struct node **child; /* literal levels, sorted by their bytes */
 	unsigned nchild, cap;
 	struct node *plus;
-	struct route *here; /* the filter that ends here */
-	struct route *rest; /* the one that goes on with '#' */
+	struct route *here; /* filters that end here: one, and one for each $share/GROUP of it */
+	struct route *rest; /* those that go on with '#' */
 	size_t len;
 	uint8_t level[];
 };
@@ -185,12 +186,21 @@ static struct span route_key(const struct binding_table *t, const struct binding
 	return (struct span){ b->filter.at, b->filter.len + (t->topics ? 0 : b->options.len) };
 }
 
+/* In a list of routes that match alike: the one with this very filter, or the end. */
+static struct route **of_filter(const struct binding_table *t, struct route **at,
+				const struct binding *b)
+{
+	while (t->topics && *at && !span_same((*at)->bindings->filter, b->filter))
+		at = &(*at)->next;
+	return at;
+}
+
 /* Where a route hangs. make: nodes that are missing are made; NULL = out of memory. */
 static struct route **route_slot(struct binding_table *t, const struct binding *b, bool make,
 				 struct node **ret_node)
 {
 	struct node *n = t->root;
-	const struct span key = route_key(t, b);
+	const struct span key = t->topics ? topic_unshared(b->filter) : route_key(t, b);
 	for (size_t at = 0; n && at <= key.len;) {
 		*ret_node = n;
 		struct span level = key;
@@ -199,7 +209,7 @@ static struct route **route_slot(struct binding_table *t, const struct binding *
 		else
 			at = key.len + 1; /* all of it is one level */
 		if (t->topics && span_eq(level, "#"))
-			return &n->rest;
+			return of_filter(t, &n->rest, b);
 		bool found;
 		if (t->topics && span_eq(level, "+")) {
 			if (!n->plus && make)
@@ -214,7 +224,7 @@ static struct route **route_slot(struct binding_table *t, const struct binding *
 	}
 	if (n)
 		*ret_node = n;
-	return n ? &n->here : NULL;
+	return n ? of_filter(t, &n->here, b) : NULL;
 }
 
 static uint8_t highest_qos(const struct route *r)
@@ -285,14 +295,17 @@ struct binding_table *binding_table_new(bool topics)
 	return t;
 }
 
-static void route_free(struct route *r)
+static void routes_free(struct route *r)
 {
-	while (r && r->bindings) {
-		struct binding *b = r->bindings;
-		r->bindings = b->next;
-		binding_unref(b);
+	while (r) {
+		struct route *next = r->next;
+		for (struct binding *b; (b = r->bindings);) {
+			r->bindings = b->next;
+			binding_unref(b);
+		}
+		free(r);
+		r = next;
 	}
-	free(r);
 }
 
 void binding_table_free(struct binding_table *t)
@@ -309,8 +322,8 @@ void binding_table_free(struct binding_table *t)
 			continue;
 		}
 		struct node *up = n->parent;
-		route_free(n->here);
-		route_free(n->rest);
+		routes_free(n->here);
+		routes_free(n->rest);
 		free(n->child);
 		free(n);
 		n = up;
@@ -382,7 +395,7 @@ void binding_table_remove(struct binding_table *t, struct binding *b,
 			ret_route->filter = r->bindings->filter;
 			ret_route->options = r->bindings->options;
 		} else {
-			*slot = NULL;
+			*slot = r->next;
 			id_drop(t, r->id);
 			free(r);
 			prune(t, n);
@@ -401,13 +414,15 @@ struct matching {
 
 static void visit(struct matching *m, const struct route *r)
 {
-	bool wanted = m->nroutes == 0;
-	for (unsigned i = 0; r && !wanted && i < m->nroutes; i++)
-		wanted = m->routes[i] == r->id;
-	for (struct binding *b = r && wanted ? r->bindings : NULL; b; b = b->next) {
-		if (m->n < m->cap)
-			m->ret[m->n] = binding_ref(b);
-		m->n++;
+	for (; r; r = r->next) {
+		bool wanted = m->nroutes == 0;
+		for (unsigned i = 0; !wanted && i < m->nroutes; i++)
+			wanted = m->routes[i] == r->id;
+		for (struct binding *b = wanted ? r->bindings : NULL; b; b = b->next) {
+			if (m->n < m->cap)
+				m->ret[m->n] = binding_ref(b);
+			m->n++;
+		}
 	}
 }
 

@@ -7,7 +7,7 @@
  * number. A broker may deliver a message once for each subscription that matches; an MQTT 5 broker
  * says by which ones a copy came, and then a copy is for the bindings of those routes only. So each
  * binding gets a message once. Where the broker cannot say (3.1.1), a route whose filter another
- * one covers is not subscribed (triggers/mqtt_link.c, plan), so that copies arise only where two
+ * one covers is not subscribed (triggers/mqtt_subs.c, plan), so that copies arise only where two
  * filters overlap without one covering the other ("a/+" and "+/b"), and only at brokers that send
  * such copies; then both bindings see both.
  *

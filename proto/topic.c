@@ -59,9 +59,31 @@ bool topic_name_ok(struct span name)
 	return is_text(name) && !has_byte(name, '+') && !has_byte(name, '#');
 }
 
+static const char shared[] = "$share/";
+
+struct span topic_unshared(struct span filter)
+{
+	const size_t head = sizeof(shared) - 1;
+	if (filter.len < head || memcmp(filter.at, shared, head) != 0)
+		return filter;
+	const uint8_t *slash = memchr(filter.at + head, '/', filter.len - head);
+	size_t skip = slash ? (size_t)(slash - filter.at) + 1 : filter.len;
+	return (struct span){ filter.at + skip, filter.len - skip };
+}
+
+static bool share_ok(struct span filter)
+{
+	const struct span rest = topic_unshared(filter);
+	if (rest.len == filter.len)
+		return true;
+	const struct span head = { filter.at, filter.len - rest.len };
+	return rest.len > 0 && head.len > sizeof(shared) && !has_byte(head, '+') &&
+	       !has_byte(head, '#');
+}
+
 bool topic_filter_ok(struct span filter)
 {
-	if (!is_text(filter))
+	if (!is_text(filter) || !share_ok(filter))
 		return false;
 	struct levels l = levels_of(filter);
 	struct span level;
@@ -225,6 +247,7 @@ static int part_check(const struct part *p, struct span filter, struct why *why)
 
 int topic_template_check(struct span tmpl, struct span filter, struct why *why)
 {
+	filter = topic_unshared(filter);
 	if (!topic_name_ok(tmpl))
 		return why_set(why, -E_INVALID,
 			       "a topic to publish to is 1 to %d bytes of UTF-8 without + and #",
@@ -297,6 +320,7 @@ bool topic_template_loops(struct span tmpl, struct span filter)
 	struct span want[TOPIC_LEVELS_MAX];
 	bool here[TOPIC_LEVELS_MAX + 1] = { true }; /* the levels of the filter matched so far */
 	size_t nmade, nwant = 0;
+	filter = topic_unshared(filter);
 	struct levels l = levels_of(filter);
 	if (tmpl.len > 0 && tmpl.at[0] == '$' && begins_wild(filter))
 		return false;
@@ -344,7 +368,7 @@ static struct span part_value(const struct part *p, const struct topic_vars *v)
 	case PART_TEXT:
 		return p->text;
 	case PART_WILDCARD:
-		return wildcard_value(v->filter, v->topic, p->wildcard);
+		return wildcard_value(topic_unshared(v->filter), v->topic, p->wildcard);
 	case PART_TOPIC:
 		return v->topic;
 	case PART_ID:

@@ -17,8 +17,10 @@ enum { TOPIC_BYTES_MAX = 65535, TOPIC_LEVELS_MAX = 128 };
 
 /* Valid UTF-8, no U+0000, 1..65535 bytes, no wildcards. */
 bool topic_name_ok(struct span name);
-/* + and # only as whole levels, # only last. */
+/* + and # only as whole levels, # only last. $share/GROUP/FILTER (MQTT 5.0, 4.8.2): GROUP without them. */
 bool topic_filter_ok(struct span filter);
+/* What a filter matches by: FILTER of $share/GROUP/FILTER, else itself. */
+struct span topic_unshared(struct span filter);
 /* Does the filter match? Topics that begin with $ are not matched by a wildcard at the front. */
 bool topic_match(struct span filter, struct span name);
 /* Is every topic that b matches also matched by a? (for grants) */

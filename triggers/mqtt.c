@@ -270,50 +270,6 @@ static void *run(void *arg)
 
 /* ---- the trigger ---- */
 
-static int op_subscribe(struct trigger *t, const struct trigger_route *route, struct why *why)
-{
-	struct mqtt *m = mqtt_of(t);
-	const struct span filter = route->filter;
-	if (!topic_filter_ok(filter) || route->qos > 2)
-		return why_set(why, -E_INVALID, "not a topic filter, or a QoS above 2");
-	struct mqtt_route *made = calloc(1, sizeof(*made) + filter.len + 1);
-	if (!made)
-		return -ENOMEM;
-	(void)pthread_mutex_lock(&m->lock);
-	struct mqtt_route *r = m->routes;
-	while (r && (r->id != route->id || r->gone))
-		r = r->next;
-	if (!r) {
-		r = made;
-		made = NULL;
-		r->id = route->id;
-		r->filter = (char *)(r + 1);
-		memcpy(r->filter, filter.at, filter.len);
-		struct mqtt_route **at = &m->routes; /* behind the others: asked for in order */
-		while (*at)
-			at = &(*at)->next;
-		*at = r;
-	}
-	r->qos = (uint8_t)route->qos;
-	r->refused = false;
-	m->routes_dirty = true;
-	(void)pthread_cond_signal(&m->wake);
-	(void)pthread_mutex_unlock(&m->lock);
-	free(made);
-	return 0;
-}
-
-static void op_unsubscribe(struct trigger *t, uint32_t route)
-{
-	struct mqtt *m = mqtt_of(t);
-	(void)pthread_mutex_lock(&m->lock);
-	for (struct mqtt_route *r = m->routes; r; r = r->next)
-		r->gone |= r->id == route;
-	m->routes_dirty = true;
-	(void)pthread_cond_signal(&m->wake);
-	(void)pthread_mutex_unlock(&m->lock);
-}
-
 static void op_status(struct trigger *t, struct trigger_status *ret)
 {
 	static const char *const state[] = { "stopped", "connecting", "connected", "waiting" };
@@ -324,7 +280,7 @@ static void op_status(struct trigger *t, struct trigger_status *ret)
 					.queued = m->outbox_n };
 	unsigned refused = 0;
 	for (const struct mqtt_route *r = m->routes; r; r = r->next) {
-		refused += r->refused;
+		refused += r->refused != 0;
 		ret->pending += mqtt_route_pending(r);
 	}
 	if (ret->pending == 0 && m->routes_dirty) /* what is wanted is not even planned */
@@ -442,14 +398,15 @@ static void op_unreserve(struct trigger *t, uint16_t packet)
 
 static const struct trigger_ops mqtt_ops = {
 	.kind = "mqtt",
-	.subscribe = op_subscribe,
-	.unsubscribe = op_unsubscribe,
+	.subscribe = mqtt_subscribe,
+	.unsubscribe = mqtt_unsubscribe,
 	.publish = mqtt_publish,
 	.send = mqtt_send,
 	.reserve = op_reserve,
 	.unreserve = op_unreserve,
 	.resume = mqtt_resume,
 	.status = op_status,
+	.route_status = mqtt_route_status,
 	.start = op_start,
 	.deafen = op_deafen,
 	.stop = op_stop,

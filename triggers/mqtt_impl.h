@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside the MQTT trigger: mqtt.c (the object and its thread), mqtt_link.c (connecting and
- * subscribing), mqtt_flow.c (messages in and out). */
+/* Inside the MQTT trigger: mqtt.c (the object and its thread), mqtt_link.c (connecting), mqtt_subs.c
+ * (subscriptions), mqtt_flow.c (messages in and out). */
 #ifndef TRIGGERS_MQTT_IMPL_H
 #define TRIGGERS_MQTT_IMPL_H
 
@@ -16,11 +16,13 @@ struct mqtt_route {
 	uint32_t id;
 	uint8_t qos;
 	bool gone; /* to be freed when the broker has forgotten it */
-	bool want; /* what the broker is to have, from mqtt_link.c's plan() */
+	bool want; /* what the broker is to have, from mqtt_subs.c's plan() */
 	uint8_t want_qos;
 	bool subscribed; /* what it has */
 	uint8_t had_qos;
-	bool refused; /* it said no: asked again at the next connect */
+	bool no_local, retain_as_published;
+	enum { RETAIN_ALWAYS, RETAIN_NEW, RETAIN_NEVER } retain_handling; /* as SUBSCRIBE has it */
+	int refused; /* it said no, with this code: asked again at the next connect; 0 */
 	char *filter;
 };
 
@@ -167,7 +169,12 @@ void mqtt_look_again(struct mqtt *m);
 
 /* mqtt_link.c: all on the broker's thread, without locks held */
 int mqtt_connect(struct mqtt *m, struct why *why) MUST_USE;
-/* Tells the broker about routes that changed. False: the connection is gone. */
+
+/* mqtt_subs.c */
+int mqtt_subscribe(struct trigger *t, const struct trigger_route *route, struct why *why);
+void mqtt_unsubscribe(struct trigger *t, uint32_t route);
+bool mqtt_route_status(struct trigger *t, uint32_t route, struct why *ret);
+/* The broker's thread, without locks held. Tells the broker about routes that changed. False: the connection is gone. */
 bool mqtt_renew(struct mqtt *m);
 /* Has the broker still to confirm something about it, or has it refused? lock held. */
 bool mqtt_route_pending(const struct mqtt_route *r);

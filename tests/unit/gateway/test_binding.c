@@ -119,6 +119,35 @@ static void a_copy_is_for_the_routes_that_it_names(void **state)
 	binding_table_free(t);
 }
 
+static void a_shared_filter_is_a_route_of_its_own_where_its_topics_are(void **state)
+{
+	static const char *const filter[] = { "a/#", "$share/g/a/#", "$share/h/a/#", "$share/g/a/b",
+					      "$share/g/a/#" };
+	struct binding_table *t = binding_table_new(true);
+	struct binding *b[ARRAY_LEN(filter)];
+	struct binding_route r[ARRAY_LEN(filter)], gone;
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(filter); i++) {
+		b[i] = make(i, filter[i], 1);
+		assert_int_equal(binding_table_add(t, b[i], &r[i]), 0);
+		assert_int_equal(r[i].changed, i < 4); /* the last shares the second's */
+	}
+	assert_int_equal(r[4].id, r[1].id);
+	assert_true(r[1].id != r[0].id && r[1].id != r[2].id);
+	assert_int_equal(matching(t, "a/b", NULL, 0), 31);
+	assert_int_equal(matching(t, "a/b", &r[1].id, 1), 1 << 1 | 1 << 4);
+	assert_int_equal(matching(t, "a/b", &r[3].id, 1), 1 << 3);
+	assert_int_equal(matching(t, "$share/g/a/b", NULL, 0), 0);
+	binding_table_remove(t, b[0], &gone);
+	assert_true(gone.gone && gone.id == r[0].id);
+	binding_table_remove(t, b[1], &gone);
+	assert_true(!gone.gone && span_eq(gone.filter, filter[1]));
+	assert_int_equal(matching(t, "a/x", NULL, 0), 1 << 2 | 1 << 4);
+	for (unsigned i = 0; i < ARRAY_LEN(filter); i++)
+		binding_unref(b[i]);
+	binding_table_free(t);
+}
+
 static void a_route_has_the_same_number_after_a_restart(void **state)
 {
 	struct binding_route before, after;
@@ -210,7 +239,7 @@ static void trie_and_brute_force_agree(void **state)
 			continue;
 		uint64_t want = 0;
 		for (i = 0; i < BINDINGS; i++) {
-			if (b[i] && topic_match(b[i]->filter, text(buf)))
+			if (b[i] && topic_match(topic_unshared(b[i]->filter), text(buf)))
 				want |= UINT64_C(1) << i;
 		}
 		assert_int_equal(matching(t, buf, NULL, 0), want);
@@ -246,6 +275,7 @@ int main(void)
 		cmocka_unit_test(topics_find_exactly_the_filters_that_match),
 		cmocka_unit_test(same_filter_shares_a_route_with_the_highest_qos),
 		cmocka_unit_test(a_copy_is_for_the_routes_that_it_names),
+		cmocka_unit_test(a_shared_filter_is_a_route_of_its_own_where_its_topics_are),
 		cmocka_unit_test(a_route_has_the_same_number_after_a_restart),
 		cmocka_unit_test(filters_and_templates_that_make_no_sense_are_refused),
 		cmocka_unit_test(trie_and_brute_force_agree),

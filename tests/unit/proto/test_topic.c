@@ -39,6 +39,15 @@ static void names_and_filters_follow_4_7(void **state)
 		{ "sport/+/player1", false, true },
 		{ "a/+b", false, false },
 		{ "##", false, false },
+		{ "$share/g/a/+", false, true }, /* 4.8.2 */
+		{ "$share/g/#", false, true },
+		{ "$share/g//", true, true },
+		{ "$share/g/", true, false },
+		{ "$share/g", true, false },
+		{ "$share//a", true, false },
+		{ "$share/+/a", false, false },
+		{ "$share/g#/a", false, false },
+		{ "$shared/g", true, true },
 		{ "\xff", false, false },
 		{ "a\xc0\x80", false, false },
 		{ "\xed\xa0\x80", false, false },
@@ -50,6 +59,27 @@ static void names_and_filters_follow_4_7(void **state)
 	}
 	assert_false(topic_name_ok((struct span){ (const uint8_t *)"a\0b", 3 }));
 	assert_false(topic_filter_ok((struct span){ (const uint8_t *)"a\0b", 3 }));
+}
+
+static void a_shared_filter_matches_by_what_it_shares(void **state)
+{
+	(void)state;
+	uint8_t buf[64];
+	struct why why = { 0 };
+	struct wr w = wr_into(buf, sizeof(buf));
+	const struct topic_vars vars = { .filter = text("$share/g/a/+/#"),
+					 .topic = text("a/x/y/z") };
+	static const char *const row[][2] = { { "$share/g/a/+", "a/+" },
+					      { "$share/g//", "/" },
+					      { "a/$share/b", "a/$share/b" },
+					      { "$sharea/b/c", "$sharea/b/c" } };
+	for (size_t i = 0; i < ARRAY_LEN(row); i++)
+		assert_true(span_eq(topic_unshared(text(row[i][0])), row[i][1]));
+	assert_int_equal(topic_template_check(text("o/{2}/{1}"), vars.filter, &why), 0);
+	assert_true(topic_template_expand(text("o/{2}/{1}"), &vars, &w));
+	assert_true(span_eq((struct span){ buf, w.len }, "o/y/z/x"));
+	assert_true(topic_template_loops(text("a/{1}/b"), vars.filter));
+	assert_false(topic_template_loops(text("o/{1}/b"), vars.filter));
 }
 
 static void length_and_depth_are_bounded(void **state)
@@ -250,6 +280,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_and_filters_follow_4_7),
+		cmocka_unit_test(a_shared_filter_matches_by_what_it_shares),
 		cmocka_unit_test(length_and_depth_are_bounded),
 		cmocka_unit_test(filters_match_as_in_the_specification),
 		cmocka_unit_test(a_filter_covers_what_it_contains),

@@ -114,31 +114,42 @@ static int on_event(void *arg, const struct event *e, const uint32_t *routes, un
 	return 0;
 }
 
-static struct trigger *client_with(unsigned port, char url[64], const struct trigger_sink *sink,
-				   unsigned inflight)
+static struct mqtt_options options(unsigned port, char url[64])
+{
+	(void)snprintf(url, 64, "tcp://127.0.0.1:%u", port);
+	return (struct mqtt_options){ .name = "test",
+				      .url = url,
+				      .client_id = "test",
+				      .version = 3,
+				      .username = "",
+				      .password_file = "",
+				      .ca_file = "",
+				      .cert_file = "",
+				      .key_file = "",
+				      .keepalive_s = 30,
+				      .connect_timeout_s = 10,
+				      .backoff_min_ms = 200,
+				      .backoff_max_ms = 1000,
+				      .inflight = 100,
+				      .payload_bytes = 1000,
+				      .outbox_messages = 4,
+				      .outbox_bytes = 100 };
+}
+
+static struct trigger *client_of(const struct mqtt_options *o, const struct trigger_sink *sink)
 {
 	struct trigger *t = NULL;
 	struct why why = { 0 };
-	(void)snprintf(url, 64, "tcp://127.0.0.1:%u", port);
-	const struct mqtt_options o = { .name = "test",
-					.url = url,
-					.client_id = "test",
-					.version = 3,
-					.username = "",
-					.password_file = "",
-					.ca_file = "",
-					.cert_file = "",
-					.key_file = "",
-					.keepalive_s = 30,
-					.connect_timeout_s = 10,
-					.backoff_min_ms = 200,
-					.backoff_max_ms = 1000,
-					.inflight = inflight,
-					.payload_bytes = 1000,
-					.outbox_messages = 4,
-					.outbox_bytes = 100 };
-	assert_int_equal(mqtt_new(&o, sink, &t, &why), 0);
+	assert_int_equal(mqtt_new(o, sink, &t, &why), 0);
 	return t;
+}
+
+static struct trigger *client_with(unsigned port, char url[64], const struct trigger_sink *sink,
+				   unsigned inflight)
+{
+	struct mqtt_options o = options(port, url);
+	o.inflight = inflight;
+	return client_of(&o, sink);
 }
 
 static struct trigger *client(unsigned port, char url[64])
@@ -220,6 +231,42 @@ static void one_bad_topic_stops_all_messages_of_an_event(void **state)
 	assert_int_equal(s.queued, 0);
 	t->ops->stop(t, 0);
 	t->ops->free(t);
+}
+
+static void what_only_mqtt_5_has_is_refused_at_3_1_1_with_what_to_do(void **state)
+{
+	static const struct {
+		unsigned version;
+		const char *filter, *options;
+		const char *says; /* NULL: it is taken */
+	} row[] = {
+		{ 3, "a/#", "{}", NULL },
+		{ 3, "a/#", "{\"no_local\":true}", "version = 5" },
+		{ 3, "a/#", "{\"retain_as_published\":true}", "version = 5" },
+		{ 3, "a/#", "{\"retain_handling\":\"never\"}", "version = 5" },
+		{ 3, "$share/g/a/#", "{}", "shared subscription needs MQTT 5" },
+		{ 5, "a/#", "{\"no_local\":true,\"retain_handling\":\"always\"}", NULL },
+		{ 5, "$share/g/a/#", "{\"retain_as_published\":true}", NULL },
+		{ 5, "$share/g/a/#", "{\"no_local\":true}", "no no_local for a shared" },
+		{ 5, "$share/g", "{}", "not a topic filter" },
+		{ 5, "a/#", "{\"nonsense\":true}", "nonsense" },
+	};
+	char url[64];
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		struct mqtt_options o = options(1, url);
+		struct why why = { 0 };
+		o.version = row[i].version;
+		struct trigger *t = client_of(&o, &(struct trigger_sink){ .event = on_event });
+		const struct trigger_route r = { .id = 1,
+						 .filter = text(row[i].filter),
+						 .options = text(row[i].options) };
+		assert_int_equal(t->ops->subscribe(t, &r, &why), row[i].says ? -E_INVALID : 0);
+		if (row[i].says)
+			assert_non_null(strstr(why.text, row[i].says));
+		t->ops->stop(t, 0);
+		t->ops->free(t);
+	}
 }
 
 static void a_broker_that_does_not_answer_does_not_delay_the_end(void **state)
@@ -339,6 +386,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(messages_of_one_event_are_queued_all_or_none),
 		cmocka_unit_test(one_bad_topic_stops_all_messages_of_an_event),
+		cmocka_unit_test(what_only_mqtt_5_has_is_refused_at_3_1_1_with_what_to_do),
 		cmocka_unit_test(a_broker_that_does_not_answer_does_not_delay_the_end),
 		cmocka_unit_test(who_is_thrown_out_again_and_again_comes_back_more_slowly),
 		cmocka_unit_test(a_message_that_is_not_acknowledged_is_sent_on_a_new_connection),

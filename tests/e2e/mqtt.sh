@@ -1,0 +1,86 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What MQTT can do beyond topic and payload, against mosquitto: subscription options, shared subscriptions, properties, status.
+. tests/e2e/lib.sh
+
+# catch NAME OPTIONS OF mosquitto_sub...: in the background, what comes goes to $D/NAME
+CATCHERS=()
+catch() {
+	local name=$1
+	shift
+	mosquitto_sub -p "$PORT" -V 5 "$@" >"$D/$name" 2>"$D/$name.err" &
+	CATCHERS+=($!)
+	sleep 0.3 # a moment for the subscription
+}
+local_cleanup() { [ ${#CATCHERS[@]} = 0 ] || kill "${CATCHERS[@]}" 2>/dev/null; }
+lines() { wc -l <"$D/$1"; }
+has_lines() { [ "$(lines "$1")" -ge "$2" ]; }
+send() { mosquitto_pub -p "$PORT" -V 5 "$@"; }
+
+begin
+wasm echo -mexec-model=reactor || die "cannot compile"
+for f in echo plain low high; do deploy $f "$D/echo.wasm" || die "$f does not deploy"; done
+
+# ---- subscription options ----
+
+send -t opt/a -r -q 1 -m kept
+catch opt -t 'opt-out/#' -F '%t %p'
+bind echo --mqtt 'opt/+' --publish 'opt-out/new/{1}' --qos 1
+check "retain_handling new: a retained message comes to a new subscription" "$(cat "$D/opt")" wait_for 5 has_lines opt 1
+bind plain --mqtt 'opt/#' --publish 'opt-out/never/{1}' --qos 1 --with retain_handling=never
+send -t opt/b -q 1 -m live
+wait_for 5 has_lines opt 3
+check "retain_handling never: only what comes from then on" "$(tr '\n' ';' <"$D/opt")" \
+	[ "$(grep never "$D/opt" | tr '\n' ';')" = 'opt-out/never/b live;' ]
+got=$(cli bind low --mqtt 'opt/+' --publish 'x' --with no_local=yes 2>&1)
+check "one filter has one set of options" "$got" grep -q 'other options' <<<"$got"
+send -t opt/a -r -n
+
+catch loop -t 'loop/#' -F '%t %p'
+bind low --mqtt 'loop/+' --publish 'loop/{id}' --qos 1 --with no_local=yes
+send -t loop/a -q 1 -m once
+wait_for 5 has_lines loop 2
+send -t loop/b -q 1 -m once
+wait_for 5 has_lines loop 4
+check "no_local: a function does not get its own message back" "$(tr '\n' ';' <"$D/loop")" [ "$(lines loop)" = 4 ]
+
+# ---- shared subscriptions ----
+
+catch share -t 'share-out/#' -F '%t %p'
+bind high --mqtt '$share/plant/share/+/#' --publish 'share-out/{1}/{2}' --qos 1
+mosquitto_sub -p "$PORT" -V 5 -q 1 -t '$share/plant/share/+/#' >"$D/colleague" &
+CATCHERS+=($!)
+sleep 0.3
+for i in {1..20}; do send -q 1 -t share/x/y -m "$i"; done
+together() { [ $(($(lines share) + $(lines colleague))) -ge 20 ]; }
+wait_for 5 together
+check "a shared subscription: each message to one of the group" "$(lines share) and $(lines colleague)" \
+	[ "$(sort "$D/colleague" <(cut -d' ' -f2 "$D/share") | sort -n | tr '\n' ' ')" = "$(echo {1..20} '')" ]
+check "... and the gateway gets its part" "$(lines share)" has_lines share 1
+check "... its template counts the wildcards of the filter that is shared" "$(head -n 1 "$D/share")" grep -q '^share-out/x/y ' "$D/share"
+
+# ---- bindings with different QoS on overlapping filters ----
+
+overlap() { # VERSION
+	catch "over$1" -t "over$1/out/#" -F '%t %p'
+	bind echo --mqtt "over$1/in/#" --publish "over$1/out/echo" --qos 0
+	bind plain --mqtt "over$1/in/+" --publish "over$1/out/plain" --qos 1
+	bind low --mqtt "over$1/in/a" --publish "over$1/out/low" --qos 2
+	bind high --mqtt "over$1/+/a" --publish "over$1/out/high" --qos 1
+	for i in {1..25}; do send -q 2 -t "over$1/in/a" -m "$i"; done
+	wait_for 10 has_lines "over$1" 100
+	sleep 0.5
+	for f in echo plain low high; do
+		check "version $1, overlapping filters: $f got each message once" "$(grep -c "/$f " "$D/over$1") lines" \
+			[ "$(grep "/$f " "$D/over$1" | cut -d' ' -f2 | sort -n | tr '\n' ' ')" = "$(echo {1..25} '')" ]
+	done
+}
+overlap 5
+gateway_stop
+gateway_config 'version = 3'
+gateway_start || die "no gateway at version 3"
+got=$(cli bind echo --mqtt '$share/g/x' 2>&1)
+check "MQTT 3.1.1: a shared subscription is refused, with what to do" "$got" grep -q 'version = 5' <<<"$got"
+got=$(cli bind echo --mqtt y --with no_local=yes 2>&1)
+check "MQTT 3.1.1: no_local is refused, with what to do" "$got" grep -q 'version = 5' <<<"$got"
+overlap 3
