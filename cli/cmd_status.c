@@ -32,6 +32,47 @@ static void brokers_print(const json_t *list, FILE *out)
 	table_fini(&t);
 }
 
+static void things_print(const json_t *list, FILE *out)
+{
+	static const char *const heads[] = { "KIND",   "NAME",   "STATE", "BOUND",
+					     "EVENTS", "MISSED", "" };
+	size_t i;
+	json_t *b;
+	struct table t;
+	if (json_array_size(list) == 0)
+		return;
+	table_init(&t, heads, ARRAY_LEN(heads), 1 << 3 | 1 << 4 | 1 << 5);
+	json_array_foreach(list, i, b)
+	{
+		table_cell(&t, json_text(b, "kind"));
+		table_cell(&t, json_text(b, "name"));
+		table_cell(&t, json_text(b, "state"));
+		table_cell_fmt(&t, "%.0f", json_num(b, "subscriptions"));
+		table_cell_fmt(&t, "%.0f", json_num(b, "received"));
+		table_cell_fmt(&t, "%.0f", json_num(b, "dropped"));
+		table_cell(&t, json_text(b, "detail"));
+	}
+	(void)fputc('\n', out);
+	table_print(&t, out);
+	table_fini(&t);
+}
+
+/* What waits, and what nobody could handle. */
+static void journal_print(const json_t *j, FILE *out)
+{
+	if (!json_is_object(j))
+		return;
+	(void)fprintf(out, "journal    %s, %.0f waiting, %.0f dead letters, %.1f MiB",
+		      json_text(j, "state"), json_num(j, "open"), json_num(j, "dead"),
+		      json_num(j, "file_bytes") / (1 << 20));
+	(void)fputs(json_num(j, "dead") > 0 ? "   (penstock events --state dead)\n" : "\n", out);
+	if (json_text(j, "reason")[0]) {
+		(void)fputs("           ", out);
+		text_put(out, json_text(j, "reason"));
+		(void)fputc('\n', out);
+	}
+}
+
 static void memory_print(const json_t *list, FILE *out)
 {
 	static const char *const heads[] = { "PROCESS", "PID", "RSS", "PSS" };
@@ -125,7 +166,9 @@ static void status_print(struct cli *c, const json_t *s)
 	count_put(json_num(s, "functions"), "function", ", ", c->out);
 	count_put(json_num(s, "bindings"), "binding", "\n", c->out);
 	events_print(json_object_get(s, "events"), c->out);
+	journal_print(json_object_get(s, "journal"), c->out);
 	brokers_print(json_object_get(s, "brokers"), c->out);
+	things_print(json_object_get(s, "things"), c->out);
 	times_print(json_object_get(s, "times"), c->out);
 	memory_print(json_object_get(s, "memory"), c->out);
 }

@@ -232,6 +232,7 @@ int path_binding_put(struct path *p, const struct path_binding *b, struct why *w
 		binding_unref(e->binding);
 		return why_set(why, err, "out of memory");
 	}
+	e->route = route.id;
 	e->next = p->bindings;
 	p->bindings = e;
 	p->nbindings++;

@@ -32,6 +32,7 @@ struct binding_entry { /* the loop thread's list of all bindings */
 	struct binding_entry *next;
 	struct binding *binding;
 	struct path_source *from;
+	uint32_t route;
 };
 
 struct path {

@@ -51,6 +51,26 @@ static json_t *brokers_status(struct path *p, uint64_t *ret_dropped)
 	return list;
 }
 
+/* What is no broker: devices, timers. */
+static json_t *things_status(struct path *p)
+{
+	json_t *list = json_array();
+	for (unsigned i = 0; i < p->nsources; i++) {
+		struct path_source *b = p->sources[i];
+		struct trigger_status s;
+		if (b->config)
+			continue;
+		b->trigger->ops->status(b->trigger, &s);
+		(void)json_array_append_new(
+			list, json_pack("{s:s, s:s, s:s, s:o, s:i, s:I, s:I}", "kind",
+					b->kind->name, "name", b->name, "state", s.state, "detail",
+					text_of(s.detail, sizeof(s.detail)), "subscriptions",
+					(int)s.subscriptions, "received", (json_int_t)s.received,
+					"dropped", (json_int_t)s.dropped));
+	}
+	return list;
+}
+
 static json_t *events_status(struct path *p, const struct dispatch_status *d, uint64_t dropped)
 {
 	static const char *const name[EVENTS_COUNTS] = {
@@ -89,11 +109,12 @@ json_t *path_status(struct path *p)
 	uint64_t dropped = atomic_load(&p->unbound);
 	dispatch_status(p->dispatch, &d);
 	json_t *brokers = brokers_status(p, &dropped);
-	return json_pack("{s:o, s:{s:i, s:s, s:i, s:i, s:o}, s:i, s:i, s:o, s:o, s:o}", "brokers",
-			 brokers, "sandbox", "pid", (int)d.sandbox.pid, "state", d.sandbox.state,
-			 "restarts", (int)d.sandbox.restarts, "workers", (int)d.workers,
-			 "last_death", text_of(d.sandbox.last_death, sizeof(d.sandbox.last_death)),
-			 "functions", (int)d.functions, "bindings", (int)p->nbindings, "events",
+	return json_pack("{s:o, s:o, s:{s:i, s:s, s:i, s:i, s:o}, s:i, s:i, s:o, s:o, s:o}",
+			 "brokers", brokers, "things", things_status(p), "sandbox", "pid",
+			 (int)d.sandbox.pid, "state", d.sandbox.state, "restarts",
+			 (int)d.sandbox.restarts, "workers", (int)d.workers, "last_death",
+			 text_of(d.sandbox.last_death, sizeof(d.sandbox.last_death)), "functions",
+			 (int)d.functions, "bindings", (int)p->nbindings, "events",
 			 events_status(p, &d, dropped), "times", dispatch_times(p->dispatch),
 			 "journal", journal_status_json(p));
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "gateway/api/request.h"
+#include "gateway/doctor.h"
 #include "gateway/wall.h"
 
 /* "Rss:    1234 kB" -> 1234 */
@@ -160,4 +161,9 @@ void api_logs(struct api_request *q)
 		request_error(q, -EAGAIN, "too many clients wait for log lines", NULL, NULL);
 	else
 		request_timer(q, wait_ms, logs_answer);
+}
+
+void api_doctor(struct api_request *q)
+{
+	request_reply(q, 200, json_pack("{s:o}", "items", doctor_look(q->g)));
 }
