@@ -18,7 +18,7 @@ static const struct {
 } lists[] = {
 	{ "publish", "publish to", true, "only its bindings' topics" },
 	{ "buckets", "share state in", true, "no bucket" },
-	{ "io", "switch outputs", false, NULL },
+	{ "io", "set output", true, "none" },
 	{ "models", "use models", false, NULL },
 	{ "http", "call hosts", false, NULL },
 };

@@ -397,6 +397,8 @@ static void load(struct deploy_job *j)
 		.limits = j->manifest.limits,
 		.publish = j->manifest.publish,
 		.npublish = j->manifest.npublish,
+		.outputs = j->manifest.io,
+		.noutputs = j->manifest.nio,
 		.state = j->manifest.state,
 		.buckets = j->manifest.buckets,
 		.nbuckets = j->manifest.nbuckets,

@@ -97,6 +97,9 @@ int dispatch_function_put(struct dispatch *d, const struct path_function *f, pat
 			  void *arg, struct why *why) MUST_USE;
 int dispatch_function_remove(struct dispatch *d, const char *name);
 int dispatch_candidate_remove(struct dispatch *d, const char *name);
+/* Told of a function in quarantine, again at each tick. */
+typedef void dispatch_quarantined(void *arg, const char *function);
+void dispatch_on_quarantine(struct dispatch *d, dispatch_quarantined *quarantined, void *arg);
 void dispatch_on_rollout_end(struct dispatch *d, path_rollout_end *ended, void *arg);
 
 void dispatch_status(struct dispatch *d, struct dispatch_status *ret);

@@ -95,6 +95,8 @@ struct dispatch {
 	unsigned closing;
 	path_rollout_end *rollout_ended; /* or NULL */
 	void *rollout_arg;
+	dispatch_quarantined *quarantined; /* or NULL */
+	void *quarantined_arg;
 };
 
 uint64_t now_ns(void);

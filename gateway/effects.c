@@ -11,7 +11,7 @@
 #include "gateway/function.h"
 #include "proto/kinds.h"
 #include "proto/topic.h"
-#include "triggers/trigger.h"
+#include "triggers/outputs.h"
 
 enum { TOPIC_SHOWN = 200, MESSAGES_USUAL = 16 };
 
@@ -30,6 +30,7 @@ int effects_check(const struct flight *f, const struct ipc_result *m, struct why
 	const char *name = f->version->function->name;
 	struct rd list = list_of(m);
 	struct ipc_effect e;
+	struct span output;
 	while (ipc_effect_next(&list, &e)) {
 		if (e.topic.len == 0)
 			continue;
@@ -37,7 +38,13 @@ int effects_check(const struct flight *f, const struct ipc_result *m, struct why
 			return why_set(why, -E_INVALID,
 				       "%s published to \"%.*s\", which is not a valid topic", name,
 				       shown(e.topic), (const char *)e.topic.at);
-		if (!version_may_publish(f->version, e.topic))
+		bool may = version_may_publish(f->version, e.topic);
+		if (!may && output_of_topic(e.topic, &output))
+			return why_set(why, -E_INVALID,
+				       "%s may not set output \"%.*s\": add it to capabilities.io "
+				       "of its manifest and grant it",
+				       name, shown(output), (const char *)output.at);
+		if (!may)
 			return why_set(
 				why, -E_INVALID,
 				"%s may not publish to \"%.*s\": add a filter that covers it to "
@@ -138,6 +145,7 @@ static int find_ways(const struct flight *f, struct trigger_message *m, unsigned
 {
 	const struct binding *b = f->binding;
 	const char *name = f->version->function->name;
+	unsigned which;
 	for (unsigned i = 0, seen = 0; seen < n; seen++) {
 		struct trigger_message one = m[i];
 		struct span output;
@@ -150,6 +158,10 @@ static int find_ways(const struct flight *f, struct trigger_message *m, unsigned
 				       "outputs: [output.%.*s]",
 				       name, shown(output), (const char *)output.at, shown(output),
 				       (const char *)output.at);
+		if (is_output && outputs_find(one.to, output, &which, why) < 0)
+			return -E_INVALID;
+		/* Nothing of a set twice is different from once. */
+		one.qos = is_output && one.qos > 1 ? 1 : one.qos;
 		if (!one.to)
 			return why_set(why, -E_INVALID,
 				       "%s published, but binding %" PRIu64

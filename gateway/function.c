@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/kinds.h"
 #include "proto/topic.h"
 
 /* FNV-1a */
@@ -73,10 +74,12 @@ static int copy_grants(struct version *v, const struct path_function *f)
 {
 	v->publish = copy_list(f->publish, f->npublish);
 	v->buckets = copy_list(f->buckets, f->nbuckets);
+	v->outputs = copy_list(f->outputs, f->noutputs);
 	v->npublish = f->npublish;
+	v->noutputs = f->noutputs;
 	v->nbuckets = f->nbuckets;
 	v->remembers = f->state;
-	return v->publish && v->buckets ? 0 : -ENOMEM;
+	return v->publish && v->buckets && v->outputs ? 0 : -ENOMEM;
 }
 
 static struct function *function_make(struct function_table *t, const char *name)
@@ -127,6 +130,7 @@ int function_add_version(struct function_table *t, const struct path_function *f
 			(void)close(v->so_fd);
 		free(v->publish);
 		free(v->buckets);
+		free(v->outputs);
 		free(v);
 		return err;
 	}
@@ -164,6 +168,7 @@ void version_free(struct function_table *t, struct version *v)
 	(void)close(v->so_fd);
 	free(v->publish);
 	free(v->buckets);
+	free(v->outputs);
 	free(v);
 	if (!fn->versions) {
 		function_unlink(t, fn);
@@ -194,8 +199,20 @@ struct version *function_choose(const struct function *f, uint64_t event)
 	return f->active;
 }
 
+static bool has_name(const struct span *list, size_t n, struct span name)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (span_same(list[i], name))
+			return true;
+	}
+	return false;
+}
+
 bool version_may_publish(const struct version *v, struct span topic)
 {
+	struct span output;
+	if (output_of_topic(topic, &output))
+		return has_name(v->outputs, v->noutputs, output);
 	for (size_t i = 0; i < v->npublish; i++) {
 		if (topic_match(v->publish[i], topic))
 			return true;
@@ -207,12 +224,7 @@ bool version_may_remember(const struct version *v, struct span bucket)
 {
 	if (bucket.len == 0)
 		return v->remembers;
-	for (size_t i = 0; i < v->nbuckets; i++) {
-		if (v->buckets[i].len == bucket.len &&
-		    memcmp(v->buckets[i].at, bucket.at, bucket.len) == 0)
-			return true;
-	}
-	return false;
+	return has_name(v->buckets, v->nbuckets, bucket);
 }
 
 void function_failed(struct function *f, uint64_t wall_ms, const char *reason)

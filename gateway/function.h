@@ -40,6 +40,8 @@ struct version {
 	struct manifest_limits limits;
 	struct span *publish; /* granted filters; one allocation with their text */
 	size_t npublish;
+	struct span *outputs; /* names of those it may set; as publish */
+	size_t noutputs;
 	bool remembers;       /* in a bucket of its own */
 	struct span *buckets; /* granted shared ones; as publish */
 	size_t nbuckets;
@@ -112,7 +114,7 @@ void function_table_fini(struct function_table *t);
 /* Who runs the event with this number; NULL: nobody yet. */
 struct version *function_choose(const struct function *f, uint64_t event);
 
-/* Is a topic covered by what was granted? */
+/* Is a topic covered by what was granted? $output/NAME only by the output's name, by no filter. */
 bool version_may_publish(const struct version *v, struct span topic);
 /* May it use this bucket? "" is its own. */
 bool version_may_remember(const struct version *v, struct span bucket);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/own.h"
 #include "gateway/outbox_impl.h"
 #include "gateway/wall.h"
 
@@ -374,19 +375,37 @@ static void take(struct way *w, struct row *r)
 	outbox_line_add(w, r);
 }
 
-void outbox_committed(struct outbox *o, struct outbox_batch *b, int err)
+/* The first of the batch, from `from` on, that goes by this way; n: none. */
+static unsigned next_of(const struct way *w, const struct outbox_batch *b, unsigned from)
 {
-	struct way *w = b->n > 0 ? way_of_effect(o, b->effects[0]) : NULL;
-	if (err < 0 || !w) {
-		outbox_batch_free(o, b);
+	while (from < b->n &&
+	       (!b->effects[from] || (const void *)w->out != b->effects[from]->out.at))
+		from++;
+	return from;
+}
+
+/* Those of the batch that go by this way; they are not the batch's any more. */
+static void take_all(struct way *w, struct outbox_batch *b)
+{
+	unsigned i = next_of(w, b, 0);
+	if (i == b->n)
 		return;
-	}
-	(void)pthread_mutex_lock(&w->lock); /* an event publishes one way */
-	for (unsigned i = 0; i < b->n; i++)
-		take(w, CONTAINER_OF(b->effects[i], struct row, e));
+	(void)pthread_mutex_lock(&w->lock);
+	for (; i < b->n; i = next_of(w, b, i + 1))
+		take(w, CONTAINER_OF(ptr_steal(&b->effects[i]), struct row, e));
 	outbox_load(w); /* it may have stopped at these */
 	outbox_pump(w);
 	(void)pthread_mutex_unlock(&w->lock);
+}
+
+void outbox_committed(struct outbox *o, struct outbox_batch *b, int err)
+{
+	if (err < 0) {
+		outbox_batch_free(o, b);
+		return;
+	}
+	for (unsigned i = 0; i < o->nways; i++)
+		take_all(&o->ways[i], b);
 	free(b->effects);
 	*b = (struct outbox_batch){ 0 };
 }

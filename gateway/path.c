@@ -29,6 +29,8 @@ static void on_first_turn(uv_timer_t *t)
 	struct path *p = t->data;
 	if (p->durable)
 		durable_start(p->durable);
+	if (p->outputs)
+		p->outputs->ops->start(p->outputs);
 	path_sources_start(p);
 }
 
@@ -36,6 +38,8 @@ static void finish_free(struct path *p)
 {
 	if (p->outbox)
 		outbox_stop(p->outbox);
+	if (p->outputs)
+		p->outputs->ops->free(p->outputs);
 	for (struct binding_entry *e; (e = p->bindings);) {
 		p->bindings = e->next;
 		binding_unref(e->binding);
@@ -71,12 +75,17 @@ int path_new_with(const struct config *config, uv_loop_t *loop, const char *prog
 	if (err == 0)
 		err = path_brokers_open(p, why);
 	if (err == 0)
+		err = path_outputs_open(p, why);
+	if (err == 0)
 		err = dispatch_new(&p->path_config, loop, program, &p->dispatch, why);
 	if (err < 0) {
 		finish_free(p);
 		return err;
 	}
-	if (p->journal && (err = path_journal_attach(p, why)) < 0) {
+	err = path_outputs_attach(p, why);
+	if (err == 0 && p->journal)
+		err = path_journal_attach(p, why);
+	if (err < 0) {
 		dispatch_free(p->dispatch, 0);
 		finish_free(p);
 		return err;
@@ -105,6 +114,8 @@ void path_free(struct path *p)
 	dispatch_leave(p->dispatch, &p->seat); /* its thread has been sent away by that */
 	dispatch_free(p->dispatch, STOP_MS);
 	path_sources_stop(p, GRACE_MS);
+	if (p->outputs)
+		p->outputs->ops->stop(p->outputs, GRACE_MS);
 	uv_close((uv_handle_t *)&p->first_turn, timer_closed);
 }
 

@@ -41,6 +41,8 @@ struct path_function {
 	struct manifest_limits limits;
 	const char *const *publish; /* granted topic filters */
 	size_t npublish;
+	const char *const *outputs; /* granted names (proto/kinds.h) */
+	size_t noutputs;
 	bool state;                 /* granted: a bucket of its own, */
 	const char *const *buckets; /* and shared ones */
 	size_t nbuckets;
@@ -109,6 +111,9 @@ struct path_repetition {
  * many; -E_INVALID: what is kept is damaged. */
 int path_replay(struct path *p, const struct path_repetition *r, path_result *done, void *arg,
 		struct why *why) MUST_USE;
+
+/* triggers/outputs.h; NULL: the configuration has none. */
+struct trigger *path_outputs(struct path *p);
 
 json_t *path_status(struct path *p);
 json_t *path_function_counts(struct path *p, const char *name);

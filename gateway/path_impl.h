@@ -10,6 +10,7 @@
 #include "gateway/path.h"
 #include "proto/kinds.h"
 #include "triggers/limiter.h"
+#include "triggers/revpi.h"
 #include "triggers/trigger.h"
 
 enum { SOURCES_MAX = 64 };
@@ -49,6 +50,7 @@ struct path {
 	unsigned nsources;
 	bool started;
 	struct cursors *cursors;
+	struct revpi_output_config revpi; /* device NULL: nothing is bound to it */
 	struct trigger *outputs; /* NULL: the configuration has none */
 	struct binding_entry *bindings;
 	unsigned nbindings;
@@ -73,6 +75,13 @@ struct path_source *path_source_find(struct path *p, const char *kind, const cha
 /* sources.c. The one that such a binding listens to, made if it can be. -E_UNKNOWN, -E_UNSUPPORTED */
 int path_source_get(struct path *p, const char *kind, const char *name, struct path_source **ret,
 		    struct why *why) MUST_USE;
+/* path_outputs.c */
+int path_outputs_open(struct path *p, struct why *why) MUST_USE;
+int path_outputs_attach(struct path *p, struct why *why) MUST_USE;
+/* path_revpi.c */
+int path_revpi_input(struct path *p, const char *name, const struct trigger_sink *sink,
+		     struct trigger **ret, struct why *why) MUST_USE;
+const struct revpi_output_config *path_revpi_output(struct path *p); /* NULL: no memory */
 int path_brokers_open(struct path *p, struct why *why) MUST_USE;
 void path_sources_start(struct path *p); /* and those that are made later, at once */
 void path_sources_deafen(struct path *p);

@@ -447,6 +447,22 @@ static void clear_quarantined(struct dispatch *d)
 	}
 }
 
+void dispatch_on_quarantine(struct dispatch *d, dispatch_quarantined *quarantined, void *arg)
+{
+	d->quarantined = quarantined;
+	d->quarantined_arg = arg;
+}
+
+/* At each tick: what they had ended well comes out of its commit perhaps only now. */
+static void tell_of_quarantined(struct dispatch *d)
+{
+	for (struct function *f = function_next(&d->functions, NULL); f && d->quarantined;
+	     f = function_next(&d->functions, f)) {
+		if (f->quarantined)
+			d->quarantined(d->quarantined_arg, f->name);
+	}
+}
+
 void dispatch_on_died(void *arg, const char *how)
 {
 	struct dispatch *d = arg;
@@ -491,6 +507,7 @@ void dispatch_on_died(void *arg, const char *how)
 				   : "the sandbox died while it ran, also when it was tried again");
 	}
 	clear_quarantined(d);
+	tell_of_quarantined(d);
 	candidates_judge(d);
 	dispatch_commit(d);
 }
@@ -552,6 +569,7 @@ void dispatch_on_tick(uv_timer_t *t)
 		sandbox_peer_kill(d->peer, "it closed its socket");
 	candidates_judge(d);
 	candidates_put_away(d);
+	tell_of_quarantined(d);
 	send_loads(d);
 	if (d->durable)
 		durable_tick(d->durable);

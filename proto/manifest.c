@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "proto/kinds.h"
 #include "proto/semver.h"
 #include "proto/topic.h"
 
@@ -249,6 +250,11 @@ static bool filter_entry_ok(const char *s)
 	return topic_filter_ok((struct span){ (const uint8_t *)s, strlen(s) });
 }
 
+static bool output_entry_ok(const char *s)
+{
+	return output_name_ok((struct span){ (const uint8_t *)s, strlen(s) });
+}
+
 static bool text_entry_ok(const char *s)
 {
 	return s[0] != '\0';
@@ -312,9 +318,18 @@ static int publish_read(struct reading *r, const char *field, const json_t *v, v
 		return list_read(r, field, v, &kind);                                              \
 	}
 
-NAMES_READ(io)
 NAMES_READ(models)
 NAMES_READ(http)
+
+static int io_read(struct reading *r, const char *field, const json_t *v, void *into)
+{
+	static const struct list_kind kind =
+		LIST_KIND(io, TEXT_MAX, output_entry_ok,
+			  "an output's name has 1 to 63 of a-z, 0-9, - and _, as in [output.NAME] "
+			  "of the gateway");
+	(void)into;
+	return list_read(r, field, v, &kind);
+}
 
 /* "=NAME" is a function's own. */
 static bool bucket_entry_ok(const char *s)

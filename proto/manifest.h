@@ -9,7 +9,7 @@
  *	              "output": "64KiB", "events_per_s": 100, "concurrency": 8,
  *	              "host_calls": 10000, "log_lines_per_s": 10 },
  *	  "criticality": "normal",
- *	  "capabilities": { "publish": ["alerts/#"], "state": true, "buckets": [], "io": ["O_1"], "models": [],
+ *	  "capabilities": { "publish": ["alerts/#"], "state": true, "buckets": [], "io": ["lamp"], "models": [],
  *	                    "http": [] },
  *	  "bindings": [ { "mqtt": "sensors/+/temperature", "publish": "alerts/{1}" } ] }
  */
@@ -61,6 +61,7 @@ struct manifest {
 	struct manifest_limits limits;
 	const char *const *publish; /* MQTT topic filters */
 	size_t npublish;
+	/* io: names of outputs */
 	const char *const *io, *const *models, *const *http;
 	size_t nio, nmodels, nhttp;
 	bool state;                 /* a bucket of its own */

@@ -12,9 +12,11 @@
 #include "proto/kinds.h"
 #include "triggers/led.h"
 #include "triggers/outputs_impl.h"
+#include "triggers/revpi.h"
 
 /* A further kind: its row here, its options in proto/kinds.def. */
 static const struct output_ops *const output_kinds[] = {
+	&output_io,
 	&output_led,
 	NULL,
 };
@@ -359,6 +361,7 @@ static void outputs_free(struct trigger *base)
 	guard_stop(t->guard, true);
 	for (unsigned i = 0; i < t->n; i++) {
 		struct outlet *o = &t->outlet[i];
+		leave_to_outbox(o);
 		if (o->line)
 			LOG(LOG_WARN, "values for an output were not set before the end",
 			    F_STR("output", o->c->name), F_U64("values", o->in_line));
@@ -372,6 +375,7 @@ static void outputs_free(struct trigger *base)
 	(void)pthread_mutex_destroy(&t->lock);
 	(void)pthread_mutex_destroy(&t->sink_lock);
 	(void)pthread_mutex_destroy(&t->device_lock);
+	free(t->guard_program);
 	free(t);
 }
 
@@ -441,7 +445,6 @@ int outputs_new_of(const struct outputs_options *options, const struct output_op
 		return why_set(why, -ENOMEM, "out of memory");
 	t->base = (struct trigger){ .ops = &outputs_ops, .name = "outputs", .sink = *sink };
 	t->config = options->outputs;
-	t->guard_program = options->guard_program;
 	t->ended_last = &t->ended;
 	(void)pthread_mutex_init(&t->lock, NULL);
 	(void)pthread_mutex_init(&t->sink_lock, NULL);
@@ -449,6 +452,8 @@ int outputs_new_of(const struct outputs_options *options, const struct output_op
 	ENSURE(options->noutputs <= OUTPUTS_MAX); /* the configuration's bound */
 	t->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int err = t->wake_fd < 0 ? why_set(why, -errno, "an eventfd for the outputs") : 0;
+	if (options->guard_program && !(t->guard_program = strdup(options->guard_program)))
+		err = why_set(why, -ENOMEM, "out of memory");
 	for (unsigned i = 0; err == 0 && i < options->noutputs; i++) {
 		t->n = i + 1;
 		err = outlet_open(t, i, options, ops, why);

@@ -29,7 +29,7 @@ struct outputs_options {
 	const void *(*kind_config)(void *arg,
 				   const char *kind); /* for output_ops.open; may be NULL */
 	void *arg;
-	const char *guard_program; /* penstock-guard, absolute; NULL: none (tests) */
+	const char *guard_program; /* penstock-guard, absolute; copied; NULL: none (tests) */
 };
 
 /* -E_CONFIG: a target or an option makes no sense, or this program has no such kind. */

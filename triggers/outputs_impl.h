@@ -40,7 +40,7 @@ struct outputs {
 	struct trigger base;
 	const struct output_config *config; /* of outputs_options */
 	unsigned n;
-	const char *guard_program;
+	char *guard_program; /* NULL: none */
 	pthread_t thread;
 	bool has_thread;
 	int wake_fd; /* eventfd */

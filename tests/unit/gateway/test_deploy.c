@@ -42,7 +42,7 @@ static void a_manifest_that_wants_something_is_shown_before_it_is_granted(void *
 		"{\"name\":\"f\",\"version\":\"1.0.0\",\"abi\":1,\"capabilities\":{\"state\":true}"
 		"}",
 		"{\"name\":\"f\",\"version\":\"1.0.0\",\"abi\":1,\"limits\":{\"cpu_ms\":101}}",
-		"{\"name\":\"f\",\"capabilities\":{\"io\":[\"O_1\"]}}",
+		"{\"name\":\"f\",\"capabilities\":{\"io\":[\"lamp\"]}}",
 		"{\"name\":\"f\",\"capabilities\":{\"models\":[\"m\"]}}",
 		"{\"name\":\"f\",\"capabilities\":{\"http\":[\"example.org\"]}}",
 		"{\"name\":\"f\",\"limits\":{\"memory\":\"17MiB\"}}",

@@ -37,6 +37,19 @@ static const struct trigger_ops far_ops = { .kind = "test",
 					    .reserve = far_reserve };
 static struct trigger far = { .ops = &far_ops, .name = "test" };
 
+/* A second way out, which counts. */
+static unsigned near_n;
+
+static int near_send(struct trigger *t, const struct trigger_message *m)
+{
+	(void)t;
+	near_n += m->topic.len == 4; /* "near" */
+	return 1;
+}
+
+static const struct trigger_ops near_ops = { .kind = "near", .send = near_send };
+static struct trigger near = { .ops = &near_ops, .name = "near" };
+
 struct bench {
 	struct journal *j;
 	struct outbox *o;
@@ -205,6 +218,38 @@ static void what_the_far_side_lost_is_sent_anew_in_order(void **state)
 	close_all(&b);
 }
 
+/* A lamp is set and a message is published by one event. */
+static void an_event_can_go_out_by_several_ways(void **state)
+{
+	struct bench b;
+	struct end e = { 0 };
+	struct why why = { 0 };
+	struct outbox_status st;
+	const struct outbox_options oo = { .quota_bytes = 1 << 20, .quota_rows = 100 };
+	const struct trigger_message m[] = {
+		{ .to = &far, .topic = { (const uint8_t *)"far", 3 }, .qos = 1 },
+		{ .to = &near, .topic = { (const uint8_t *)"near", 4 }, .qos = 1 },
+		{ .to = &far, .topic = { (const uint8_t *)"far", 3 }, .qos = 1 },
+	};
+	open_all(&b, *state, &oo);
+	assert_int_equal(outbox_attach(b.o, "near", &near, &why), 0);
+	far_side.taking = true;
+	near_n = 0;
+	e.o = b.o;
+	assert_int_equal(outbox_plan(b.o, m, ARRAY_LEN(m), 1, 1, "f", &e.batch), 0);
+	e.f.id = 1;
+	e.f.effects = e.batch.effects;
+	e.f.neffects = e.batch.n;
+	e.f.op.done = ended;
+	journal_finish_put(b.j, &e.f);
+	journal_commit(b.j);
+	assert_int_equal(far_side.n, 2);
+	assert_int_equal(near_n, 1);
+	outbox_status(b.o, &near, &st);
+	assert_int_equal(st.delivered, 1);
+	close_all(&b);
+}
+
 #define RULE(f) cmocka_unit_test_setup_teardown(f, scratch_new, scratch_free)
 
 int main(void)
@@ -214,6 +259,7 @@ int main(void)
 		RULE(a_full_outbox_drops_as_many_as_it_must),
 		RULE(what_is_too_old_goes_though_there_is_room),
 		RULE(what_the_far_side_lost_is_sent_anew_in_order),
+		RULE(an_event_can_go_out_by_several_ways),
 	};
 	return cmocka_run_group_tests(rules, NULL, NULL);
 }

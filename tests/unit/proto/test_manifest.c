@@ -42,7 +42,7 @@ static void a_full_manifest_is_read(void **state)
 		"               \"concurrency\": 2, \"host_calls\": 99, \"log_lines_per_s\": 3 },"
 		"  \"criticality\": \"high\","
 		"  \"capabilities\": { \"publish\": [\"alerts/#\", \"x\"], \"state\": true,"
-		"     \"io\": [\"O_1\"], \"models\": [], \"http\": [\"example.org\"] },"
+		"     \"io\": [\"lamp\"], \"models\": [], \"http\": [\"example.org\"] },"
 		"  \"bindings\": [ { \"mqtt\": \"sensors/+/temperature\", \"publish\": "
 		"\"alerts/{1}\" },"
 		"                { \"mqtt\": \"a/#\", \"qos\": 2 } ] }";
@@ -64,7 +64,7 @@ static void a_full_manifest_is_read(void **state)
 	assert_string_equal(m.publish[0], "alerts/#");
 	assert_true(m.state);
 	assert_int_equal(m.nio, 1);
-	assert_string_equal(m.io[0], "O_1");
+	assert_string_equal(m.io[0], "lamp");
 	assert_int_equal(m.nmodels, 0);
 	assert_int_equal(m.nhttp, 1);
 	assert_int_equal(m.nbindings, 2);
@@ -152,7 +152,8 @@ static const struct {
 	{ "{" F "\"capabilities\":{\"publish\":[1]}}", -E_INVALID, "must be a string" },
 	{ "{" F "\"capabilities\":{\"publish\":[\"a\",\"a/#/b\"]}}", -E_INVALID,
 	  "publish[1], \"a/#/b\": not an MQTT topic filter" },
-	{ "{" F "\"capabilities\":{\"io\":[\"\"]}}", -E_INVALID, "must not be empty" },
+	{ "{" F "\"capabilities\":{\"io\":[\"\"]}}", -E_INVALID, "an output's name" },
+	{ "{" F "\"capabilities\":{\"io\":[\"#\"]}}", -E_INVALID, "an output's name" },
 	{ "{" F "\"capabilities\":{\"state\":1}}", -E_INVALID, "state must be true or false" },
 	{ "{" F "\"bindings\":{}}", -E_INVALID, "bindings must be a list" },
 	{ "{" F "\"bindings\":[1]}", -E_INVALID, "bindings[0] must be an object" },
