@@ -189,8 +189,7 @@ static int field_line(uint8_t *at, size_t len, struct http_head *ret, const char
 	if (ret->nfields == HTTP_FIELDS_MAX)
 		return refuse(why, 431, "there are more than 64 headers");
 	ret->field[ret->nfields++] =
-		(struct http_field){ { at, n },
-				     trim((struct span){ at + n + 1, len - n - 1 }) };
+		(struct http_field){ { at, n }, trim((struct span){ at + n + 1, len - n - 1 }) };
 	return 0;
 }
 
@@ -252,8 +251,10 @@ static const struct {
 	const char *name;
 	int (*read)(struct http_head *h, struct span v, const char **why);
 } meanings[] = {
-	{ "content-length", on_length },    { "transfer-encoding", on_encoding },
-	{ "connection", on_connection },    { "expect", on_expect },
+	{ "content-length", on_length },
+	{ "transfer-encoding", on_encoding },
+	{ "connection", on_connection },
+	{ "expect", on_expect },
 	{ "host", on_host },
 };
 

@@ -34,7 +34,7 @@ struct http_field {
 	struct span value;
 };
 
-struct http_head { /* its spans point into the buffer that was read */
+struct http_head {    /* its spans point into the buffer that was read */
 	size_t bytes; /* of the head, with the empty line */
 	enum http_method method;
 	bool is_1_0;
