@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "guard/picontrol.h"
+#include "proto/picontrol_abi.h"
 
 void acts_init(struct acts *all)
 {
@@ -42,11 +42,27 @@ static int do_write(const struct guard_action *a)
 	return ended(pwrite(a->fd, a->bytes, a->length, (off_t)a->offset), a);
 }
 
+/* The driver says where the name is now; of another length, it is not the output that was meant. */
 static int do_pictl(const struct guard_action *a)
 {
-	uint8_t value[GUARD_SPI_BYTES];
-	memcpy(value, a->bytes, sizeof(value));
-	return ioctl(a->fd, PICONTROL_SET_VALUE, value) < 0 ? -errno : 0;
+	struct kb_variable k;
+	memcpy(&k, a->bytes, sizeof(k));
+	const uint16_t bits = k.bits;
+	const uint8_t bytes[4] = { (uint8_t)a->value, (uint8_t)(a->value >> 8),
+				   (uint8_t)(a->value >> 16), (uint8_t)(a->value >> 24) };
+	k.name[sizeof(k.name) - 1] = '\0';
+	if (ioctl(a->fd, KB_FIND_VARIABLE, &k) < 0)
+		return -errno;
+	if (k.bits != bits || k.address * 8u + k.bits > KB_IMAGE_BYTES * 8u)
+		return -ENOENT;
+	if (bits <= 8) {
+		struct kb_value v = { k.address, bits == 1 ? k.bit : KB_WHOLE_BYTE, bytes[0] };
+		return ioctl(a->fd, KB_SET_VALUE, &v) < 0 ? -errno : 0;
+	}
+	if (bits != 16 && bits != 32)
+		return -EINVAL;
+	ssize_t n = pwrite(a->fd, bytes, bits / 8, k.address);
+	return n < 0 ? -errno : n == bits / 8 ? 0 : -EIO;
 }
 
 /* Never waits: the others come after it. */

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "proto/picontrol_abi.h"
+
 /* What each verb has. */
 static const struct {
 	bool has_fd;
@@ -12,7 +14,8 @@ static const struct {
 	[GUARD_FORGET] = { false, 0, 0, 0, 0 },
 	[GUARD_GPIO] = { true, 0, 0, 1, 0 },
 	[GUARD_WRITE] = { true, 1, GUARD_BYTES_MAX, 0, INT64_MAX },
-	[GUARD_PICTL] = { true, GUARD_SPI_BYTES, GUARD_SPI_BYTES, 0, 0 },
+	[GUARD_PICTL] = { true, sizeof(struct kb_variable), sizeof(struct kb_variable), UINT32_MAX,
+			  0 },
 	[GUARD_SEND] = { true, 1, GUARD_BYTES_MAX, 0, 0 },
 	[GUARD_BYE] = { false, 0, 0, 0, 0 },
 };

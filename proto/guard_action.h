@@ -19,16 +19,17 @@ enum {
 	GUARD_BYTES_MAX = 64,
 	GUARD_NAME_MAX = 63,
 	GUARD_MESSAGE_MAX = 4 + 4 + 8 + 8 + 1 + GUARD_NAME_MAX + 1 + GUARD_BYTES_MAX,
-	GUARD_SPI_BYTES = 4, /* struct SPIValue of piControl */
 };
 
 enum guard_verb {
 	GUARD_FORGET, /* this output has no action any more */
 	GUARD_GPIO,   /* GPIO_V2_LINE_SET_VALUES on fd, a request of one line: bits = value */
 	GUARD_WRITE,  /* pwrite(fd, bytes, length, offset) */
-	GUARD_PICTL,  /* KB_SET_VALUE on fd: bytes is a struct SPIValue */
+	/* On fd, a piControl: bytes is a struct kb_variable, of which the guard looks up the name and sets those bits to
+	 * value: after a reset of the driver they may lie elsewhere than when this was sent. */
+	GUARD_PICTL,
 	GUARD_SEND, /* send(fd, bytes, length), of a serial line write: one Modbus request on a connection that is open */
-	GUARD_BYE, /* a planned end: nothing is to be done */
+	GUARD_BYE,  /* a planned end: nothing is to be done */
 	GUARD_VERBS
 };
 
