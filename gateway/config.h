@@ -74,6 +74,9 @@ struct config {
 	uint64_t outbox_bytes, outbox_rows;
 	unsigned outbox_max_age_hours;
 	const char *outbox_full; /* refuse, drop_oldest */
+	/* [revpi] */
+	const char *revpi_device, *revpi_config_rsc;
+	unsigned revpi_cycle_ms, revpi_watchdog_ms;
 	struct config_broker brokers[CONFIG_BROKERS_MAX];
 	unsigned nbrokers;
 	/* [output.NAME], [binding.NAME]: config_things.c */

@@ -204,6 +204,7 @@ static const struct source_kind {
 	const char *kind;
 	source_make *make;
 } source_kinds[] = {
+	{ "io", path_revpi_input },
 	{ NULL, NULL },
 };
 
@@ -285,6 +286,7 @@ void path_sources_free(struct path *p)
 		if (p->sources[i]->trigger)
 			p->sources[i]->trigger->ops->free(p->sources[i]->trigger);
 	}
+	picontrol_unref(p->revpi.device);
 	path_journal_close(p);
 	cursors_free(p->cursors);
 	for (unsigned i = 0; i < p->nsources; i++)
