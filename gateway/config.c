@@ -32,7 +32,7 @@ static const char *const choices[][4] = {
 struct key {
 	const char *section, *name;
 	enum kind kind;
-	size_t offset; /* in struct config, or for [mqtt] in struct config_broker */
+	size_t offset; /* in struct config; of named sections in their own */
 	uint64_t least, most;
 	const char *def; /* read like a value from a file; NULL = zero or set in defaults() */
 	const char *help;
@@ -40,6 +40,7 @@ struct key {
 
 #define G(f) offsetof(struct config, f)
 #define B(f) offsetof(struct config_broker, f)
+#define M(f) offsetof(struct modbus_config, f)
 #define MIB  (UINT64_C(1) << 20)
 
 static const struct key keys[] = {
@@ -214,7 +215,7 @@ static int assign(struct reading *r, const struct key *k, void *base, const char
 
 /* Sections of which there may be several, [SECTION.NAME]: where the keys of one live. */
 typedef void *section_named(struct reading *r, const char *name);
-static section_named broker_named;
+static section_named broker_named, modbus_named;
 
 static const struct named {
 	const char *section;
@@ -222,6 +223,7 @@ static const struct named {
 	const char *unnamed; /* the name that [SECTION] stands for; NULL: a name must be given */
 } named[] = {
 	{ "mqtt", broker_named, "default" },
+	{ "modbus", modbus_named, NULL },
 };
 
 static const struct named *named_find(const char *section, size_t len)
@@ -272,6 +274,27 @@ static void *broker_named(struct reading *r, const char *name)
 		return NULL;
 	c->nbrokers++;
 	return b;
+}
+
+static void *modbus_named(struct reading *r, const char *name)
+{
+	struct config *c = r->config;
+	for (unsigned i = 0; i < c->nmodbus; i++) {
+		if (strcmp(c->modbus[i].name, name) == 0)
+			return &c->modbus[i];
+	}
+	if (!name_ok(name) || c->nmodbus == MODBUS_LINKS_MAX) {
+		(void)bad(r,
+			  "[modbus.%s]: a name is 1 to 63 of a-z 0-9 _ -, and there are at most %d",
+			  name, MODBUS_LINKS_MAX);
+		return NULL;
+	}
+	struct modbus_config *m = &c->modbus[c->nmodbus];
+	*m = (struct modbus_config){ .name = arena_strndup(&c->arena, name, strlen(name)) };
+	if (!m->name || defaults(r, "modbus", m) < 0)
+		return NULL;
+	c->nmodbus++;
+	return m;
 }
 
 /* "[gateway], [mqtt.NAME] ...", for who wrote another one. */
@@ -417,11 +440,12 @@ static bool key_same(const struct key *k, const void *a, const void *b)
 	return strcmp(x ? x : "", y ? y : "") == 0;
 }
 
-static bool broker_same(const struct config_broker *a, const struct config_broker *b)
+/* All keys of two sections of one kind. */
+static bool section_same(const char *section, const void *a, const void *b)
 {
-	bool same = strcmp(a->name, b->name) == 0;
+	bool same = true;
 	for (size_t i = 0; same && i < ARRAY_LEN(keys); i++)
-		same = strcmp(keys[i].section, "mqtt") != 0 || key_same(&keys[i], a, b);
+		same = strcmp(keys[i].section, section) != 0 || key_same(&keys[i], a, b);
 	return same;
 }
 
@@ -434,10 +458,16 @@ void config_changes(const struct config *a, const struct config *b, config_diffe
 			differs(arg, section, keys[i].name);
 	}
 	for (unsigned i = 0; i < a->nbrokers || i < b->nbrokers; i++) {
-		if (i >= a->nbrokers || i >= b->nbrokers ||
-		    !broker_same(&a->brokers[i], &b->brokers[i]))
-			differs(arg, "mqtt",
-				i < b->nbrokers ? b->brokers[i].name : a->brokers[i].name);
+		const struct config_broker *x = &a->brokers[i], *y = &b->brokers[i];
+		if (i >= a->nbrokers || i >= b->nbrokers || strcmp(x->name, y->name) != 0 ||
+		    !section_same("mqtt", x, y))
+			differs(arg, "mqtt", i < b->nbrokers ? y->name : x->name);
+	}
+	for (unsigned i = 0; i < a->nmodbus || i < b->nmodbus; i++) {
+		const struct modbus_config *x = &a->modbus[i], *y = &b->modbus[i];
+		if (i >= a->nmodbus || i >= b->nmodbus || strcmp(x->name, y->name) != 0 ||
+		    !section_same("modbus", x, y))
+			differs(arg, "modbus", i < b->nmodbus ? y->name : x->name);
 	}
 	for (unsigned i = 0; i < a->noutputs || i < b->noutputs; i++) {
 		const struct output_config *x = &a->outputs[i], *y = &b->outputs[i];
@@ -453,17 +483,19 @@ void config_print_help(void)
 	const char *section = "";
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		const struct key *k = &keys[i];
+		const struct named *n = named_find(k->section, strlen(k->section));
 		if (strcmp(section, k->section) != 0) {
 			section = k->section;
-			printf("%s[%s]%s\n", i ? "\n" : "", section,
-			       strcmp(section, "mqtt") == 0
+			printf("%s%s[%s%s]%s\n", i ? "\n" : "", n && !n->unnamed ? "; " : "",
+			       section, n && !n->unnamed ? ".NAME" : "",
+			       n && n->unnamed
 				       ? "          ; the broker \"default\"; more as [mqtt.NAME]"
 				       : "");
 		}
 		printf("; %s\n", k->help);
 		if (k->kind == NUMBER)
 			printf(";   from %" PRIu64 " to %" PRIu64 "\n", k->least, k->most);
-		printf(";%s = %s\n", k->name, k->def ? k->def : "");
+		printf(";%s%s = %s\n", n && !n->unnamed ? " " : "", k->name, k->def ? k->def : "");
 	}
 	config_things_help();
 }

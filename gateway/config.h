@@ -14,6 +14,7 @@
 #include "base/rd.h"
 #include "base/why.h"
 #include "gateway/registry.h"
+#include "triggers/modbus.h"
 #include "triggers/outputs.h"
 
 enum { CONFIG_BROKERS_MAX = 16 };
@@ -41,6 +42,16 @@ struct config_binding {
 
 enum { CONFIG_BINDINGS_MAX = 256 };
 #define CONFIG_BINDING_IDS (UINT64_C(1) << 40) /* theirs begin here; the registry's stay below */
+
+struct config_http { /* [http] */
+	const char *listen; /* "": not at all */
+	bool insecure;
+	uint64_t max_body;
+	unsigned max_connections, max_per_address;
+	unsigned header_timeout_ms, body_timeout_ms, idle_timeout_ms;
+	bool invoke;
+	const char *token_file;
+};
 
 struct config {
 	/* [gateway] */
@@ -77,8 +88,13 @@ struct config {
 	/* [revpi] */
 	const char *revpi_device, *revpi_config_rsc;
 	unsigned revpi_cycle_ms, revpi_watchdog_ms;
+	/* [leds], [iio] */
+	const char *leds_dir, *iio_dir;
+	struct config_http http;
 	struct config_broker brokers[CONFIG_BROKERS_MAX];
 	unsigned nbrokers;
+	struct modbus_config modbus[MODBUS_LINKS_MAX]; /* [modbus.NAME] */
+	unsigned nmodbus;
 	/* [output.NAME], [binding.NAME]: config_things.c */
 	struct output_config *outputs;
 	struct config_binding *bindings;

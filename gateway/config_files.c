@@ -8,6 +8,7 @@
 
 #include "base/own.h"
 #include "gateway/config_things.h"
+#include "triggers/http.h"
 
 enum { CONFIG_BYTES_MAX = 1 << 20, CONFIG_FILES_MAX = 128 };
 
@@ -86,6 +87,23 @@ static int check_broker(struct config *c, struct config_broker *b, struct why *w
 	return 0;
 }
 
+static int check_modbus(const struct config *c, struct why *why)
+{
+	struct modbus_links *links;
+	int err = modbus_links_new(c->modbus, c->nmodbus, &links, why);
+	if (err == 0)
+		modbus_links_free(links);
+	return err;
+}
+
+static int check_http(const struct config_http *h, struct why *why)
+{
+	struct why reason = { 0 };
+	if (http_listen_check(h->listen, h->insecure, &reason) < 0)
+		return why_set(why, -E_CONFIG, "[http] %s", reason.text);
+	return 0;
+}
+
 int config_load(const char *main_file, struct config *ret, struct why *why)
 {
 	*ret = (struct config){ 0 };
@@ -97,6 +115,10 @@ int config_load(const char *main_file, struct config *ret, struct why *why)
 		err = read_conf_d(main_file, ret, why);
 	for (unsigned i = 0; err == 0 && i < ret->nbrokers; i++)
 		err = check_broker(ret, &ret->brokers[i], why);
+	if (err == 0)
+		err = check_modbus(ret, why);
+	if (err == 0)
+		err = check_http(&ret->http, why);
 	if (err == 0)
 		err = config_things_finish(ret, why);
 	if (err < 0)

@@ -9,7 +9,9 @@
 #include "gateway/dispatch.h"
 #include "gateway/path.h"
 #include "proto/kinds.h"
+#include "triggers/led.h"
 #include "triggers/limiter.h"
+#include "triggers/modbus.h"
 #include "triggers/revpi.h"
 #include "triggers/trigger.h"
 
@@ -20,13 +22,14 @@ enum { SOURCES_MAX = 64 };
 struct path_source {
 	struct path *path;
 	const struct kind *kind;
-	const char *name; /* the broker's or section's; the kind's, where that has one */
+	char name[64]; /* the broker's or section's; the kind's, where that has one */
 	const struct config_broker *config; /* of a broker, else NULL */
 	struct trigger *trigger;
 	struct binding_table *table;
 	char source[80];     /* "mqtt:NAME", "gpio", as in its events */
 	struct dedupe *seen; /* of a broker; NULL: no journal */
 	struct limiter duplicates;
+	struct dispatch_seat seat; /* of a trigger whose thread takes its answers itself */
 };
 
 struct binding_entry { /* the loop thread's list of all bindings */
@@ -51,7 +54,9 @@ struct path {
 	bool started;
 	struct cursors *cursors;
 	struct revpi_output_config revpi; /* device NULL: nothing is bound to it */
-	struct trigger *outputs; /* NULL: the configuration has none */
+	struct led_config leds;
+	struct modbus_links *modbus; /* NULL: nothing is bound to them */
+	struct trigger *outputs;     /* NULL: the configuration has none */
 	struct binding_entry *bindings;
 	unsigned nbindings;
 	uv_timer_t first_turn;
@@ -82,6 +87,22 @@ int path_outputs_attach(struct path *p, struct why *why) MUST_USE;
 int path_revpi_input(struct path *p, const char *name, const struct trigger_sink *sink,
 		     struct trigger **ret, struct why *why) MUST_USE;
 const struct revpi_output_config *path_revpi_output(struct path *p); /* NULL: no memory */
+/* path_sensors.c */
+int path_key_input(struct path *p, const char *name, const struct trigger_sink *sink,
+		   struct trigger **ret, struct why *why) MUST_USE;
+int path_sensor_input(struct path *p, const char *name, const struct trigger_sink *sink,
+		      struct trigger **ret, struct why *why) MUST_USE;
+int path_modbus_input(struct path *p, const char *name, const struct trigger_sink *sink,
+		      struct trigger **ret, struct why *why) MUST_USE;
+const struct modbus_links *path_modbus_output(struct path *p); /* NULL: no memory */
+const struct led_config *path_led_output(struct path *p);
+/* path_http.c */
+int path_http_input(struct path *p, const char *name, const struct trigger_sink *sink,
+		    struct trigger **ret, struct why *why) MUST_USE;
+void path_http_open(struct path *p);
+/* path_timer.c; name: the kind */
+int path_timer_input(struct path *p, const char *name, const struct trigger_sink *sink,
+		     struct trigger **ret, struct why *why) MUST_USE;
 int path_brokers_open(struct path *p, struct why *why) MUST_USE;
 void path_sources_start(struct path *p); /* and those that are made later, at once */
 void path_sources_deafen(struct path *p);

@@ -27,7 +27,11 @@ static void on_quarantine(void *arg, const char *function)
 /* What a kind's outputs share, or its section in the configuration. */
 static const void *kind_config(void *arg, const char *kind)
 {
-	return strcmp(kind, "io") == 0 ? path_revpi_output(arg) : NULL;
+	if (strcmp(kind, "io") == 0)
+		return path_revpi_output(arg);
+	if (strcmp(kind, "led") == 0)
+		return path_led_output(arg);
+	return strcmp(kind, "modbus") == 0 ? path_modbus_output(arg) : NULL;
 }
 
 int path_outputs_open(struct path *p, struct why *why)

@@ -8,6 +8,7 @@
 #include "base/own.h"
 #include "gateway/cursors.h"
 #include "gateway/path_impl.h"
+#include "triggers/gpio.h"
 #include "triggers/mqtt.h"
 
 enum { MATCHES_USUAL = 32 };
@@ -140,14 +141,14 @@ static void on_ready(void *arg)
 static struct path_source *source_new(struct path *p, const struct kind *kind, const char *name)
 {
 	struct path_source *b = calloc(1, sizeof(*b));
-	if (!b || p->nsources == SOURCES_MAX ||
+	if (!b || p->nsources == SOURCES_MAX || strlen(name) >= sizeof(b->name) ||
 	    !(b->table = binding_table_new(strcmp(kind->name, "mqtt") == 0))) {
 		free(b);
 		return NULL;
 	}
 	b->path = p;
 	b->kind = kind;
-	b->name = name;
+	(void)snprintf(b->name, sizeof(b->name), "%s", name);
 	(void)snprintf(b->source, sizeof(b->source), strcmp(kind->name, name) == 0 ? "%s" : "%s:%s",
 		       kind->name, name);
 	p->sources[p->nsources++] = b;
@@ -200,11 +201,25 @@ int path_brokers_open(struct path *p, struct why *why)
 typedef int source_make(struct path *p, const char *name, const struct trigger_sink *sink,
 			struct trigger **ret, struct why *why);
 
+static int gpio_input(struct path *p, const char *name, const struct trigger_sink *sink,
+		      struct trigger **ret, struct why *why)
+{
+	(void)p, (void)name;
+	return gpio_new(NULL, sink, ret, why);
+}
+
 static const struct source_kind {
 	const char *kind;
 	source_make *make;
 } source_kinds[] = {
+	{ "every", path_timer_input },
+	{ "cron", path_timer_input },
+	{ "gpio", gpio_input },
 	{ "io", path_revpi_input },
+	{ "key", path_key_input },
+	{ "sensor", path_sensor_input },
+	{ "modbus", path_modbus_input },
+	{ "http", path_http_input },
 	{ NULL, NULL },
 };
 
@@ -262,6 +277,7 @@ int path_source_get(struct path *p, const char *kind, const char *name, struct p
 
 void path_sources_start(struct path *p)
 {
+	path_http_open(p);
 	p->started = true;
 	for (unsigned i = 0; i < p->nsources; i++)
 		p->sources[i]->trigger->ops->start(p->sources[i]->trigger);
@@ -271,6 +287,8 @@ void path_sources_deafen(struct path *p)
 {
 	for (unsigned i = 0; i < p->nsources; i++)
 		p->sources[i]->trigger->ops->deafen(p->sources[i]->trigger);
+	for (unsigned i = 0; i < p->nsources; i++) /* by now nobody sits there */
+		dispatch_leave(p->dispatch, &p->sources[i]->seat);
 }
 
 void path_sources_stop(struct path *p, unsigned grace_ms)
@@ -287,6 +305,7 @@ void path_sources_free(struct path *p)
 			p->sources[i]->trigger->ops->free(p->sources[i]->trigger);
 	}
 	picontrol_unref(p->revpi.device);
+	modbus_links_free(p->modbus);
 	path_journal_close(p);
 	cursors_free(p->cursors);
 	for (unsigned i = 0; i < p->nsources; i++)

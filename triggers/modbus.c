@@ -252,7 +252,9 @@ int modbus_new(struct modbus_links *links, const char *name, const struct trigge
 		modbus_link_find(links, (struct span){ (const uint8_t *)name, strlen(name) });
 	if (!link)
 		return why_set(why, -E_UNKNOWN,
-			       "there is no section [modbus.%.63s] in the configuration", name);
+			       "there is no section [modbus.%.63s] in the configuration; `broker` "
+			       "(--broker NAME) says which one is meant",
+			       name);
 	int err = feed_new(&ops, sizeof(struct modbus), modbus_link_name(link), sink, &f, why);
 	if (err < 0)
 		return err;

@@ -10,14 +10,18 @@
 
 #include "base/log.h"
 #include "proto/kinds.h"
+#include "triggers/gpio.h"
 #include "triggers/led.h"
+#include "triggers/modbus.h"
 #include "triggers/outputs_impl.h"
 #include "triggers/revpi.h"
 
 /* A further kind: its row here, its options in proto/kinds.def. */
 static const struct output_ops *const output_kinds[] = {
+	&output_gpio,
 	&output_io,
 	&output_led,
+	&output_modbus,
 	NULL,
 };
 
