@@ -25,6 +25,10 @@ int dispatch_refuse(struct dispatch *d, struct span name, const struct event *e,
 	atomic_fetch_add_explicit(&d->refused[why], 1, memory_order_relaxed);
 	if (b)
 		b->counts[BINDING_REFUSED]++;
+	if (e->caller) {
+		e->caller->refused = refusal_texts[why].name;
+		e->caller->reason = refusal_texts[why].reason;
+	}
 	if (say)
 		LOG(LOG_WARN, "event refused", F_BYTES("function", name.at, name.len),
 		    F_BYTES_SOME("topic", e->topic.at, e->topic.len < 256 ? e->topic.len : 256),

@@ -14,6 +14,7 @@
 #include "gateway/remember.h"
 #include "gateway/replay.h"
 #include "gateway/state.h"
+#include "proto/aot_abi.h"
 
 enum { FAILURES_PER_S = 20, STACK_BYTES = 4096 };
 
@@ -189,6 +190,14 @@ static void end_durable(struct dispatch *d, struct flight *f, const struct ipc_r
 	durable_end(d->durable, f, &e);
 }
 
+/* Nothing of it is to be committed. */
+static void end_volatile(struct dispatch *d, struct flight *f)
+{
+	if (f->caller)
+		f->caller->ended(f->caller, 0);
+	dispatch_release(d, f);
+}
+
 static bool is_repetition(const struct flight *f)
 {
 	return f->replay && f->replay->is_replay;
@@ -242,10 +251,12 @@ static void conclude(struct dispatch *d, struct flight *f, struct ipc_result *m,
 		reason_of(m, reason);
 		log_end(d, f, m->status, m->code, reason);
 	}
+	if (f->caller)
+		f->caller->said(f->caller, m);
 	if (f->durable)
 		end_durable(d, f, m, reason, &j);
 	else if (!f->done)
-		dispatch_release(d, f);
+		end_volatile(d, f);
 }
 
 static struct post *post_new(enum post_kind kind, const void *packet, size_t len)
@@ -271,7 +282,7 @@ void dispatch_uncount_ok(struct dispatch *d, struct flight *f)
 
 void dispatch_postpone(struct dispatch *d, struct flight *f, const char *reason)
 {
-	if (!durable_is_stored(f)) {
+	if (!durable_is_stored(f) || f->caller) {
 		dispatch_fail(d, f, reason);
 		return;
 	}
@@ -289,6 +300,14 @@ void dispatch_fail(struct dispatch *d, struct flight *f, const char *reason)
 		count_end(d, f, IPC_FAILED);
 		log_end(d, f, IPC_FAILED, 0, reason);
 	}
+	if (f->caller) {
+		const struct ipc_result m = { .event = f->id,
+					      .status = IPC_FAILED,
+					      .trap = now_ns() > f->deadline_ns ? AOT_TRAP_TIME
+										: AOT_TRAP_NONE,
+					      .why = { (const uint8_t *)reason, strlen(reason) } };
+		f->caller->said(f->caller, &m);
+	}
 	if (f->durable) {
 		const struct durable_end e = { .status = IPC_FAILED, .reason = reason };
 		durable_end(d->durable, f, &e);
@@ -296,7 +315,7 @@ void dispatch_fail(struct dispatch *d, struct flight *f, const char *reason)
 	}
 	struct post *p = f->done ? post_new(POST_FAILED, reason, strlen(reason) + 1) : NULL;
 	if (!p) {
-		dispatch_release(d, f);
+		end_volatile(d, f);
 		return;
 	}
 	p->flight = f;

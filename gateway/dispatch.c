@@ -239,6 +239,22 @@ static bool take_off(struct dispatch *d, struct binding *b, struct flight *f, bo
 	return send_or_queue(d, f, later);
 }
 
+/* Whoever waits for its answer learns its number; what has a row gets it with its end. */
+static int caller_board(struct dispatch *d, struct flight *f, const struct event *e,
+			struct binding *b)
+{
+	if (!e->caller)
+		return 0;
+	if (e->caller->waits && durable_wanted(d->durable, e, b)) {
+		int err = durable_begin(d->durable, f, e, b);
+		if (err < 0)
+			return err;
+	}
+	f->caller = e->caller->waits ? e->caller : NULL;
+	e->caller->event = f->id;
+	return 0;
+}
+
 static bool volatile_event(struct dispatch *d, const struct event *e, struct binding *b, bool later)
 {
 	enum refusal why = REFUSE_SYSTEM;
@@ -246,8 +262,10 @@ static bool volatile_event(struct dispatch *d, const struct event *e, struct bin
 	int err = f ? flight_encode(f, f->version->handle, e) : 0;
 	if (f && err == 0) {
 		f->binding = binding_ref(b);
-		return take_off(d, b, f, later);
+		err = caller_board(d, f, e, b);
 	}
+	if (f && err == 0)
+		return take_off(d, b, f, later);
 	if (f) { /* Not ENDING: it says nothing about a suspect. */
 		why = err == -E_LIMIT ? REFUSE_ATTRS : REFUSE_SYSTEM;
 		dispatch_release(d, f);
@@ -273,6 +291,8 @@ static uint64_t new_id(struct dispatch *d)
 static int put_aside(struct dispatch *d, const struct event *e, struct binding *b, uint64_t id,
 		     enum refusal why)
 {
+	if (e->caller && durable_is_for_good(why))
+		return 0; /* it was told */
 	int err = durable_put_aside(d->durable, e, b, id ? id : new_id(d), why);
 	if (err != -E_LIMIT)
 		return err;
@@ -331,8 +351,10 @@ int dispatch_event(struct dispatch *d, const struct event *e, struct binding *co
 		     (seat->more || atomic_load(&d->gate.expected) > SPIN_SENT_MAX);
 	if (n > 1)
 		durable_together(d->durable, true);
-	for (unsigned i = 0; i < n && err == 0; i++) {
-		if (durable_wanted(d->durable, e, b[i]))
+	struct event rest = *e; /* the first binding's function answers */
+	for (unsigned i = 0; i < n && err == 0; i++, e = &rest) {
+		rest.caller = NULL;
+		if (durable_wanted(d->durable, e, b[i]) && !(e->caller && e->caller->waits))
 			err = durable_event(d, e, b[i], later, &any);
 		else
 			any |= volatile_event(d, e, b[i], later);

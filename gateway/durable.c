@@ -251,6 +251,26 @@ static void fill(struct journal_event *j, const struct event *e, const struct bi
 	j->op.power = b->durability == DURABLE_POWER;
 }
 
+static void row_done(struct journal_op *op, int err)
+{
+	struct durable *x = CONTAINER_OF(op, struct durable, event.op);
+	if (x->waiter)
+		x->waiter->stored(x->waiter, err);
+	x->waiter = NULL;
+}
+
+static void put_row(struct durable_store *s, struct durable *x, const struct event *e)
+{
+	x->waiter = e->caller;
+	if (e->caller) {
+		e->caller->event = x->event.id;
+		e->caller->storing = true;
+		e->caller->refused = NULL;
+		x->event.op.done = row_done;
+	}
+	journal_event_put(s->journal, &x->event);
+}
+
 int durable_begin(struct durable_store *s, struct flight *f, const struct event *e,
 		  struct binding *b)
 {
@@ -281,7 +301,9 @@ int durable_begin(struct durable_store *s, struct flight *f, const struct event 
 	x->bytes = x->event.topic.len + x->event.attrs.len + x->event.payload.len;
 	f->durable = x;
 	durable_fly(s, x);
-	journal_event_put(s->journal, &x->event);
+	x->late = e->caller && e->caller->waits;
+	if (!x->late)
+		put_row(s, x, e);
 	return 0;
 }
 
@@ -349,7 +371,7 @@ int durable_put_aside(struct durable_store *s, const struct event *e, struct bin
 	x->finish.op.power = x->event.op.power;
 	x->finish.op.done = aside_done;
 	durable_fly(s, x);
-	journal_event_put(s->journal, &x->event);
+	put_row(s, x, e);
 	journal_finish_put(s->journal, &x->finish);
 	return 0;
 }
@@ -412,6 +434,8 @@ static void ended(struct journal_op *op, int err)
 	atomic_fetch_add(&s->aside, !over);
 	f->durable = NULL;
 	land(s, x);
+	if (f->caller)
+		f->caller->ended(f->caller, err);
 	dispatch_release(s->dispatch, f);
 	if (atomic_load(&s->aside) > 0)
 		dispatch_wants_food(s->dispatch);
@@ -473,7 +497,7 @@ void durable_end(struct durable_store *s, struct flight *f, const struct durable
 	uint64_t now = durable_now_ms(s);
 	unsigned attempts = x->attempts + !e->postponed;
 	enum journal_state state = EVENT_DONE;
-	if (x->unstored)
+	if (x->unstored || f->caller) /* who asked has the answer, and asks again or not */
 		state = EVENT_DONE;
 	else if (e->postponed || (e->status != IPC_OK && attempts <= b->retry_max))
 		state = EVENT_OPEN;
@@ -505,7 +529,15 @@ void durable_end(struct durable_store *s, struct flight *f, const struct durable
 		LOG(LOG_ERR, "event put aside as dead letter", F_U64("event", f->id),
 		    F_BYTES("function", b->function.at, b->function.len),
 		    F_U64("attempts", attempts), F_STR("reason", e->reason ? e->reason : ""));
+	const bool late = x->late; /* if it runs again, the row is there */
+	if (late) {
+		x->late = false;
+		journal_hold(s->journal, true);
+		journal_event_put(s->journal, &x->event);
+	}
 	journal_finish_put(s->journal, &x->finish);
+	if (late)
+		journal_hold(s->journal, false);
 }
 
 /* ---- begin and end ---- */

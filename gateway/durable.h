@@ -41,7 +41,8 @@ int durable_admit(struct durable_store *s, const struct event *e) MUST_USE;
 /* Around the events that one message is for several bindings: their rows are in one transaction, else its
  * repetition after a crash would be taken for one that all of them have. s may be NULL. */
 void durable_together(struct durable_store *s, bool on);
-/* f is admitted and encoded, not sent: its row is put. f NULL: it cannot run now (why), and is put to be
+/* f is admitted and encoded, not sent: its row is put; or with its end, in one transaction, when its caller waits for
+ * the answer (then a crash before that leaves nothing, and nobody was told anything; it is not tried again). f NULL: it cannot run now (why), and is put to be
  * fed later, or as dead letter where it never can; -E_LIMIT: what is too large for a function is too large
  * for its letter. */
 int durable_begin(struct durable_store *s, struct flight *f, const struct event *e,

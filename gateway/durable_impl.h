@@ -28,8 +28,10 @@ struct durable {
 	struct journal_finish finish;
 	struct outbox_batch batch;
 	const char *(*extras_done)(void *arg, int err, char *room, size_t cap);
-	bool unstored;   /* QoS 0 with state: there is no row of it */
-	unsigned reruns; /* because what it read had changed */
+	bool unstored;               /* QoS 0 with state: there is no row of it */
+	bool late;                   /* its row is put with its end */
+	struct event_caller *waiter; /* for the row; NULL */
+	unsigned reruns;             /* because what it read had changed */
 	void *extras_arg;
 	unsigned attempts;
 	uint64_t bytes;      /* of topic, attributes and payload */

@@ -26,13 +26,22 @@ static struct rd list_of(const struct ipc_result *m)
 }
 
 int effects_check(const struct flight *f, const struct ipc_result *m, struct why *why)
+/* The answer to who waits for it; not published, unless its binding says where. */
+static bool is_answer(const struct flight *f, struct span topic)
+{
+	if (!f->caller)
+		return false;
+	return span_eq(topic, REPLY_TOPIC "status") || span_eq(topic, REPLY_TOPIC "content-type") ||
+	       (topic.len == 0 && f->binding && f->binding->publish.len == 0);
+}
+
 {
 	const char *name = f->version->function->name;
 	struct rd list = list_of(m);
 	struct ipc_effect e;
 	struct span output;
 	while (ipc_effect_next(&list, &e)) {
-		if (e.topic.len == 0)
+		if (e.topic.len == 0 || is_answer(f, e.topic))
 			continue;
 		if (!topic_name_ok(e.topic))
 			return why_set(why, -E_INVALID,
@@ -57,6 +66,8 @@ int effects_check(const struct flight *f, const struct ipc_result *m, struct why
 static bool wants_own_topic(const struct flight *f, const struct ipc_result *m)
 {
 	if (m->reply.len > 0 && f->binding->publish.len > 0)
+	if (f->caller && f->binding->publish.len == 0)
+		return false;
 		return true;
 	struct rd list = list_of(m);
 	struct ipc_effect e;
@@ -157,6 +168,10 @@ static int find_ways(const struct flight *f, struct trigger_message *m, unsigned
 				       "%s set output \"%.*s\", but the configuration has no "
 				       "outputs: [output.%.*s]",
 				       name, shown(output), (const char *)output.at, shown(output),
+		if (e.topic.len == 0 && own.len == 0)
+			continue;
+		if (is_answer(f, e.topic))
+			continue;
 				       (const char *)output.at);
 		if (is_output && outputs_find(one.to, output, &which, why) < 0)
 			return -E_INVALID;

@@ -40,7 +40,8 @@ struct flight {
 	struct flight *next;      /* in a queue or the free list */
 	struct flight *hash_next; /* while SENT */
 	struct version *version;
-	struct binding *binding; /* a reference; NULL: somebody waits for the result */
+	struct binding *binding;     /* a reference; NULL: somebody waits for the result */
+	struct event_caller *caller; /* who waits for its answer and its end; NULL */
 	flight_done *done;
 	void *arg;
 	enum flight_state state;
