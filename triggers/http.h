@@ -19,6 +19,7 @@ struct http_options {       /* copied */
 	uint64_t body_bytes;
 	unsigned connections, per_address;
 	unsigned header_ms, body_ms, idle_ms;
+	unsigned answer_ms;     /* longer than any function may take */
 	bool invoke;            /* POST /f/NAME without a binding */
 	const char *token_file; /* for that; "": none */
 };

@@ -388,6 +388,13 @@ void http_conn_refuse(struct http_conn *c, unsigned status, const char *extra, c
 
 void http_conn_late(struct http_conn *c)
 {
+	struct http_call *call = c->call;
+	if (c->state == CONN_WAITING && call) {
+		call->conn = NULL; /* what comes of it is in the journal */
+		http_conn_refuse(c, 504, "",
+				 "there is no answer yet, and it may still come to pass");
+		return;
+	}
 	bool begun = (c->state == CONN_HEAD && c->len > 0) || c->state == CONN_BODY;
 	if (!begun) {
 		http_conn_free(c);
@@ -407,7 +414,7 @@ static void on_body(struct http_conn *c)
 	if (!complete || c->state != CONN_BODY)
 		return;
 	c->state = CONN_WAITING;
-	c->by_ns = 0;
+	until(c, c->h->o.answer_ms); /* longer only if the journal's disk fails */
 	http_call_begin(c);
 }
 
