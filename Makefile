@@ -194,9 +194,13 @@ WASM_CXX := clang++-19 --target=wasm32-wasi $(WASM_OPT) -fno-exceptions -fno-rtt
 wasm_build = $(Q)$(1) -c -o $@.o $< && $(filter-out -O% -W% -mllvm -unroll-%,$(1)) $(2) -Wl,--strip-debug -o $@ $@.o && rm $@.o
 RUSTC := /usr/bin/rustc
 example = $(B)/examples/$(1).wasm
-example_bins := $(foreach e,overheat overheat-command overheat-cpp overheat-rust overheat-assemblyscript,$(call example,$(e)))
+example_bins := $(foreach e,overheat overheat-command overheat-cpp overheat-rust overheat-assemblyscript lamp,$(call example,$(e)))
 examples: $(example_bins) ## the example functions, into build/examples
 $(call example,overheat): examples/overheat/overheat.c examples/overheat/reading.h sdk/include/penstock.h | deps-demo
+	$(call say,WASM,$@)
+	@mkdir -p $(@D)
+	$(call wasm_build,$(WASM_CC),-mexec-model=reactor)
+$(call example,lamp): examples/lamp/lamp.c sdk/include/penstock.h | deps-demo
 	$(call say,WASM,$@)
 	@mkdir -p $(@D)
 	$(call wasm_build,$(WASM_CC),-mexec-model=reactor)

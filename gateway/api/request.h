@@ -30,8 +30,9 @@ struct api_request {
 	TAILQ_ENTRY(api_request) waiter;
 	bool is_waiting;
 	void (*on_line)(struct api_request *q);
-	void *handler;                           /* the handler's own */
-	uint64_t seen;                           /* GET /logs: up to here nothing was wanted */
+	void *handler;  /* the handler's own */
+	uint64_t seen;  /* GET /logs: up to here nothing was wanted */
+	uint64_t by_ms; /* the handler's own: until when it waits, uv_now() */
 	void (*on_timer)(struct api_request *q); /* armed by request_timer() */
 
 	/* server.c's own */

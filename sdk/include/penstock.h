@@ -55,8 +55,10 @@ enum { PENSTOCK_QOS0 = 0, PENSTOCK_QOS1 = 1, PENSTOCK_QOS2 = 2, PENSTOCK_RETAIN 
 /* Copies up to cap bytes of the payload to buf; returns its full length. */
 PENSTOCK_IMPORT("event_payload") int32_t penstock_payload(void *buf, uint32_t cap);
 
-/* The same for an attribute by name: "topic", "id", "source", "type", "time", ... Not
- * NUL-terminated. */
+/* The same for an attribute by name: "topic", "id", "source", "type", "time", "qos", "retain",
+ * "datacontenttype"; of an MQTT 5 message also "responsetopic", "correlationdata", "expiry", "payloadformat" and
+ * its user properties, of which CloudEvents' own are "ce-id", "ce-source", "ce-type", "ce-time", "ce-subject",
+ * "ce-dataschema", "ce-specversion". Not NUL-terminated. */
 PENSTOCK_IMPORT("event_attr")
 int32_t penstock_attr_n(const char *name, uint32_t name_len, char *buf, uint32_t cap);
 
@@ -66,6 +68,23 @@ int32_t penstock_attr_n(const char *name, uint32_t name_len, char *buf, uint32_t
 PENSTOCK_IMPORT("emit")
 int32_t penstock_emit_n(const char *topic, uint32_t topic_len, const void *data, uint32_t len,
 			uint32_t flags);
+
+/* The same with attributes, which travel with the message where its way knows them: with MQTT 5
+ *   datacontenttype  content type of the payload     responsetopic    where an answer is wanted
+ *   correlationdata  any bytes, given back with it   expiry           seconds; then it is thrown away
+ *   payloadformat    "1": the payload is UTF-8
+ * and all others as user properties, such as CloudEvents' "type", "subject" and "time". At most 32, of 8 KB.
+ * PENSTOCK_EINVAL: no such value can be; or "id", "source", "specversion", "penstock-hops", which are the
+ * gateway's. */
+struct penstock_attribute {
+	const char *name;
+	uint32_t name_len;
+	const void *value;
+	uint32_t value_len;
+};
+PENSTOCK_IMPORT("emit_with")
+int32_t penstock_emit_with_n(const char *topic, uint32_t topic_len, const void *data, uint32_t len,
+			     uint32_t flags, const struct penstock_attribute *attrs, uint32_t n);
 
 /* A line for the log, kept whatever comes of the event. */
 PENSTOCK_IMPORT("log") int32_t penstock_log_n(uint32_t level, const char *text, uint32_t len);
@@ -131,6 +150,35 @@ static inline int32_t penstock_emit(const char *topic, const void *data, uint32_
 	uint32_t topic_len = (uint32_t)__builtin_strlen(topic);
 	return penstock_emit_n(topic, topic_len, data, len,
 			       topic_len ? PENSTOCK_QOS1 : PENSTOCK_QOS0);
+}
+
+static inline int32_t penstock_emit_with(const char *topic, const void *data, uint32_t len,
+					 const struct penstock_attribute *attrs, uint32_t n)
+{
+	uint32_t topic_len = (uint32_t)__builtin_strlen(topic);
+	return penstock_emit_with_n(topic, topic_len, data, len,
+				    topic_len ? PENSTOCK_QOS1 : PENSTOCK_QOS0, attrs, n);
+}
+
+static inline struct penstock_attribute penstock_attribute(const char *name, const char *value)
+{
+	struct penstock_attribute a = { name, (uint32_t)__builtin_strlen(name), value,
+					(uint32_t)__builtin_strlen(value) };
+	return a;
+}
+
+/* Sets an output of the gateway when the event is done: "lamp" is its [output.lamp], the value "1", "0", "on", "off"
+ * or a number, as that output takes it. The manifest asks for it: "capabilities": {"io": ["lamp"]}. The function
+ * is not told what became of it: an output whose device is away is set when it comes back. */
+static inline int32_t penstock_set_output(const char *name, const char *value)
+{
+	char topic[8 + 63] = "$output/";
+	uint32_t len = (uint32_t)__builtin_strlen(name);
+	if (len > sizeof(topic) - 8)
+		return PENSTOCK_EINVAL;
+	__builtin_memcpy(topic + 8, name, len);
+	return penstock_emit_n(topic, 8 + len, value, (uint32_t)__builtin_strlen(value),
+			       PENSTOCK_QOS1);
 }
 
 static inline int32_t penstock_log(uint32_t level, const char *text)
