@@ -103,6 +103,9 @@ void path_http_open(struct path *p);
 /* path_timer.c; name: the kind */
 int path_timer_input(struct path *p, const char *name, const struct trigger_sink *sink,
 		     struct trigger **ret, struct why *why) MUST_USE;
+/* path_timer.c; name: the kind */
+int path_timer_input(struct path *p, const char *name, const struct trigger_sink *sink,
+		     struct trigger **ret, struct why *why) MUST_USE;
 int path_brokers_open(struct path *p, struct why *why) MUST_USE;
 void path_sources_start(struct path *p); /* and those that are made later, at once */
 void path_sources_deafen(struct path *p);

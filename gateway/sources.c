@@ -214,6 +214,8 @@ static const struct source_kind {
 } source_kinds[] = {
 	{ "every", path_timer_input },
 	{ "cron", path_timer_input },
+	{ "every", path_timer_input },
+	{ "cron", path_timer_input },
 	{ "gpio", gpio_input },
 	{ "io", path_revpi_input },
 	{ "key", path_key_input },

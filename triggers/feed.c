@@ -106,6 +106,8 @@ void feed_unsubscribe(struct trigger *t, uint32_t route)
 	}
 	(void)pthread_mutex_unlock(&f->lock);
 	if (old) {
+		if (old->cursor_name.len && f->base.sink.forget)
+			f->base.sink.forget(f->base.sink.arg, old->cursor_name);
 		route_unref(f, old);
 		wake(f);
 	}
@@ -234,6 +236,7 @@ int feed_event(struct feed *f, const struct feed_route *r, const char *what, con
 {
 	struct timespec wall;
 	char type[64];
+	const char *content = ops_of(f)->content_type ? ops_of(f)->content_type : "text/plain";
 	int n = snprintf(type, sizeof(type), "%s.%s", ops_of(f)->type, what), err = 0;
 	(void)clock_gettime(CLOCK_REALTIME, &wall);
 	const struct event e = {
@@ -243,7 +246,7 @@ int feed_event(struct feed *f, const struct feed_route *r, const char *what, con
 		.type = { (const uint8_t *)type, (size_t)n },
 		.topic = { (const uint8_t *)r->filter, strlen(r->filter) },
 		.payload = { (const uint8_t *)payload, strlen(payload) },
-		.content_type = { (const uint8_t *)"text/plain", 10 },
+		.content_type = { (const uint8_t *)content, strlen(content) },
 		.qos = 1,
 		.nattrs = nattrs,
 		.attrs = attrs,

@@ -30,6 +30,7 @@ struct feed_route { /* the first member of a kind's own struct, which is all zer
 struct feed_ops {
 	struct trigger_ops trigger; /* FEED_TRIGGER_OPS("kind") */
 	const char *type;           /* of its events, without what follows: "io.penstock.key" */
+	const char *content_type;   /* of their payloads; NULL: text/plain */
 	size_t route_bytes;         /* of the kind's own struct */
 	/* Understands filter and options. -E_INVALID with what is wrong. The owner's thread. */
 	int (*read)(struct feed *f, struct feed_route *route, const struct trigger_route *r,
@@ -52,8 +53,8 @@ struct feed { /* the first member of a kind's own struct */
 	struct feed_route *routes;
 	bool changed;
 	_Atomic uint64_t received, dropped, missed; /* as in struct trigger_status */
-	pthread_mutex_t sink_lock; /* is held while the sink is called */
-	bool deaf;                 /* under that */
+	pthread_mutex_t sink_lock;                  /* is held while the sink is called */
+	bool deaf;                                  /* under that */
 };
 
 /* bytes: of the kind's own struct, zeroed. name: NULL, or of a section ("modbus:NAME" is the source).
