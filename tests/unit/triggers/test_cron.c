@@ -115,88 +115,86 @@ static void a_name_means_its_number_and_a_word_its_expression(void **state)
 	}
 }
 
+static const struct {
+	const char *zone, *cron, *after, *at[4];
+} runs[] = {
+	/* put forward at 02:00 */
+	{ "Europe/Berlin",
+	  "30 2 * * *",
+	  "2026-03-28T12:00:00Z",
+	  { "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z" } },
+	{ "Europe/Berlin",
+	  "0,30 2,3 * * *",
+	  "2026-03-28T12:00:00Z",
+	  { "2026-03-29T01:00:00Z", "2026-03-29T01:30:00Z", "2026-03-30T00:00:00Z" } },
+	{ "Europe/Berlin",
+	  "*/30 * * * *",
+	  "2026-03-29T00:29:59Z",
+	  { "2026-03-29T00:30:00Z", "2026-03-29T01:00:00Z", "2026-03-29T01:30:00Z" } },
+	{ "Europe/Berlin",
+	  "30 * * * *",
+	  "2026-03-29T00:00:00Z",
+	  { "2026-03-29T00:30:00Z", "2026-03-29T01:30:00Z" } },
+	/* put back at 03:00 */
+	{ "Europe/Berlin",
+	  "30 2 * * *",
+	  "2026-10-24T12:00:00Z",
+	  { "2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z" } },
+	{ "Europe/Berlin", "30 2,3 * * *", "2026-10-25T00:30:00Z", { "2026-10-25T02:30:00Z" } },
+	{ "Europe/Berlin",
+	  "*/30 2 * * *",
+	  "2026-10-24T12:00:00Z",
+	  { "2026-10-25T00:00:00Z", "2026-10-25T00:30:00Z", "2026-10-25T01:00:00Z",
+	    "2026-10-25T01:30:00Z" } },
+	{ "America/New_York",
+	  "15 2 * * sun",
+	  "2026-03-07T00:00:00Z",
+	  { "2026-03-08T07:00:00Z", "2026-03-15T06:15:00Z" } },
+	{ "America/New_York",
+	  "0 1 * * *",
+	  "2026-10-31T12:00:00Z",
+	  { "2026-11-01T05:00:00Z", "2026-11-02T06:00:00Z" } },
+	/* by half an hour: 02:00 becomes 02:30, and 02:00 01:30 */
+	{ "Australia/Lord_Howe",
+	  "15 2 * * *",
+	  "2026-10-03T00:00:00Z",
+	  { "2026-10-03T15:30:00Z", "2026-10-04T15:15:00Z" } },
+	{ "Australia/Lord_Howe",
+	  "45 1 * * *",
+	  "2026-04-04T00:00:00Z",
+	  { "2026-04-04T14:45:00Z", "2026-04-05T15:15:00Z" } },
+	{ "Asia/Kolkata", "0 6 * * *", "2026-01-01T00:30:00Z", { "2026-01-02T00:30:00Z" } },
+	{ "UTC", "0 0 29 2 *", "2096-03-01T00:00:00Z", { "2104-02-29T00:00:00Z" } },
+	/* either day will do */
+	{ "UTC",
+	  "0 0 13 * fri",
+	  "2026-11-01T00:00:00Z",
+	  { "2026-11-06T00:00:00Z", "2026-11-13T00:00:00Z", "2026-11-20T00:00:00Z" } },
+	/* a whole day that was skipped */
+	{ "Pacific/Apia",
+	  "0 12 30 12 *",
+	  "2011-12-29T12:00:00Z",
+	  { "2011-12-30T10:00:00Z", "2012-12-29T22:00:00Z" } },
+	/* by the rule, behind the table */
+	{ "Europe/Berlin",
+	  "30 2 * * *",
+	  "2090-03-25T12:00:00Z",
+	  { "2090-03-26T01:00:00Z", "2090-03-27T00:30:00Z" } },
+};
+
 static void local_times_are_met_once_and_clocks_are_followed(void **state)
 {
-	static const struct {
-		const char *zone, *cron, *after, *runs[4];
-	} rows[] = {
-		/* put forward at 02:00 */
-		{ "Europe/Berlin",
-		  "30 2 * * *",
-		  "2026-03-28T12:00:00Z",
-		  { "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z" } },
-		{ "Europe/Berlin",
-		  "0,30 2,3 * * *",
-		  "2026-03-28T12:00:00Z",
-		  { "2026-03-29T01:00:00Z", "2026-03-29T01:30:00Z", "2026-03-30T00:00:00Z" } },
-		{ "Europe/Berlin",
-		  "*/30 * * * *",
-		  "2026-03-29T00:29:59Z",
-		  { "2026-03-29T00:30:00Z", "2026-03-29T01:00:00Z", "2026-03-29T01:30:00Z" } },
-		{ "Europe/Berlin",
-		  "30 * * * *",
-		  "2026-03-29T00:00:00Z",
-		  { "2026-03-29T00:30:00Z", "2026-03-29T01:30:00Z" } },
-		/* put back at 03:00 */
-		{ "Europe/Berlin",
-		  "30 2 * * *",
-		  "2026-10-24T12:00:00Z",
-		  { "2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z" } },
-		{ "Europe/Berlin",
-		  "30 2,3 * * *",
-		  "2026-10-25T00:30:00Z",
-		  { "2026-10-25T02:30:00Z" } },
-		{ "Europe/Berlin",
-		  "*/30 2 * * *",
-		  "2026-10-24T12:00:00Z",
-		  { "2026-10-25T00:00:00Z", "2026-10-25T00:30:00Z", "2026-10-25T01:00:00Z",
-		    "2026-10-25T01:30:00Z" } },
-		{ "America/New_York",
-		  "15 2 * * sun",
-		  "2026-03-07T00:00:00Z",
-		  { "2026-03-08T07:00:00Z", "2026-03-15T06:15:00Z" } },
-		{ "America/New_York",
-		  "0 1 * * *",
-		  "2026-10-31T12:00:00Z",
-		  { "2026-11-01T05:00:00Z", "2026-11-02T06:00:00Z" } },
-		/* by half an hour: 02:00 becomes 02:30, and 02:00 01:30 */
-		{ "Australia/Lord_Howe",
-		  "15 2 * * *",
-		  "2026-10-03T00:00:00Z",
-		  { "2026-10-03T15:30:00Z", "2026-10-04T15:15:00Z" } },
-		{ "Australia/Lord_Howe",
-		  "45 1 * * *",
-		  "2026-04-04T00:00:00Z",
-		  { "2026-04-04T14:45:00Z", "2026-04-05T15:15:00Z" } },
-		{ "Asia/Kolkata", "0 6 * * *", "2026-01-01T00:30:00Z", { "2026-01-02T00:30:00Z" } },
-		{ "UTC", "0 0 29 2 *", "2096-03-01T00:00:00Z", { "2104-02-29T00:00:00Z" } },
-		/* either day will do */
-		{ "UTC",
-		  "0 0 13 * fri",
-		  "2026-11-01T00:00:00Z",
-		  { "2026-11-06T00:00:00Z", "2026-11-13T00:00:00Z", "2026-11-20T00:00:00Z" } },
-		/* a whole day that was skipped */
-		{ "Pacific/Apia",
-		  "0 12 30 12 *",
-		  "2011-12-29T12:00:00Z",
-		  { "2011-12-30T10:00:00Z", "2012-12-29T22:00:00Z" } },
-		/* by the rule, behind the table */
-		{ "Europe/Berlin",
-		  "30 2 * * *",
-		  "2090-03-25T12:00:00Z",
-		  { "2090-03-26T01:00:00Z", "2090-03-27T00:30:00Z" } },
-	};
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(runs); i++) {
 		struct cron c;
-		struct zone *z = zone_of(rows[i].zone);
-		int64_t at = utc_of(rows[i].after);
-		assert_int_equal(cron_parse(rows[i].cron, &c, NULL), 0);
-		for (size_t k = 0; k < 4 && rows[i].runs[k]; k++) {
+		struct zone *z = zone_of(runs[i].zone);
+		int64_t at = utc_of(runs[i].after);
+		assert_int_equal(cron_parse(runs[i].cron, &c, NULL), 0);
+		for (size_t k = 0; k < 4 && runs[i].at[k]; k++) {
 			at = cron_next(&c, z, at);
-			if (at != utc_of(rows[i].runs[k]))
-				fail_msg("%s %s: run %zu is at %lld, not %s", rows[i].zone,
-					 rows[i].cron, k, (long long)at, rows[i].runs[k]);
+			if (at != utc_of(runs[i].at[k]))
+				fail_msg("%s %s: run %zu is at %lld, not %s", runs[i].zone,
+					 runs[i].cron, k, (long long)at, runs[i].at[k]);
 		}
 		zone_free(z);
 	}
