@@ -123,12 +123,12 @@ static void remember(struct outlet *o, const struct wish *w)
 	struct output_status *s = &o->status;
 	const char *text = w->what == WISH_INITIAL ? o->initial : o->safe;
 	struct span v = { w->value, w->len };
-	s->set++;
 	s->ok = true;
 	s->detail[0] = '\0';
 	(void)snprintf(s->function, sizeof(s->function), "%s", w->function);
 	if (w->what != WISH_SET && *text == '\0')
 		return; /* keep */
+	s->set++;
 	if (w->what == WISH_SET && (!span_is_utf8(v) || memchr(v.at, '\0', v.len)))
 		v = (struct span){ (const uint8_t *)"(no text)", 9 };
 	else if (w->what != WISH_SET)
