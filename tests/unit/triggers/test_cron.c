@@ -117,7 +117,7 @@ static void a_name_means_its_number_and_a_word_its_expression(void **state)
 
 static const struct {
 	const char *zone, *cron, *after, *at[4];
-} runs[] = {
+} summer[] = {
 	/* put forward at 02:00 */
 	{ "Europe/Berlin",
 	  "30 2 * * *",
@@ -185,16 +185,16 @@ static const struct {
 static void local_times_are_met_once_and_clocks_are_followed(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(runs); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(summer); i++) {
 		struct cron c;
-		struct zone *z = zone_of(runs[i].zone);
-		int64_t at = utc_of(runs[i].after);
-		assert_int_equal(cron_parse(runs[i].cron, &c, NULL), 0);
-		for (size_t k = 0; k < 4 && runs[i].at[k]; k++) {
+		struct zone *z = zone_of(summer[i].zone);
+		int64_t at = utc_of(summer[i].after);
+		assert_int_equal(cron_parse(summer[i].cron, &c, NULL), 0);
+		for (size_t k = 0; k < 4 && summer[i].at[k]; k++) {
 			at = cron_next(&c, z, at);
-			if (at != utc_of(runs[i].at[k]))
-				fail_msg("%s %s: run %zu is at %lld, not %s", runs[i].zone,
-					 runs[i].cron, k, (long long)at, runs[i].at[k]);
+			if (at != utc_of(summer[i].at[k]))
+				fail_msg("%s %s: run %zu is at %lld, not %s", summer[i].zone,
+					 summer[i].cron, k, (long long)at, summer[i].at[k]);
 		}
 		zone_free(z);
 	}
