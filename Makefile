@@ -26,12 +26,13 @@ SANFLAGS = $(SANFLAGS_$(SAN))
 ALL_CFLAGS = -std=gnu17 $(CPPFLAGS) $(CFLAGS) $(WARN) $(if $(SAN),$(SANFLAGS),$(HARDEN)) -pthread -MMD -MP
 ALL_LDFLAGS = $(LDFLAGS) $(if $(SAN),$(SANFLAGS),-pie -Wl,-z,relro,-z,now) -pthread
 
-parts := base proto wasm compiler runtime guard triggers gateway cli
+parts := base proto wasm compiler runtime ethosu guard triggers gateway cli
 dir_base := base
 dir_proto := proto
 dir_wasm := sandbox/wasm
 dir_compiler := sandbox/compiler
 dir_runtime := sandbox/runtime
+dir_ethosu := ethosu_bridge
 dir_guard := guard
 dir_triggers := triggers
 dir_gateway := gateway gateway/api
@@ -60,7 +61,7 @@ penstockd_parts := gateway triggers proto base
 penstock-aot_parts := compiler wasm proto base
 penstock-sandbox_parts := runtime proto base
 penstock-guard_parts := guard proto base
-penstock_parts := cli wasm proto base
+penstock_parts := cli ethosu wasm proto base
 penstockd_main := gateway/main.c
 penstock-aot_main := sandbox/compiler/main.c
 penstock-aot_ldflags := -Wl,--build-id=sha1
@@ -127,10 +128,11 @@ need_proto := proto base
 need_wasm := wasm proto base
 need_compiler := compiler wasm proto base
 need_runtime := runtime proto base
+need_ethosu := ethosu proto base
 need_guard := guard proto base
 need_triggers := triggers proto base
 need_gateway := gateway triggers proto base
-need_cli := cli wasm proto base
+need_cli := cli ethosu wasm proto base
 unit_srcs := $(wildcard tests/unit/*/test_*.c)
 unit_bins := $(unit_srcs:%.c=$(B)/%)
 define unit_rule
@@ -139,6 +141,9 @@ $(B)/tests/unit/$(1)/%: $(B)/tests/unit/$(1)/%.c.o $(foreach p,$(need_$(1)),$(ca
 	$$(Q)$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(foreach p,$(need_$(1)),$$(LIBS_$$(p))) -lcmocka
 endef
 $(foreach p,$(parts),$(eval $(call unit_rule,$(p))))
+# A piControl of our own: as functions; preloaded (tests/e2e/revpi.sh); as a character device (tests/vm/revpi.sh).
+fake_pi := $(patsubst %,$(B)/tests/fake/picontrol%.c.o, _config _calls) $(B)/tests/fake/picontrol.c.o
+$(patsubst %,$(B)/tests/unit/triggers/test_%,picontrol revpi revpi_output): $(fake_pi)
 # A compiled module written by hand, for the tests of the runtime.
 $(B)/tests/unit/runtime/guest.so: tests/unit/runtime/guest.c proto/aot_abi.h | deps-build
 	$(call say,SO,$<)

@@ -285,7 +285,7 @@ void pictory_free(struct pictory *p)
 const struct pictory_variable *pictory_find(const struct pictory *p, struct span name)
 {
 	char text[PICTORY_NAME_BYTES + 1];
-	if (name.len > PICTORY_NAME_BYTES || memchr(name.at, '\0', name.len))
+	if (name.len == 0 || name.len > PICTORY_NAME_BYTES || memchr(name.at, '\0', name.len))
 		return NULL;
 	memcpy(text, name.at, name.len);
 	text[name.len] = '\0';
