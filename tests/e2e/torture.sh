@@ -18,8 +18,7 @@ torture() {
 	esac
 }
 WAYS='gateway sandbox both' EVENTS=1500 RATE=1500 torture 15 "15 rounds of kill -9 of ours"
-# Few at a time: of many, some run twice after mosquitto was killed (doc/adr/0008, not solved).
-WAYS=broker EVENTS=500 RATE=300 torture 5 "5 rounds of kill -9 of mosquitto"
+WAYS=broker EVENTS=1500 RATE=1500 torture 5 "5 rounds of kill -9 of mosquitto"
 
 WAYS=gateway DURABILITY=off WAIT_MS=3000 ROUNDS=2 EVENTS=9000 RATE=2000 KILLS=3 KEEP=$out/kept bash tests/torture/run.sh >"$out/log" 2>&1 </dev/null
 total=$(grep '^torture: ' "$out/log")

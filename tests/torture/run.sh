@@ -10,6 +10,9 @@ ROUNDS=${ROUNDS:-300} EVENTS=${EVENTS:-20000} RATE=${RATE:-5000} SEED=${SEED:-$(
 KILLS=${KILLS:-3} KEEP=${KEEP:-$B/torture} DURABILITY=${DURABILITY:-process}
 WAYS=${WAYS:-gateway sandbox both broker}
 WAIT_MS=${WAIT_MS:-60000}
+# mosquitto 2.0.11 that comes back with more for a client than it may have on the way (Receive Maximum, or
+# max_inflight_messages) sends all of it at once, and what was completed again, as new messages. So there is never more.
+BROKER_OPEN=90
 read -ra ways <<<"$WAYS"
 
 kill_sandbox() { local pid; pid=$(child penstock-sandbox) && [ -n "$pid" ] && kill -9 "$pid" 2>/dev/null; }
@@ -37,11 +40,13 @@ keep() {
 local_begin
 torture_begin '[journal]' "durability = $DURABILITY" 'keep_bytes = 64MiB'
 events=0 lost=0 wrong=0 repeated=0
-field() { jq ".$1" "$D/round.json" 2>/dev/null || echo "$EVENTS"; }
+field() { local n; n=$(jq ".$1" "$D/round.json" 2>/dev/null); echo "${n:-$EVENTS}"; } # no report: all are lost
 for ((round = 1; round <= ROUNDS; round++)); do
 	RANDOM=$(((SEED + round) % 32768))
 	q=$((1 + round % 2)) way=${ways[(round / 2) % ${#ways[@]}]}
-	"$B/tests/torture/torture" "$PORT" "$round" -q $q -n "$EVENTS" -r "$RATE" -w "$WAIT_MS" >"$D/round.json" &
+	open=()
+	[ "$way" = broker ] && open=(-o $BROKER_OPEN)
+	"$B/tests/torture/torture" "$PORT" "$round" -q $q -n "$EVENTS" -r "$RATE" -w "$WAIT_MS" "${open[@]}" >"$D/round.json" &
 	pid=$!
 	for ((k = 0; k < KILLS; k++)); do
 		pause

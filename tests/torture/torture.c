@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * torture PORT ROUND [-q QOS] [-n EVENTS] [-s SENSORS] [-r RATE] [-w WAIT_MS]
+ * torture PORT ROUND [-q QOS] [-n EVENTS] [-s SENSORS] [-r RATE] [-o OPEN] [-w WAIT_MS]
  *
  * The source and the consumer of one round of `make torture`. Publishes EVENTS numbered events, RATE a second,
  * to torture/QOS/ROUND/SENSOR, behind which tests/e2e/functions/counter.c counts each topic in its state,
  * and checks the answers "TOPIC COUNT NUMBER" on tortured/QOS, while others kill broker and gateway.
- * WAIT_MS without an answer end it. Prints one JSON object:
+ * No more than OPEN wait for their answers, if it is given. WAIT_MS without an answer end it. Prints one JSON object:
  *	lost		numbers without an answer
  *	state_wrong	sensors whose counts are not 1, 2, 3 ... up to the number of their events. The last event
  *			of each is sent when all others are answered, so it tells the state at the end
@@ -18,6 +18,7 @@
  * again on the next connection.
  */
 #include <arpa/inet.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
@@ -53,7 +54,7 @@ struct answer {
 };
 
 struct torture {
-	unsigned port, round, qos, events, sensors, rate, wait_ms;
+	unsigned port, round, qos, events, sensors, rate, open, wait_ms;
 	char in[64], out[64];
 	struct mqtt pub, sub;
 	bool pub_up, sub_up, greeted[2]; /* had a session once */
@@ -356,7 +357,9 @@ static void send_some(struct torture *t, unsigned end, uint64_t begun_ns)
 {
 	uint64_t due = (mqtt_now_ns() - begun_ns) * t->rate / 1000000000u;
 	unsigned id;
-	while (t->pub_up && t->sent < end && t->sent < due && (id = free_slot(t)) != 0) {
+	unsigned most = t->open ? t->answered + t->open : UINT_MAX;
+	while (t->pub_up && t->sent < end && t->sent < due && t->sent < most &&
+	       (id = free_slot(t)) != 0) {
 		t->slot[id - 1] = (struct slot){ SLOT_SENT, t->sent++ };
 		if (!publish(t, id, false))
 			hang_up(&t->pub, &t->pub_up);
@@ -412,12 +415,13 @@ int main(int argc, char **argv)
 		.qos = 1, .events = 20000, .sensors = 100, .rate = 5000, .wait_ms = 30000
 	};
 	int opt;
-	while ((opt = getopt(argc, argv, "q:n:s:r:w:")) != -1) {
+	while ((opt = getopt(argc, argv, "q:n:s:r:o:w:")) != -1) {
 		unsigned v = opt == '?' ? 0 : (unsigned)strtoul(optarg, NULL, 10);
 		unsigned *to = opt == 'q'   ? &t.qos
 			       : opt == 'n' ? &t.events
 			       : opt == 's' ? &t.sensors
 			       : opt == 'r' ? &t.rate
+			       : opt == 'o' ? &t.open
 					    : &t.wait_ms;
 		*to = v;
 	}
@@ -425,7 +429,7 @@ int main(int argc, char **argv)
 	    t.sensors > SENSORS_MAX || t.events < t.sensors || t.events > EVENTS_MAX ||
 	    t.rate < 1) {
 		fprintf(stderr, "usage: torture PORT ROUND [-q 1|2] [-n EVENTS] [-s SENSORS] "
-				"[-r RATE] [-w WAIT_MS]\n");
+				"[-r RATE] [-o OPEN] [-w WAIT_MS]\n");
 		return 64;
 	}
 	t.port = (unsigned)strtoul(argv[optind], NULL, 10);
