@@ -18,7 +18,7 @@
 enum {
 	QUICK_MS = 1000, /* died sooner: it may do so again */
 	PAUSE_MS = 100,  /* after the second quick death; doubles */
-	PAUSE_MOST_MS = 10000,
+	PAUSE_MOST_MS = 2000, /* all functions wait meanwhile; a start costs milliseconds of a core */
 	HELLO_MS = 5000, /* a process that is silent longer never will speak */
 	QUIT_MS = 1000,
 	SOCKET_BYTES = 1 << 20,
@@ -138,7 +138,7 @@ static void restart_later(struct sandbox_peer *p)
 	uint64_t lived_ms = uv_now(p->loop) - p->started_ms, pause_ms = 0;
 	p->quick = lived_ms < QUICK_MS ? p->quick + 1 : 0;
 	if (p->quick > 1)
-		pause_ms = p->quick > 8 ? PAUSE_MOST_MS : (uint64_t)PAUSE_MS << (p->quick - 2);
+		pause_ms = p->quick > 6 ? PAUSE_MOST_MS : (uint64_t)PAUSE_MS << (p->quick - 2);
 	LOG(LOG_WARN, "the sandbox is down", F_STR("reason", p->last_death),
 	    F_U64("lived_ms", lived_ms), F_U64("restart_in_ms", pause_ms));
 	p->state = DOWN;
