@@ -144,12 +144,24 @@ $(foreach p,$(parts),$(eval $(call unit_rule,$(p))))
 # A piControl of our own: as functions; preloaded (tests/e2e/revpi.sh); as a character device (tests/vm/revpi.sh).
 fake_pi := $(patsubst %,$(B)/tests/fake/picontrol%.c.o, _config _calls) $(B)/tests/fake/picontrol.c.o
 $(patsubst %,$(B)/tests/unit/triggers/test_%,picontrol revpi revpi_output): $(fake_pi)
+$(B)/tests/fake/picontrol-ctl: $(patsubst %,$(B)/tests/fake/picontrol%.c.o, _config _ctl) $(B)/tests/fake/picontrol.c.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -ljansson
+$(B)/tests/fake/picontrol-cuse: $(B)/tests/fake/picontrol_cuse.c.o $(B)/tests/fake/picontrol.c.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lfuse3
+$(B)/tests/fake/picontrol_cuse.c.o: CPPFLAGS += -I/usr/include/fuse3 -D_FILE_OFFSET_BITS=64
+$(B)/tests/fake/picontrol.so: tests/fake/picontrol_preload.c tests/fake/picontrol.c tests/fake/picontrol_calls.c $(wildcard tests/fake/*.h) | deps-build
+	$(call say,SO,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -I. $(WARN) -Wno-missing-prototypes -O1 -g -fPIC -shared -pthread -o $@ $(filter %.c,$^)
 # A compiled module written by hand, for the tests of the runtime.
 $(B)/tests/unit/runtime/guest.so: tests/unit/runtime/guest.c proto/aot_abi.h | deps-build
 	$(call say,SO,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -I. -O1 -fno-omit-frame-pointer -fPIC -shared -nostdlib -fuse-ld=lld -o $@ $<
 $(B)/tests/unit/runtime/test_serve $(B)/tests/unit/runtime/test_sched $(B)/tests/unit/runtime/test_jail: | $(B)/tests/unit/runtime/guest.so
+$(B)/tests/unit/triggers/test_guard: | $(B)/penstock-guard
 .SECONDARY:
 unit-bins: $(unit_bins)
 
@@ -248,8 +260,6 @@ check-spec-arm64: deps-check ## the suite's code for 64-bit ARM, under qemu (pac
 	@B=$(B) SPEC_DIR=$(SPEC_DIR) BOUNDS=$(BOUNDS) OPT=$(OPT) CPU=$(CPU) SYSROOT=$(SYSROOT) tests/spec/arm64.sh $(SPEC)
 check-%: deps-check
 	+@B=$(B) MAKE="$(MAKE)" tests/run $*
-check-vm: deps-check ## triggers and outputs on real kernel interfaces, in a VM (tests/vm/README.md)
-	+@B=$(B) MAKE="$(MAKE)" tests/run vm
 lint: deps-check ## include direction, sizes, banned calls, layout
 	+@B=$(B) MAKE="$(MAKE)" tests/run lint
 FUZZ_SECS ?= 60
@@ -286,8 +296,8 @@ deps-build deps-demo deps-check deps-bench: deps-%:
 help: ## this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
--include bench/*.mk tests/torture/torture.mk
+-include bench/*.mk tests/torture/torture.mk tests/vm/vm.mk
 
-.PHONY: all unit-bins replay-bins fuzz-bins tool-bins examples demo check check-vm lint fuzz chaos fuzz-diff install clean help \
+.PHONY: all unit-bins replay-bins fuzz-bins tool-bins examples demo check lint fuzz chaos fuzz-diff install clean help \
 	deps-build deps-demo deps-check deps-bench FORCE
 -include $(shell find $(B) -path $(B)/bench/sources -prune -o -name sysroot -prune -o -name '*.d' -print 2>/dev/null)
