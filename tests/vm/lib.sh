@@ -11,3 +11,6 @@ need() {
 		said=$(modprobe "$m" 2>&1) || { skip "${0##*/}" "this kernel has no $m: $said"; exit 0; }
 	done
 }
+
+# Those of tests/e2e/functions were built before the VM was: clang is slow here. wasm NAME [CLANG_FLAG...]
+wasm() { cp "$B/vm/functions/$1.wasm" "$D/$1.wasm"; }
