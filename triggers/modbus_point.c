@@ -26,7 +26,7 @@ static const struct {
 	[MODBUS_S16] = { "s16", 1, INT16_MIN, INT16_MAX },
 	[MODBUS_U32] = { "u32", 2, 0, UINT32_MAX },
 	[MODBUS_S32] = { "s32", 2, INT32_MIN, INT32_MAX },
-	[MODBUS_F32] = { "f32", 2, -3.4028234663852886e38, 3.4028234663852886e38 },
+	[MODBUS_F32] = { "f32", 2, -1e300, 1e300 },
 };
 
 /* ---- the name of a point ---- */
@@ -150,11 +150,11 @@ int modbus_encode(const struct modbus_point *p, struct span value, uint16_t raw[
 	if (p->type != MODBUS_F32 && n != floor(n))
 		return why_set(why, -ERANGE, "a register of type %s takes whole numbers, not %s",
 			       types[p->type].name, text);
-	if (n < types[p->type].least || n > types[p->type].most)
+	const float f = (float)n; /* beyond f32: infinite */
+	if (n < types[p->type].least || n > types[p->type].most || !isfinite(f))
 		return why_set(why, -ERANGE, "%s does not fit a register of type %s", text,
 			       types[p->type].name);
 	uint32_t both;
-	const float f = (float)n;
 	if (p->type == MODBUS_F32)
 		memcpy(&both, &f, sizeof(both));
 	else
