@@ -19,7 +19,7 @@
 #include "proto/ipc.h"
 #include "proto/manifest.h"
 
-enum { NAME_BYTES_MAX = 63 };
+enum { NAME_BYTES_MAX = 63, SERVERS_MAX = 8 };
 
 enum kind { TEXT, ABSOLUTE, LEVEL, URL, CHOICE, BOOL, NUMBER, COUNT, SIZE };
 
@@ -27,6 +27,7 @@ static const char *const choices[][4] = {
 	[CONFIG_DURABILITY] = { "off", "process", "power" },
 	[CONFIG_CHECK] = { "boot", "always", "never" },
 	[CONFIG_FULL] = { "refuse", "drop_oldest" },
+	[CONFIG_CLOUDEVENTS] = { "no", "binary", "structured" },
 };
 
 struct key {
@@ -125,11 +126,9 @@ static int boolean(struct reading *r, const struct key *k, const char *value, bo
 	return bad(r, "%s = \"%s\": expected yes or no", k->name, value);
 }
 
-/* tcp://host[:port], ssl://host[:port]; [v6]:port too. */
-static bool url_ok(const char *url)
+/* tcp://host[:port], ssl://host[:port]; [v6]:port too. *ret_end: behind it. */
+static bool url_at(const char *url, const char **ret_end)
 {
-	if (*url == '\0')
-		return true;
 	if (strncmp(url, "tcp://", 6) != 0 && strncmp(url, "ssl://", 6) != 0)
 		return false;
 	const char *host = url + 6, *end = host;
@@ -144,13 +143,26 @@ static bool url_ok(const char *url)
 		if (end == host)
 			return false;
 	}
-	if (*end == '\0')
+	*ret_end = end;
+	if (*end != ':')
 		return true;
-	char *rest;
-	if (*end != ':' || !isdigit((unsigned char)end[1]))
+	if (!isdigit((unsigned char)end[1]))
 		return false;
-	unsigned long port = strtoul(end + 1, &rest, 10);
-	return *rest == '\0' && port >= 1 && port <= 65535;
+	unsigned long port = strtoul(end + 1, (char **)ret_end, 10);
+	return port >= 1 && port <= 65535;
+}
+
+/* Up to SERVERS_MAX, separated by blanks, and TLS for all of them or for none. */
+static bool urls_ok(const char *urls)
+{
+	const char *at = urls, *end;
+	for (unsigned n = 0; *at != '\0'; n++) {
+		if (n == SERVERS_MAX || strncmp(at, urls, 3) != 0 || !url_at(at, &end) ||
+		    (*end != '\0' && *end != ' '))
+			return false;
+		at = end + strspn(end, " ");
+	}
+	return true;
 }
 
 int config_choice(enum config_choices which, const char *word)
@@ -177,9 +189,12 @@ static int text(struct reading *r, const struct key *k, const char *value, const
 			   choices[k->least][0], choices[k->least][1],
 			   choices[k->least][2] ? " or " : "",
 			   choices[k->least][2] ? choices[k->least][2] : "");
-	if (k->kind == URL && !url_ok(value))
-		return bad(r, "%s = \"%s\": expected tcp://HOST:PORT or ssl://HOST:PORT", k->name,
-			   value);
+	if (k->kind == URL && !urls_ok(value))
+		return bad(
+			r,
+			"%s = \"%s\": expected tcp://HOST:PORT or ssl://HOST:PORT, or up to %d of "
+			"one kind, separated by blanks",
+			k->name, value, SERVERS_MAX);
 	struct span s = { (const uint8_t *)value, strlen(value) };
 	if (!span_is_utf8(s))
 		return bad(r, "%s: not UTF-8", k->name);

@@ -21,7 +21,7 @@ enum { CONFIG_BROKERS_MAX = 16 };
 
 struct config_broker { /* [mqtt] = "default", or [mqtt.NAME] */
 	const char *name;
-	const char *url;       /* tcp://host:1883 or ssl://host:8883; "" = none */
+	const char *url;       /* tcp://host:1883 or ssl://host:8883, also several; "" = none */
 	unsigned version;      /* 3 = 3.1.1, 5 (default 5) */
 	const char *client_id; /* default penstock-HOSTNAME-NAME */
 	const char *username, *password_file;
@@ -31,6 +31,12 @@ struct config_broker { /* [mqtt] = "default", or [mqtt.NAME] */
 	unsigned connect_timeout_s; /* default 10 */
 	unsigned backoff_min_ms, backoff_max_ms; /* 200, 30000 */
 	unsigned inflight; /* QoS 1, 2 messages not yet acknowledged; default 1000 */
+	uint64_t session_expiry_s;
+	const char *status_topic; /* "" = none */
+	unsigned topic_aliases;
+	const char *cloudevents; /* no, binary, structured */
+	bool unwrap;
+	const char *home_assistant; /* prefix, or "no" */
 };
 
 /* A binding that a file has, beside those of the registry. */
@@ -43,7 +49,7 @@ struct config_binding {
 enum { CONFIG_BINDINGS_MAX = 256 };
 #define CONFIG_BINDING_IDS (UINT64_C(1) << 40) /* theirs begin here; the registry's stay below */
 
-struct config_http { /* [http] */
+struct config_http {        /* [http] */
 	const char *listen; /* "": not at all */
 	bool insecure;
 	uint64_t max_body;
@@ -120,9 +126,9 @@ typedef void config_differs(void *arg, const char *section, const char *key);
 void config_changes(const struct config *a, const struct config *b, config_differs *differs,
 		    void *arg);
 
-/* Which word of a choice it is, or -1. The order is that of enum journal_durability, journal_check and
- * outbox_full. */
-enum config_choices { CONFIG_DURABILITY, CONFIG_CHECK, CONFIG_FULL };
+/* Which word of a choice it is, or -1. The order is that of enum journal_durability, journal_check,
+ * outbox_full, mqtt_events. */
+enum config_choices { CONFIG_DURABILITY, CONFIG_CHECK, CONFIG_FULL, CONFIG_CLOUDEVENTS };
 int config_choice(enum config_choices which, const char *word);
 void config_print_help(void);
 

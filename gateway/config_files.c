@@ -8,6 +8,7 @@
 
 #include "base/own.h"
 #include "gateway/config_things.h"
+#include "proto/topic.h"
 #include "triggers/http.h"
 
 enum { CONFIG_BYTES_MAX = 1 << 20, CONFIG_FILES_MAX = 128 };
@@ -64,6 +65,16 @@ static int read_conf_d(const char *main_file, struct config *c, struct why *why)
 	return err;
 }
 
+/* A client id may hold what a topic must not. NULL: no memory. */
+static const char *status_topic(struct config *c, const struct config_broker *b)
+{
+	char topic[300];
+	int n = snprintf(topic, sizeof(topic), "penstock/%.250s/status", b->client_id);
+	for (size_t i = strlen("penstock/"); i < (size_t)n - strlen("/status"); i++)
+		topic[i] = strchr("/+#", topic[i]) ? '_' : topic[i];
+	return arena_strndup(&c->arena, topic, (size_t)n);
+}
+
 /* What one key alone cannot show. */
 static int check_broker(struct config *c, struct config_broker *b, struct why *why)
 {
@@ -75,6 +86,18 @@ static int check_broker(struct config *c, struct config_broker *b, struct why *w
 		if (!b->client_id)
 			return -ENOMEM;
 	}
+	if (!b->status_topic && !(b->status_topic = status_topic(c, b)))
+		return -ENOMEM;
+	if (*b->status_topic != '\0' &&
+	    !topic_name_ok(
+		    (struct span){ (const uint8_t *)b->status_topic, strlen(b->status_topic) }))
+		return why_set(why, -E_CONFIG, "[mqtt.%s] status_topic = %s: not a topic", b->name,
+			       b->status_topic);
+	if (b->version == 3 && strcmp(b->cloudevents, "binary") == 0)
+		return why_set(why, -E_CONFIG,
+			       "[mqtt.%s] cloudevents = binary needs MQTT 5: set version = 5, or "
+			       "cloudevents = structured",
+			       b->name);
 	if (b->version == 4)
 		return why_set(why, -E_CONFIG,
 			       "[mqtt.%s] version = 4: write 3 for MQTT 3.1.1, or 5", b->name);

@@ -10,10 +10,11 @@
 #include "gateway/binding.h"
 #include "gateway/function.h"
 #include "proto/kinds.h"
+#include "proto/message_attrs.h"
 #include "proto/topic.h"
 #include "triggers/outputs.h"
 
-enum { TOPIC_SHOWN = 200, MESSAGES_USUAL = 16 };
+enum { TOPIC_SHOWN = 200, MESSAGES_USUAL = 16, ATTR_ROOM_BYTES = 32 };
 
 static int shown(struct span s)
 {
@@ -25,7 +26,6 @@ static struct rd list_of(const struct ipc_result *m)
 	return rd_from(m->effects.at, m->effects.len);
 }
 
-int effects_check(const struct flight *f, const struct ipc_result *m, struct why *why)
 /* The answer to who waits for it; not published, unless its binding says where. */
 static bool is_answer(const struct flight *f, struct span topic)
 {
@@ -35,6 +35,7 @@ static bool is_answer(const struct flight *f, struct span topic)
 	       (topic.len == 0 && f->binding && f->binding->publish.len == 0);
 }
 
+int effects_check(const struct flight *f, const struct ipc_result *m, struct why *why)
 {
 	const char *name = f->version->function->name;
 	struct rd list = list_of(m);
@@ -65,9 +66,9 @@ static bool is_answer(const struct flight *f, struct span topic)
 
 static bool wants_own_topic(const struct flight *f, const struct ipc_result *m)
 {
-	if (m->reply.len > 0 && f->binding->publish.len > 0)
 	if (f->caller && f->binding->publish.len == 0)
 		return false;
+	if (m->reply.len > 0 && f->binding->publish.len > 0)
 		return true;
 	struct rd list = list_of(m);
 	struct ipc_effect e;
@@ -78,7 +79,25 @@ static bool wants_own_topic(const struct flight *f, const struct ipc_result *m)
 	return false;
 }
 
-static int own_topic(const struct flight *f, struct wr *w, struct why *why)
+/* Of a request (MQTT 5.0, 4.10): where its answer is wanted, and what is given back with it. */
+struct request {
+	bool answered; /* the binding's topic is the sender's choice */
+	struct span response, correlation;
+};
+
+static struct request request_of(const struct flight *f)
+{
+	struct request q = { .answered = topic_template_answers(f->binding->publish) };
+	if (!q.answered || !f->more_attrs)
+		return q;
+	const struct span attrs = flight_own_attrs(f);
+	(void)message_attr_find(attrs, message_attr_name(ATTR_RESPONSE_TOPIC), &q.response);
+	(void)message_attr_find(attrs, message_attr_name(ATTR_CORRELATION), &q.correlation);
+	return q;
+}
+
+/* Empty: it was no request, so there is nobody to answer. */
+static int own_topic(const struct flight *f, const struct request *q, struct wr *w, struct why *why)
 {
 	const struct binding *b = f->binding;
 	char id[24];
@@ -86,12 +105,28 @@ static int own_topic(const struct flight *f, struct wr *w, struct why *why)
 	const struct topic_vars vars = { .filter = b->filter,
 					 .topic = f->topic,
 					 .id = { (uint8_t *)id, (size_t)n },
-					 .function = b->function };
+					 .function = b->function,
+					 .response = q->response };
 	if (b->publish.len == 0)
 		return why_set(why, -E_INVALID,
 			       "%.*s published without a topic, and binding %" PRIu64
 			       " names none: give it one (penstock bind --publish)",
 			       (int)b->function.len, (const char *)b->function.at, b->id);
+	if (q->answered && q->response.len == 0)
+		return 0;
+	if (q->answered && q->response.at[0] == '$') /* $output/NAME is not for everybody to set */
+		return why_set(
+			why, -E_INVALID,
+			"\"%.*s\" asks for its answer at \"%.*s\"; topics that begin with $ are "
+			"not given to senders",
+			shown(f->topic), (const char *)f->topic.at, shown(q->response),
+			(const char *)q->response.at);
+	if (q->correlation.len > MESSAGE_ATTR_BYTES_MAX)
+		return why_set(
+			why, -E_LIMIT,
+			"\"%.*s\" has %zu bytes of correlation data; at most %d are given back",
+			shown(f->topic), (const char *)f->topic.at, q->correlation.len,
+			MESSAGE_ATTR_BYTES_MAX);
 	if (!topic_template_expand(b->publish, &vars, w))
 		return why_set(why, -E_INVALID,
 			       "the template \"%.*s\" of binding %" PRIu64
@@ -101,9 +136,25 @@ static int own_topic(const struct flight *f, struct wr *w, struct why *why)
 	return 0;
 }
 
+/* The attributes of an answer: given, and the correlation data if it has none of its own. room: what is left of a
+ * buffer that is large enough. */
+static struct span answer_attrs(struct span given, const struct request *q, struct wr *room)
+{
+	const char *name = message_attr_name(ATTR_CORRELATION);
+	struct span own;
+	size_t from = room->len;
+	if (q->correlation.len == 0 || message_attr_find(given, name, &own))
+		return given;
+	wr_bytes(room, given.at, given.len);
+	ipc_attr_put(room,
+		     &(struct ipc_attr){ { (const uint8_t *)name, strlen(name) }, q->correlation });
+	ENSURE(wr_ok(room));
+	return (struct span){ room->buf + from, room->len - from };
+}
+
 /* Messages to the binding's own topic go with its QoS and retain, or higher ones of their own. */
 static unsigned collect(const struct flight *f, const struct ipc_result *m, struct span own,
-			struct trigger_message *ret)
+			const struct request *q, struct wr *room, struct trigger_message *ret)
 {
 	const struct binding *b = f->binding;
 	struct rd list = list_of(m);
@@ -113,19 +164,27 @@ static unsigned collect(const struct flight *f, const struct ipc_result *m, stru
 	while (n < m->neffects && ipc_effect_next(&list, &e)) {
 		struct trigger_message msg = { .topic = e.topic,
 					       .payload = e.payload,
+					       .attrs = e.attrs,
 					       .qos = e.qos,
 					       .retain = e.retain,
 					       .hops = hops };
+		if (e.topic.len == 0 && own.len == 0)
+			continue;
+		if (is_answer(f, e.topic))
+			continue;
 		if (e.topic.len == 0) {
 			msg.topic = own;
+			msg.attrs = answer_attrs(e.attrs, q, room);
 			msg.qos = e.qos > b->publish_qos ? e.qos : b->publish_qos;
 			msg.retain = e.retain || b->retain;
 		}
 		ret[n++] = msg;
 	}
-	if (m->reply.len > 0 && b->publish.len > 0)
+	if (m->reply.len > 0 && own.len > 0)
 		ret[n++] = (struct trigger_message){ .topic = own,
 						     .payload = m->reply,
+						     .attrs = answer_attrs((struct span){ 0 }, q,
+									   room),
 						     .qos = b->publish_qos,
 						     .retain = b->retain,
 						     .hops = hops };
@@ -168,10 +227,6 @@ static int find_ways(const struct flight *f, struct trigger_message *m, unsigned
 				       "%s set output \"%.*s\", but the configuration has no "
 				       "outputs: [output.%.*s]",
 				       name, shown(output), (const char *)output.at, shown(output),
-		if (e.topic.len == 0 && own.len == 0)
-			continue;
-		if (is_answer(f, e.topic))
-			continue;
 				       (const char *)output.at);
 		if (is_output && outputs_find(one.to, output, &which, why) < 0)
 			return -E_INVALID;
@@ -200,14 +255,24 @@ int effects_collect(const struct flight *f, const struct ipc_result *m, effects_
 	struct wr w = wr_into(topic, sizeof(topic));
 	struct trigger_message usual[MESSAGES_USUAL];
 	OWN_FREE struct trigger_message *more = NULL;
+	OWN_FREE uint8_t *attrs = NULL;
 	if (m->neffects == 0 && m->reply.len == 0)
 		return 0;
-	int err = wants_own_topic(f, m) ? own_topic(f, &w, why) : 0;
+	bool own = wants_own_topic(f, m);
+	const struct request q = own ? request_of(f) : (struct request){ 0 };
+	int err = own ? own_topic(f, &q, &w, why) : 0;
 	if (err < 0)
 		return err;
+	size_t most = q.correlation.len == 0
+			      ? 0
+			      : m->effects.len +
+					(m->neffects + 1) * (q.correlation.len + ATTR_ROOM_BYTES);
+	if (most > 0 && !(attrs = malloc(most)))
+		return why_set(why, -ENOMEM, "out of memory");
+	struct wr room = wr_into(attrs, most);
 	if (m->neffects >= MESSAGES_USUAL && !(more = calloc(m->neffects + 1, sizeof(*more))))
 		return why_set(why, -ENOMEM, "out of memory");
-	unsigned n = collect(f, m, (struct span){ topic, w.len }, more ? more : usual);
+	unsigned n = collect(f, m, (struct span){ topic, w.len }, &q, &room, more ? more : usual);
 	struct trigger_message *all = more ? more : usual;
 	err = find_ways(f, all, n, why);
 	return err < 0 || n == 0 ? err : take(arg, f, all, n, why);

@@ -14,6 +14,7 @@ enum {
 	PACKET_HEAD_BYTES = 96, /* most that INVOKE takes besides attributes and payload */
 	STANDARD_BYTES = 512,   /* standard attributes without source, type, topic, content type */
 	ATTR_NAME_MAX = 255,
+	USUAL_ATTRS = 7, /* of an MQTT message without properties */
 };
 
 int flight_pool_init(struct flight_pool *p, unsigned n)
@@ -273,6 +274,7 @@ int flight_encode_again(struct flight *f, uint32_t function, struct span topic, 
 				.function = function,
 				.attrs = attrs,
 				.nattrs = nattrs };
+	f->more_attrs = nattrs > USUAL_ATTRS;
 	if (f->replay) {
 		m.is_replay = f->replay->is_replay;
 		m.trace = f->replay->told.trace;
@@ -289,6 +291,13 @@ int flight_encode_again(struct flight *f, uint32_t function, struct span topic, 
 	if (err == 0 && !ipc_put_invoke(&f->packet, &m))
 		err = -E_LIMIT;
 	return err;
+}
+
+struct span flight_own_attrs(const struct flight *f)
+{
+	struct ipc_msg m;
+	ENSURE(ipc_parse(IPC_GATEWAY, f->packet.buf, f->packet.len, &m, NULL) == 0);
+	return m.invoke.attrs;
 }
 
 int flight_payload_by_fd(struct flight *f, uint32_t bytes)

@@ -48,6 +48,7 @@ struct flight {
 	bool retrying;           /* was in flight when the sandbox died */
 	bool answered;           /* the sandbox sent a result */
 	bool overdue;            /* was not answered in time: the sandbox was killed for it */
+	bool more_attrs;         /* than every event has; flight_own_attrs */
 	bool is_shadow;          /* to be compared with `expected` and forgotten */
 	uint8_t hops;            /* the event's */
 	struct durable *durable; /* in the journal (durable.h); NULL */
@@ -89,6 +90,8 @@ int flight_encode(struct flight *f, uint32_t function, const struct event *e) MU
 /* The same of an event whose attributes were encoded before. */
 int flight_encode_again(struct flight *f, uint32_t function, struct span topic, struct span attrs,
 			uint32_t nattrs, struct span payload) MUST_USE;
+/* All its attributes, in the packet. */
+struct span flight_own_attrs(const struct flight *f);
 /* Only the attributes, malloc'd. */
 int flight_attrs(const struct flight *f, const struct event *e, uint8_t **ret,
 		 size_t *ret_len) MUST_USE;

@@ -129,7 +129,7 @@ void journal_event_put(struct journal *j, struct journal_event *e);
 struct journal_effect {
 	uint64_t id, event; /* id is given by journal_finish_put */
 	unsigned revision, position;
-	struct span out, function, topic, payload;
+	struct span out, function, topic, payload, attrs;
 	uint8_t qos, retain, hops;
 	uint16_t packet; /* QoS 2: reserved, or 0: later */
 	enum effect_state state;
@@ -164,7 +164,7 @@ void journal_finish_put(struct journal *j, struct journal_finish *f);
 struct journal_progress {
 	struct journal_op op;
 	uint64_t effect;
-	uint64_t effect_bytes; /* of topic and payload */
+	uint64_t effect_bytes; /* of topic, payload and attrs */
 	enum effect_state state;
 	uint16_t packet;
 	const char *reason; /* a constant */

@@ -122,6 +122,7 @@ static int each_effect(struct journal *j, sqlite3_stmt *s, journal_effect_fn *ea
 			.hops = (uint8_t)number(s, 11),
 			.packet = (uint16_t)number(s, 12),
 			.created_wall_ms = number(s, 13),
+			.attrs = blob(s, 15),
 		};
 		stop = each(arg, &e, text(s, 14));
 	}

@@ -53,9 +53,9 @@ void journal_event_put(struct journal *j, struct journal_event *e)
 static int write_effect(struct journal *j, const struct journal_effect *e)
 {
 	JSTMT s = j->write[W_effect_put];
-	journal_bind(s, "uiuiittbbiiiiu", e->id, (int)e->state, e->event, (int)e->revision,
+	journal_bind(s, "uiuiittbbiiiiub", e->id, (int)e->state, e->event, (int)e->revision,
 		     (int)e->position, e->out, e->function, e->topic, e->payload, (int)e->qos,
-		     (int)e->retain, (int)e->hops, (int)e->packet, e->created_wall_ms);
+		     (int)e->retain, (int)e->hops, (int)e->packet, e->created_wall_ms, e->attrs);
 	return journal_step(s);
 }
 
@@ -93,7 +93,8 @@ void journal_finish_put(struct journal *j, struct journal_finish *f)
 	f->op.bytes = 0;
 	f->op.open = f->op.dead = 0;
 	for (unsigned i = 0; i < f->neffects; i++)
-		f->op.bytes += len(f->effects[i]->topic, f->effects[i]->payload);
+		f->op.bytes += len(f->effects[i]->topic, f->effects[i]->payload) +
+			       (int64_t)f->effects[i]->attrs.len;
 	if (f->stored && f->state != EVENT_OPEN) {
 		f->op.bytes -= (int64_t)f->event_bytes;
 		f->op.open = -1;

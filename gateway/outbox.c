@@ -49,7 +49,7 @@ void effect_id_text(const struct journal_effect *e, char ret[EFFECT_ID_BYTES])
 
 uint64_t outbox_size_of(const struct row *r)
 {
-	return r->e.topic.len + r->e.payload.len;
+	return r->e.topic.len + r->e.payload.len + r->e.attrs.len;
 }
 
 struct way *outbox_way_of(struct outbox *o, const struct trigger *t)
@@ -71,7 +71,8 @@ static struct span copy(uint8_t **to, struct span from)
 
 struct row *outbox_row_of(const struct way *w, const struct journal_effect *e)
 {
-	struct row *r = calloc(1, sizeof(*r) + e->topic.len + e->payload.len + e->function.len);
+	struct row *r = calloc(1, sizeof(*r) + e->topic.len + e->payload.len + e->attrs.len +
+					  e->function.len);
 	if (!r)
 		return NULL;
 	uint8_t *at = r->bytes;
@@ -79,6 +80,7 @@ struct row *outbox_row_of(const struct way *w, const struct journal_effect *e)
 	r->e.out = (struct span){ (const uint8_t *)w->out, strlen(w->out) };
 	r->e.topic = copy(&at, e->topic);
 	r->e.payload = copy(&at, e->payload);
+	r->e.attrs = copy(&at, e->attrs);
 	r->e.function = copy(&at, e->function);
 	return r;
 }
@@ -212,6 +214,8 @@ struct trigger_message outbox_message_of(const struct row *r, char id[EFFECT_ID_
 	source[sizeof(head) - 1 + len] = '\0';
 	return (struct trigger_message){ .topic = r->e.topic,
 					 .payload = r->e.payload,
+					 .attrs = r->e.attrs,
+					 .time_wall_ms = r->e.created_wall_ms,
 					 .qos = r->e.qos,
 					 .retain = r->e.retain,
 					 .hops = r->e.hops,
@@ -259,8 +263,10 @@ void outbox_pump(struct way *w)
 			atomic_fetch_add(&w->waiting_bytes, outbox_size_of(r));
 			return;
 		} else {
-			outbox_lost(w, r, &w->refused,
-				    "it cannot be sent: topic or QoS are not valid");
+			bool late = rc == -ETIME;
+			outbox_lost(w, r, late ? &w->dropped_age : &w->refused,
+				    late ? "its expiry passed while it waited"
+					 : "it cannot be sent: topic or QoS are not valid");
 		}
 	}
 }
@@ -304,6 +310,7 @@ int outbox_plan(struct outbox *o, const struct trigger_message *m, unsigned n, u
 			.function = { (const uint8_t *)function, strlen(function) },
 			.topic = m[i].topic,
 			.payload = m[i].payload,
+			.attrs = m[i].attrs,
 			.qos = m[i].qos,
 			.retain = m[i].retain,
 			.hops = m[i].hops,

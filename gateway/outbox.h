@@ -11,7 +11,7 @@
  * QoS 2, nothing twice. The packet identifier is in the row before PUBLISH goes out (reserved before
  * the commit when the way is free, else by a commit of its own), PUBREC is in the row before PUBREL goes
  * out. So after a crash the exchange goes on where it was, on the same session, by the rules of MQTT 5
- * section 4.3.3; the rows are what Paho's persistence is asked for (triggers/mqtt_slots.c). If the broker
+ * section 4.3.3; the rows are what Paho's persistence is asked for (triggers/mqtt_session.c). If the broker
  * lost the session, all that is not delivered is published anew: lost is worse than twice.
  *
  * Quota: bytes and rows of what is not delivered, for all ways out. At the quota, by [outbox] full:

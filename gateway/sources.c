@@ -176,6 +176,12 @@ static int broker_open(struct path *p, const struct config_broker *c, struct why
 		.payload_bytes = p->config->payload_bytes,
 		.outbox_messages = p->config->queue_events,
 		.outbox_bytes = p->config->queue_bytes,
+		.session_expiry_s = (uint32_t)c->session_expiry_s,
+		.status_topic = c->status_topic,
+		.topic_aliases = c->topic_aliases,
+		.cloudevents = (enum mqtt_events)config_choice(CONFIG_CLOUDEVENTS, c->cloudevents),
+		.unwrap = c->unwrap,
+		.home_assistant = strcmp(c->home_assistant, "no") ? c->home_assistant : "",
 	};
 	struct path_source *b = source_new(p, kind_find(KIND_INPUT, "mqtt"), c->name);
 	if (!b)
@@ -212,8 +218,6 @@ static const struct source_kind {
 	const char *kind;
 	source_make *make;
 } source_kinds[] = {
-	{ "every", path_timer_input },
-	{ "cron", path_timer_input },
 	{ "every", path_timer_input },
 	{ "cron", path_timer_input },
 	{ "gpio", gpio_input },

@@ -19,6 +19,8 @@ static const struct kind {
  * Each message is described once, by a function that walks its fields; the codec either writes
  * them or reads them. So encoder and decoder cannot disagree. */
 
+enum { EFFECT_HAS_ATTRS = 2 }; /* beside retain: journals of before have effects without */
+
 struct codec {
 	struct wr *w; /* writes when set */
 	struct rd *r; /* else reads */
@@ -141,10 +143,16 @@ static void invoke_fields(const struct codec *c, struct ipc_invoke *m)
 
 static void effect_fields(const struct codec *c, struct ipc_effect *e)
 {
+	uint8_t flags = c->w ? (uint8_t)(e->retain | (e->attrs.len > 0 ? EFFECT_HAS_ATTRS : 0)) : 0;
 	f_u8(c, &e->qos);
-	f_u8(c, &e->retain);
+	f_u8(c, &flags);
 	f_span16(c, &e->topic);
 	f_span(c, &e->payload);
+	e->retain = flags & (uint8_t)~EFFECT_HAS_ATTRS;
+	if (flags & EFFECT_HAS_ATTRS)
+		f_span16(c, &e->attrs);
+	else
+		e->attrs = (struct span){ 0 };
 }
 
 static void result_fields(const struct codec *c, struct ipc_result *m)

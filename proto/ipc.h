@@ -31,6 +31,8 @@ enum {
 	IPC_PAYLOAD_BYTES = 16 << 20, /* largest payload of an event or result, by memfd */
 	IPC_EFFECTS_MAX = 4096,       /* per result */
 	IPC_ATTRS_MAX = 64,           /* per event */
+	IPC_EFFECT_ATTRS = 32,        /* per effect; and their bytes, encoded */
+	IPC_EFFECT_ATTRS_BYTES = 8192,
 	IPC_TOPIC_BYTES = 65535,
 	IPC_BATCH = 16,           /* packets per system call, see ipc_inbox_recv() */
 	IPC_LOG_BYTES = 16384,    /* of a guest's stderr and log calls, per event; then "..." */
@@ -98,6 +100,7 @@ struct ipc_effect {
 	uint8_t qos, retain;
 	struct span topic; /* empty = the binding's own */
 	struct span payload;
+	struct span attrs; /* encoded list, see ipc_attr_next(); proto/message_attrs.h */
 };
 
 /* State: values under names in buckets; "" is the function's own bucket. What an event changes is in its

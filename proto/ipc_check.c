@@ -2,6 +2,7 @@
 /* What decoded messages must hold before anybody believes them. */
 #include "proto/aot_abi.h"
 #include "proto/ipc_impl.h"
+#include "proto/message_attrs.h"
 
 enum {
 	WHY_BYTES = 1024,                   /* longest reason inside a message */
@@ -42,6 +43,9 @@ int ipc_effects_check(struct span list, uint32_t count, struct why *why)
 		if (e.qos > 2 || e.retain > 1)
 			return why_set(why, -E_PROTO, "RESULT: effect %u has QoS %u, retain %u", i,
 				       e.qos, e.retain);
+		const char *wrong = message_attrs_wrong(e.attrs);
+		if (wrong)
+			return why_set(why, -E_PROTO, "RESULT: effect %u: %s", i, wrong);
 	}
 	if (!rd_done(&r))
 		return why_set(why, -E_PROTO, "RESULT: %zu bytes after the effects", r.left);

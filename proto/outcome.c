@@ -92,7 +92,15 @@ static void show_effect(struct shown *s, const struct ipc_effect *e)
 	if (e->topic.len == 0)
 		show_text(s, "(the binding's topic)");
 	show_text(s, qos[e->qos & 3]);
-	show_text(s, e->retain ? " (retained): " : ": ");
+	show_text(s, e->retain ? " (retained)" : "");
+	struct rd list = rd_from(e->attrs.at, e->attrs.len);
+	for (struct ipc_attr a; ipc_attr_next(&list, &a);) {
+		show_text(s, " ");
+		show(s, a.name);
+		show_text(s, "=");
+		show(s, a.value);
+	}
+	show_text(s, ": ");
 	show(s, e->payload);
 }
 
@@ -142,7 +150,7 @@ static void compare_effects(struct comparing *c, struct span then, struct span n
 		if (!has_x && !has_y)
 			return;
 		if (has_x && has_y && x.qos == y.qos && x.retain == y.retain &&
-		    same(x.topic, y.topic) && same(x.payload, y.payload))
+		    same(x.topic, y.topic) && same(x.payload, y.payload) && same(x.attrs, y.attrs))
 			continue;
 		show_effect(&was, &x);
 		show_effect(&is, &y);

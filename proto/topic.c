@@ -136,7 +136,15 @@ bool topic_covers(struct span a, struct span b)
 
 /* ---- templates ---- */
 
-enum part_kind { PART_TEXT, PART_WILDCARD, PART_TOPIC, PART_ID, PART_FUNCTION, PART_BAD };
+enum part_kind {
+	PART_TEXT,
+	PART_WILDCARD,
+	PART_TOPIC,
+	PART_ID,
+	PART_FUNCTION,
+	PART_RESPONSE,
+	PART_BAD
+};
 
 struct part {
 	enum part_kind kind;
@@ -151,6 +159,7 @@ static const struct {
 	{ "topic", PART_TOPIC },
 	{ "id", PART_ID },
 	{ "function", PART_FUNCTION },
+	{ "response_topic", PART_RESPONSE },
 };
 
 /* 1..999 without leading zeros; 0 for anything else */
@@ -240,7 +249,7 @@ static int part_check(const struct part *p, struct span filter, struct why *why)
 	if (p->kind == PART_BAD)
 		return why_set(why, -E_INVALID,
 			       "{%.*s} is unknown; there are {1}.. for the filter's wildcards, "
-			       "{topic}, {id} and {function}",
+			       "{topic}, {id}, {function} and {response_topic}",
 			       SHOW(p->text));
 	return 0;
 }
@@ -286,7 +295,7 @@ static struct made made_of_template(struct span level, struct span filter)
 	struct made m = { MADE_TEXT, level };
 	struct part p;
 	while (part_next(&level, &p)) {
-		if (p.kind == PART_TOPIC ||
+		if (p.kind == PART_TOPIC || p.kind == PART_RESPONSE ||
 		    (p.kind == PART_WILDCARD && has_rest && p.wildcard == wildcards_of(filter)))
 			m.kind = MADE_MORE;
 		else if ((p.kind != PART_TEXT || is_escaped) && m.kind == MADE_TEXT)
@@ -375,10 +384,22 @@ static struct span part_value(const struct part *p, const struct topic_vars *v)
 		return v->id;
 	case PART_FUNCTION:
 		return v->function;
+	case PART_RESPONSE:
+		return v->response;
 	case PART_BAD:
 		break;
 	}
 	return (struct span){ 0 };
+}
+
+bool topic_template_answers(struct span tmpl)
+{
+	struct part p;
+	while (part_next(&tmpl, &p)) {
+		if (p.kind == PART_RESPONSE)
+			return true;
+	}
+	return false;
 }
 
 bool topic_template_expand(struct span tmpl, const struct topic_vars *v, struct wr *w)

@@ -2,7 +2,8 @@
 /*
  * MQTT topic names, filters and our templates (MQTT 5.0 specification, section 4.7).
  * Template: "alerts/{1}": {1}.. what the filter's wildcards matched, in order ('#' gives the rest,
- * with its slashes), {topic} the whole topic, {id} the event's id, {function} its name; "{{" is "{".
+ * with its slashes), {topic} the whole topic, {id} the event's id, {function} its name, {response_topic} where the
+ * sender wants its answer (MQTT 5); "{{" is "{".
  */
 #ifndef PROTO_TOPIC_H
 #define PROTO_TOPIC_H
@@ -27,7 +28,7 @@ bool topic_match(struct span filter, struct span name);
 bool topic_covers(struct span a, struct span b);
 
 struct topic_vars {
-	struct span filter, topic, id, function;
+	struct span filter, topic, id, function, response;
 };
 
 /* Checks a template against a filter: balanced braces, known names, {N} within the wildcards. */
@@ -35,6 +36,8 @@ int topic_template_check(struct span tmpl, struct span filter, struct why *why) 
 /* Can what the template makes of a message that matched the filter match the filter again? May say
  * yes where a closer look would say no. */
 bool topic_template_loops(struct span tmpl, struct span filter);
+/* Does it name {response_topic}? */
+bool topic_template_answers(struct span tmpl);
 /* Writes the topic; false when it does not fit or the result is not a valid topic name. */
 bool topic_template_expand(struct span tmpl, const struct topic_vars *v, struct wr *w);
 

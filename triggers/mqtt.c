@@ -2,6 +2,7 @@
 #include "triggers/mqtt.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -458,6 +459,8 @@ int mqtt_new(const struct mqtt_options *o, const struct trigger_sink *sink, stru
 	m->base = (struct trigger){ .ops = &mqtt_ops, .name = o->name, .sink = *sink };
 	m->o = *o;
 	m->tls = strncmp(o->url, "ssl://", 6) == 0;
+	m->short_way = !m->tls && o->cloudevents != MQTT_EVENTS_STRUCTURED;
+	(void)snprintf(m->event_head, sizeof(m->event_head), "%" PRIx64 "-", mqtt_wall_ms());
 	m->fd = -1;
 	atomic_init(&m->route_ids, o->version == 5);
 	m->outbox_last = &m->outbox;

@@ -5,22 +5,16 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/own.h"
 #include "proto/topic.h"
 #include "triggers/mqtt_impl.h"
 #include "triggers/nodelay.h"
 #include "triggers/paho_wait.h"
 
-enum { SHORT_WAY_BYTES = 4096, DROPS_PER_S = 5, ATTRS_MAX = 32, SENDS_QUEUED = 256 };
+enum { SHORT_WAY_BYTES = 4096, DROPS_PER_S = 5, SENDS_QUEUED = 256 };
 
-static uint64_t wall_ms(void)
-{
-	struct timespec t;
-	(void)clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
-}
-
-static void drop(struct mqtt *m, struct limiter *l, const char *msg, struct span topic,
-		 const char *reason, size_t bytes)
+void mqtt_drop(struct mqtt *m, struct limiter *l, const char *msg, struct span topic,
+	       const char *reason, size_t bytes)
 {
 	uint64_t held_back;
 	atomic_fetch_add(&m->dropped, 1);
@@ -29,116 +23,6 @@ static void drop(struct mqtt *m, struct limiter *l, const char *msg, struct span
 		    F_BYTES("topic", topic.at, topic.len < 256 ? topic.len : 256),
 		    F_STR("reason", reason), F_U64("bytes", bytes),
 		    F_U64_SOME("not_logged", held_back));
-}
-
-/* ---- in ---- */
-
-struct arrived { /* what the properties of an MQTT 5 message say */
-	uint32_t routes[TRIGGER_ROUTES_MAX];
-	unsigned nroutes;
-	bool too_many; /* more routes than can be named: all that match are meant */
-	struct event_attr attrs[ATTRS_MAX];
-	uint32_t nattrs;
-	struct span content_type;
-	uint8_t hops;
-};
-
-static struct span span_of(const MQTTLenString *s)
-{
-	return (struct span){ (const uint8_t *)s->data, s->len > 0 ? (size_t)s->len : 0 };
-}
-
-static void read_properties(const MQTTProperties *props, struct arrived *ret)
-{
-	for (int i = 0; i < props->count; i++) {
-		const MQTTProperty *p = &props->array[i];
-		if (p->identifier == MQTTPROPERTY_CODE_SUBSCRIPTION_IDENTIFIER) {
-			if (ret->nroutes < TRIGGER_ROUTES_MAX)
-				ret->routes[ret->nroutes++] = p->value.integer4;
-			else
-				ret->too_many = true;
-		} else if (p->identifier == MQTTPROPERTY_CODE_CONTENT_TYPE) {
-			ret->content_type = span_of(&p->value.data);
-		} else if (p->identifier == MQTTPROPERTY_CODE_USER_PROPERTY &&
-			   !mqtt_hops_property(p, &ret->hops) && ret->nattrs < ATTRS_MAX) {
-			ret->attrs[ret->nattrs++] = (struct event_attr){ span_of(&p->value.data),
-									 span_of(&p->value.value) };
-		}
-	}
-}
-
-/* The broker keeps it, and sends it again on a new connection: soon, but not to one that is deaf because
- * it ends. */
-static void not_taken(struct mqtt *m, int id, bool deaf)
-{
-	mqtt_ack_withhold(m, id);
-	if (deaf || atomic_exchange(&m->renew, true))
-		return;
-	mqtt_look_again(m);
-}
-
-static void deliver(struct mqtt *m, struct span topic, const MQTTClient_message *msg)
-{
-	struct arrived a;
-	a.nroutes = a.nattrs = 0;
-	a.too_many = false;
-	a.content_type = (struct span){ 0 };
-	a.hops = mqtt_hops_in(m->hops, topic,
-			      (struct span){ msg->payload, (size_t)msg->payloadlen });
-	if (m->o.version == 5)
-		read_properties(&msg->properties, &a);
-	const struct event e = {
-		.arrived_ns = mqtt_now_ns(),
-		.time_wall_ms = wall_ms(),
-		.source = { (const uint8_t *)m->source, strlen(m->source) },
-		.type = { (const uint8_t *)"io.penstock.mqtt.message", 24 },
-		.topic = topic,
-		.payload = { msg->payload, (size_t)msg->payloadlen },
-		.content_type = a.content_type,
-		.packet = (uint16_t)(msg->qos > 0 ? msg->msgid : 0),
-		.inbound = msg->qos < 2        ? EVENT_INBOUND_NONE
-			   : m->o.version == 5 ? EVENT_INBOUND_KEEP
-					       : EVENT_INBOUND_DROP,
-		.qos = (uint8_t)msg->qos,
-		.retain = msg->retained != 0,
-		.dup = msg->dup != 0,
-		.connection = atomic_load(&m->connection),
-		.hops = a.hops,
-		.nattrs = a.nattrs,
-		.attrs = a.attrs,
-	};
-	int err = -E_GONE;
-	(void)pthread_mutex_lock(&m->sink_lock);
-	bool deaf = m->deaf;
-	if (!deaf)
-		err = m->base.sink.event(m->base.sink.arg, &e, a.routes,
-					 a.too_many || !m->route_ids ? 0 : a.nroutes,
-					 m->drained && nodelay_more(m->fd));
-	(void)pthread_mutex_unlock(&m->sink_lock);
-	if (e.inbound != EVENT_INBOUND_NONE)
-		mqtt_inbound_settle(m, e.packet, err == 0);
-	if (err != 0 && e.qos > 0)
-		not_taken(m, msg->msgid, deaf);
-}
-
-/* Paho's callback, on its receiving thread. topic_len 0: the topic has no NUL in it. */
-int mqtt_arrived(void *arg, char *topic, int topic_len, MQTTClient_message *msg)
-{
-	struct mqtt *m = arg;
-	struct span name = { (uint8_t *)topic, topic_len > 0 ? (size_t)topic_len : strlen(topic) };
-	size_t bytes = (size_t)msg->payloadlen;
-	atomic_fetch_add_explicit(&m->received, 1, memory_order_relaxed);
-	if (!topic_name_ok(name))
-		drop(m, &m->drops, "message dropped", name,
-		     "its topic is not valid: not UTF-8, or with U+0000 or wildcards", bytes);
-	else if (bytes > m->o.payload_bytes)
-		drop(m, &m->drops, "message dropped", name,
-		     "its payload is larger than limits.payload_bytes", bytes);
-	else
-		deliver(m, name, msg);
-	MQTTClient_freeMessage(&msg);
-	MQTTClient_free(topic);
-	return 1; /* taken: Paho forgets it */
 }
 
 /* ---- acknowledgements ---- */
@@ -183,22 +67,28 @@ void mqtt_published(void *arg, int token, int packet_type, MQTTProperties *props
 	/* An identifier that it does not know any more it had all of. */
 	if ((int)reason >= 0x80 && reason != MQTTREASONCODE_PACKET_IDENTIFIER_NOT_FOUND) {
 		refused = MQTTReasonCode_toString(reason);
-		drop(m, &m->refusals, "broker refused a message", (struct span){ 0 }, refused, 0);
+		mqtt_drop(m, &m->refusals, "broker refused a message", (struct span){ 0 }, refused,
+			  0);
 	}
 	acknowledged(m, token, refused);
 }
 
 /* ---- out ---- */
 
+static size_t size_of(const struct trigger_message *msg)
+{
+	return msg->topic.len + msg->payload.len + msg->attrs.len;
+}
+
 /* msg->topic is NUL-terminated. */
-static int publish(struct mqtt *m, const struct trigger_message *msg)
+static int publish_as_is(struct mqtt *m, const struct trigger_message *msg)
 {
 	int rc, len = (int)msg->payload.len, qos = msg->qos;
 	const char *topic = (const char *)msg->topic.at;
 	MQTTProperties *props = mqtt_hops_out(m->hops, msg->topic, msg->payload, msg->hops);
 	struct mqtt_props all;
-	if (msg->id)
-		props = mqtt_props_of(&all, msg);
+	if (msg->id || msg->attrs.len > 0 || m->o.cloudevents != MQTT_EVENTS_NO)
+		props = mqtt_props_of(m, &all, msg);
 	if (m->o.version == 5) {
 		MQTTResponse r = MQTTClient_publish5(m->client, topic, len, msg->payload.at, qos,
 						     msg->retain, props, NULL);
@@ -211,6 +101,18 @@ static int publish(struct mqtt *m, const struct trigger_message *msg)
 	if (rc == MQTTCLIENT_SUCCESS)
 		atomic_fetch_add_explicit(&m->published, 1, memory_order_relaxed);
 	return rc;
+}
+
+static int publish(struct mqtt *m, const struct trigger_message *msg)
+{
+	if (m->o.cloudevents != MQTT_EVENTS_STRUCTURED)
+		return publish_as_is(m, msg);
+	struct trigger_message event = *msg;
+	OWN_FREE char *json = mqtt_wrap(m, msg, &event.payload.len);
+	if (!json)
+		return MQTTCLIENT_NULL_PARAMETER;
+	event.payload.at = (const uint8_t *)json;
+	return publish_as_is(m, &event);
 }
 
 static int send_now(struct mqtt *m, const struct trigger_message *msg)
@@ -234,17 +136,16 @@ static int send_now(struct mqtt *m, const struct trigger_message *msg)
 static bool short_way(struct mqtt *m, const struct trigger_message *msg)
 {
 	char topic[SHORT_WAY_BYTES + 1];
-	if (m->tls || !atomic_load_explicit(&m->connected, memory_order_acquire) ||
+	if (!m->short_way || !atomic_load_explicit(&m->connected, memory_order_acquire) ||
 	    atomic_load(&m->queued) > 0 || atomic_load(&m->out_busy) ||
-	    msg->topic.len + msg->payload.len > SHORT_WAY_BYTES ||
+	    size_of(msg) > SHORT_WAY_BYTES ||
 	    (msg->qos > 0 && msg->packet == 0 && atomic_load(&m->inflight) >= m->inflight_max))
 		return false;
 	/* Only try: whoever holds it may be waiting for this very thread, if this is the receiver. */
 	if (pthread_mutex_trylock(&m->out_lock) != 0)
 		return false;
 	bool sent = false;
-	if (!atomic_load(&m->out_busy) &&
-	    nodelay_writable(m->fd, msg->topic.len + msg->payload.len)) {
+	if (!atomic_load(&m->out_busy) && nodelay_writable(m->fd, size_of(msg))) {
 		memcpy(topic, msg->topic.at, msg->topic.len);
 		topic[msg->topic.len] = '\0';
 		paho_hurry(true);
@@ -261,8 +162,9 @@ static struct mqtt_out *copy_of(const struct trigger_message *msg)
 {
 	size_t id = msg->id ? strlen(msg->id) + 1 : 0;
 	size_t source = msg->source ? strlen(msg->source) + 1 : 0;
-	struct mqtt_out *out =
-		malloc(sizeof(*out) + msg->payload.len + msg->topic.len + 1 + id + source);
+	size_t function = !source && msg->function ? strlen(msg->function) + 1 : 0;
+	struct mqtt_out *out = malloc(sizeof(*out) + msg->payload.len + msg->topic.len + 1 + id +
+				      source + function + msg->attrs.len);
 	if (!out)
 		return NULL;
 	*out = (struct mqtt_out){ .payload_len = msg->payload.len,
@@ -271,10 +173,16 @@ static struct mqtt_out *copy_of(const struct trigger_message *msg)
 				  .hops = msg->hops,
 				  .packet = msg->packet,
 				  .token = msg->token,
+				  .time_wall_ms = msg->time_wall_ms,
+				  .attrs_len = msg->attrs.len,
 				  .topic = (char *)out->payload + msg->payload.len };
 	char *more = out->topic + msg->topic.len + 1;
 	out->id = id ? memcpy(more, msg->id, id) : NULL;
 	out->source = source ? memcpy(more + id, msg->source, source) : NULL;
+	out->function = function ? memcpy(more + id + source, msg->function, function) : NULL;
+	out->attrs = (uint8_t *)more + id + source + function;
+	if (msg->attrs.len)
+		memcpy(out->attrs, msg->attrs.at, msg->attrs.len);
 	if (msg->payload.len)
 		memcpy(out->payload, msg->payload.at, msg->payload.len);
 	memcpy(out->topic, msg->topic.at, msg->topic.len);
@@ -286,11 +194,14 @@ static struct trigger_message message_of(const struct mqtt_out *out)
 {
 	return (struct trigger_message){ .topic = { (uint8_t *)out->topic, strlen(out->topic) },
 					 .payload = { out->payload, out->payload_len },
+					 .attrs = { out->attrs, out->attrs_len },
+					 .time_wall_ms = out->time_wall_ms,
 					 .qos = out->qos,
 					 .retain = out->retain,
 					 .hops = out->hops,
 					 .packet = out->packet,
 					 .token = out->token,
+					 .function = out->function,
 					 .id = out->id,
 					 .source = out->source };
 }
@@ -317,7 +228,7 @@ static struct mqtt_out *copies_of(const struct trigger_message *msg, unsigned n,
 		}
 		*last = out;
 		last = &out->next;
-		*ret_bytes += msg[i].topic.len + msg[i].payload.len;
+		*ret_bytes += size_of(&msg[i]);
 	}
 	return list;
 }
@@ -354,7 +265,7 @@ static void send_or_append(struct mqtt *m, struct mqtt_out *list, unsigned n)
 		if (!short_way(m, &msg))
 			break;
 		sent++;
-		bytes += msg.topic.len + msg.payload.len;
+		bytes += size_of(&msg);
 		list = out->next;
 		free(out);
 	}
@@ -369,8 +280,8 @@ static void send_or_append(struct mqtt *m, struct mqtt_out *list, unsigned n)
 static int refuse(struct mqtt *m, const struct trigger_message *msg, unsigned n, const char *reason)
 {
 	for (unsigned i = 0; i < n; i++)
-		drop(m, &m->refusals, "message to the broker dropped", msg[i].topic, reason,
-		     msg[i].topic.len + msg[i].payload.len);
+		mqtt_drop(m, &m->refusals, "message to the broker dropped", msg[i].topic, reason,
+			  size_of(&msg[i]));
 	return -E_LIMIT;
 }
 
@@ -425,8 +336,13 @@ int mqtt_send(struct trigger *t, const struct trigger_message *msg)
 {
 	struct mqtt *m = (struct mqtt *)t;
 	struct trigger_message mine = *msg;
+	uint32_t left;
 	if (msg->qos > 2 || !topic_name_ok(msg->topic))
 		return -E_INVALID;
+	if (mqtt_expired(msg, &left)) {
+		mqtt_slot_give(m, msg->packet);
+		return -ETIME;
+	}
 	if (!may_send(m, &mine)) {
 		atomic_store(&m->starved, true); /* and look again: there may be room since */
 		if (!may_send(m, &mine))
@@ -443,7 +359,7 @@ int mqtt_send(struct trigger *t, const struct trigger_message *msg)
 	(void)pthread_mutex_lock(&m->lock);
 	m->outbox_n++;
 	m->outbox_slots += mine.packet != 0;
-	m->outbox_bytes += mine.topic.len + mine.payload.len;
+	m->outbox_bytes += size_of(&mine);
 	append(m, out, 1);
 	(void)pthread_mutex_unlock(&m->lock);
 	may_go_on(m);
@@ -481,9 +397,24 @@ static void outbox_remove(struct mqtt *m, struct mqtt_out *out)
 		m->outbox_last = at;
 	m->outbox_n--;
 	m->outbox_slots -= out->packet != 0;
-	m->outbox_bytes -= strlen(out->topic) + out->payload_len;
+	m->outbox_bytes -= strlen(out->topic) + out->payload_len + out->attrs_len;
 	atomic_fetch_sub(&m->queued, 1);
 	free(out);
+}
+
+/* Why it can never go, or NULL with what Paho said. */
+static const char *send_or_never(struct mqtt *m, const struct trigger_message *msg, int *ret_rc)
+{
+	uint32_t left;
+	bool expired = mqtt_expired(msg, &left);
+	int rc = *ret_rc = expired ? MQTTCLIENT_SUCCESS : send_now(m, msg);
+	bool never = rc == MQTTCLIENT_BAD_UTF8_STRING || rc == MQTTCLIENT_BAD_QOS ||
+		     rc == MQTTCLIENT_NULL_PARAMETER;
+	if (expired && msg->packet)
+		mqtt_slot_give(m, msg->packet);
+	return expired ? "its expiry passed while it waited"
+	       : never ? MQTTClient_strerror(rc)
+		       : NULL;
 }
 
 /* Sends from the head of the queue while that may go; at_once: and while nobody can have to wait for
@@ -494,20 +425,18 @@ static bool send_queued(struct mqtt *m, bool at_once)
 	while (mqtt_may_flush(m)) {
 		struct mqtt_out *out = *next_out(m);
 		const struct trigger_message msg = message_of(out);
-		size_t bytes = msg.topic.len + msg.payload.len;
+		size_t bytes = size_of(&msg);
 		if (at_once && (bytes > SHORT_WAY_BYTES || !nodelay_writable(m->fd, bytes)))
 			return true;
 		(void)pthread_mutex_unlock(&m->lock);
-		int rc = send_now(m, &msg);
-		bool never = rc == MQTTCLIENT_BAD_UTF8_STRING || rc == MQTTCLIENT_BAD_QOS ||
-			     rc == MQTTCLIENT_NULL_PARAMETER;
+		int rc = 0;
+		const char *never = send_or_never(m, &msg, &rc);
 		if (msg.token && (never || (rc == MQTTCLIENT_SUCCESS && msg.qos == 0)))
-			m->base.sink.acknowledged(m->base.sink.arg, msg.token,
-						  never ? MQTTClient_strerror(rc) : NULL);
+			m->base.sink.acknowledged(m->base.sink.arg, msg.token, never);
 		(void)pthread_mutex_lock(&m->lock);
 		if (never)
-			drop(m, &m->refusals, "message to the broker dropped", msg.topic,
-			     MQTTClient_strerror(rc), bytes);
+			mqtt_drop(m, &m->refusals, "message to the broker dropped", msg.topic,
+				  never, bytes);
 		else if (rc != MQTTCLIENT_SUCCESS)
 			return false;
 		outbox_remove(m, out);
@@ -543,7 +472,7 @@ void mqtt_drain(void *arg)
 	mqtt_writable(m);
 	if (atomic_load(&m->queued) == 0)
 		return;
-	bool mine = !m->tls && pthread_mutex_trylock(&m->out_lock) == 0;
+	bool mine = m->short_way && pthread_mutex_trylock(&m->out_lock) == 0;
 	(void)pthread_mutex_lock(&m->lock);
 	if (mine && !atomic_load(&m->out_busy))
 		(void)send_queued(m, true);

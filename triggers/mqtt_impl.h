@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "proto/message_attrs.h"
 #include "triggers/limiter.h"
 #include "triggers/mqtt.h"
 
@@ -32,8 +33,11 @@ struct mqtt_out {
 	uint8_t qos, retain, hops;
 	uint16_t packet;
 	uint64_t token;
-	char *topic;       /* NUL-terminated, behind the payload */
-	char *id, *source; /* NULL, or behind the topic */
+	char *topic;                  /* NUL-terminated, behind the payload */
+	char *id, *source, *function; /* NULL, or behind the topic */
+	uint8_t *attrs;               /* behind those */
+	size_t attrs_len;
+	uint64_t time_wall_ms;
 	uint8_t payload[];
 };
 
@@ -95,12 +99,24 @@ struct mqtt_slots {
 };
 
 /* mqtt_props.c */
-enum { MQTT_PROPS_MAX = 5 };
+enum { MQTT_OWN_PROPS = 8, MQTT_PROPS_MAX = IPC_EFFECT_ATTRS + MQTT_OWN_PROPS };
 
 struct mqtt_props {
 	MQTTProperties list;
 	MQTTProperty array[MQTT_PROPS_MAX];
-	char hops[4];
+	char hops[4], id[40], time[32], source[96];
+};
+
+/* mqtt_events.c */
+enum { MQTT_ATTRS_MAX = 32 };
+
+struct mqtt_unwrapped { /* a CloudEvent in JSON; its spans live until it is freed */
+	void *json;
+	uint8_t *bytes;
+	struct span payload, content_type;
+	struct event_attr attrs[MQTT_ATTRS_MAX];
+	unsigned nattrs;
+	char number[MQTT_ATTRS_MAX][24];
 };
 
 enum mqtt_state { MQTT_STOPPED, MQTT_CONNECTING, MQTT_CONNECTED, MQTT_WAITING };
@@ -111,6 +127,7 @@ struct mqtt {
 	char source[80]; /* "mqtt:NAME" */
 	MQTTClient client;
 	bool tls, has_thread;
+	bool short_way; /* whoever publishes may write to the socket: plain TCP, payloads as they are */
 	bool drained; /* mqtt_drain is called by the reader */
 	MQTTClient_persistence persistence;
 	struct mqtt_acks acks;
@@ -157,6 +174,8 @@ struct mqtt {
 	bool deaf;                 /* stopped: nothing goes to the sink */
 
 	struct mqtt_hops *hops; /* mqtt_hops.c */
+	char event_head[24];    /* CloudEvents ids of what is in no journal: this and a number */
+	_Atomic uint64_t event_number;
 
 	_Atomic uint64_t received, published, dropped;
 	struct limiter drops, refusals;
@@ -164,6 +183,7 @@ struct mqtt {
 };
 
 uint64_t mqtt_now_ns(void);
+uint64_t mqtt_wall_ms(void);
 /* Something is wrong with the connection: the broker's thread looks after it. */
 void mqtt_look_again(struct mqtt *m);
 
@@ -194,8 +214,25 @@ uint8_t mqtt_hops_in(const struct mqtt_hops *h, struct span topic, struct span p
 extern const char mqtt_hops_name[];
 
 /* mqtt_props.c */
-MQTTProperties *mqtt_props_of(struct mqtt_props *p, const struct trigger_message *msg);
-uint8_t *mqtt_props_bytes(const struct trigger_message *msg, size_t *ret_len) MUST_USE;
+/* Valid as long as p and msg. */
+MQTTProperties *mqtt_props_of(struct mqtt *m, struct mqtt_props *p,
+			      const struct trigger_message *msg);
+uint8_t *mqtt_props_bytes(struct mqtt *m, const struct trigger_message *msg,
+			  size_t *ret_len) MUST_USE;
+/* Its time is up; else *ret is what is left of it, 0: it has no expiry. */
+bool mqtt_expired(const struct trigger_message *msg, uint32_t *ret);
+/* id, source and time as a CloudEvent has them, NUL-terminated. */
+void mqtt_event_of(struct mqtt *m, const struct trigger_message *msg, struct mqtt_props *ret);
+
+/* mqtt_events.c */
+/* "id" to "ce-id": attributes of a CloudEvent that functions see under other names; NULL: it is none. */
+const char *mqtt_foreign_name(struct span name);
+/* False: it is no CloudEvent in JSON, and is delivered as it is. */
+bool mqtt_unwrap(struct span content_type, unsigned version, struct span payload,
+		 struct mqtt_unwrapped *ret);
+void mqtt_unwrapped_free(struct mqtt_unwrapped *u);
+/* The payload as one, malloc'd; NULL: out of memory. */
+char *mqtt_wrap(struct mqtt *m, const struct trigger_message *msg, size_t *ret_len) MUST_USE;
 
 /* mqtt_acks.c */
 /* The event that came with this identifier was not taken: it is not acknowledged. */
@@ -222,12 +259,17 @@ void mqtt_slots_forget_qos1(struct mqtt *m);
 void mqtt_slots_connected(struct mqtt *m); /* it has to answer from now on */
 /* Does an acknowledgement not come? Receiving thread. */
 bool mqtt_slots_unanswered(struct mqtt *m);
+struct mqtt_slot *mqtt_slot_of(struct mqtt *m, unsigned id); /* NULL: no such */
+
+/* mqtt_session.c */
 int mqtt_resume(struct trigger *t, const struct trigger_resume *r);
 /* QoS 2: its event is stored with its identifier, or was not taken. */
 void mqtt_inbound_settle(struct mqtt *m, uint16_t id, bool stored);
 MQTTClient_persistence mqtt_persistence(struct mqtt *m);
 
 /* mqtt_flow.c */
+void mqtt_drop(struct mqtt *m, struct limiter *l, const char *msg, struct span topic,
+	       const char *reason, size_t bytes);
 int mqtt_arrived(void *arg, char *topic, int topic_len, MQTTClient_message *msg);
 void mqtt_delivered(void *arg, MQTTClient_deliveryToken token);
 void mqtt_published(void *arg, int token, int packet_type, MQTTProperties *props,

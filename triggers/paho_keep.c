@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What Paho wants to keep, and need not. Given a persistence (mqtt_slots.c, for QoS 2) it also hands it each
+ * What Paho wants to keep, and need not. Given a persistence (mqtt_session.c, for QoS 2) it also hands it each
  * message that comes, of any QoS, and takes it away again when the sink has it; and each of QoS 1 that
  * goes. The owner's journal has what is to be kept of these, or nothing is, so the linker gives us the calls
  * (Makefile, WRAPS) before Paho has formatted keys and made lists for them.

@@ -30,13 +30,13 @@ SELECT id, due, binding, arrived, finished, digest, first_effect, state, attempt
        code, packet, hops, function, source, reason, stack, topic, attrs, x'', x'', x''
 FROM events WHERE packet > 0 AND source = ?1 ORDER BY id DESC LIMIT ?2;
 -- name: effects_of
-SELECT id, state, event, revision, position, out, function, topic, payload, qos, retain, hops, packet, created, reason
+SELECT id, state, event, revision, position, out, function, topic, payload, qos, retain, hops, packet, created, reason, attrs
 FROM effects WHERE id >= ?1 AND id < ?1 + ?2 ORDER BY id;
 -- name: effects_waiting
-SELECT id, state, event, revision, position, out, function, topic, payload, qos, retain, hops, packet, created, reason
+SELECT id, state, event, revision, position, out, function, topic, payload, qos, retain, hops, packet, created, reason, attrs
 FROM effects INDEXED BY effects_open WHERE out = ?1 AND id > ?2 AND state < 3 AND state = 0 ORDER BY id LIMIT ?3;
 -- name: effects_begun
-SELECT id, state, event, revision, position, out, function, topic, payload, qos, retain, hops, packet, created, reason
+SELECT id, state, event, revision, position, out, function, topic, payload, qos, retain, hops, packet, created, reason, attrs
 FROM effects INDEXED BY effects_open WHERE out = ?1 AND id > ?2 AND state < 3 AND state > 0 ORDER BY id LIMIT ?3;
 -- name: inbounds
 SELECT packet, bytes FROM inbound WHERE source = ?1;
@@ -47,4 +47,4 @@ SELECT (SELECT count(*) FROM events WHERE state = 0), (SELECT count(*) FROM even
        (SELECT count(*) FROM effects WHERE state < 3), (SELECT coalesce(max(id), 0) FROM events),
        (SELECT coalesce(max(id), 0) FROM effects),
        (SELECT coalesce(sum(length(payload) + length(attrs) + length(topic)), 0) FROM events WHERE state = 0),
-       (SELECT coalesce(sum(length(payload) + length(topic)), 0) FROM effects WHERE state < 3);
+       (SELECT coalesce(sum(length(payload) + length(topic) + length(attrs)), 0) FROM effects WHERE state < 3);

@@ -108,3 +108,7 @@ CREATE TABLE cursors (
 	value  BLOB NOT NULL,
 	PRIMARY KEY (source, name)
 ) STRICT, WITHOUT ROWID;
+
+-- name: 3
+-- attrs: of the message, a list of ipc_attr (proto/message_attrs.h)
+ALTER TABLE effects ADD COLUMN attrs BLOB NOT NULL DEFAULT x'';

@@ -28,8 +28,8 @@ SELECT id FROM (SELECT id FROM events WHERE id >= ?1 AND id < ?2 ORDER BY id LIM
 
 -- name: effect_put
 INSERT INTO effects (id, state, event, revision, position, out, function, topic, payload, qos, retain, hops,
-                     packet, created)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14);
+                     packet, created, attrs)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15);
 -- name: effect_progress
 UPDATE effects SET state = ?2, packet = ?3, reason = ?4 WHERE id = ?1 AND state < 3;
 -- name: effect_forget

@@ -118,6 +118,17 @@ static void print_state(const struct state *s)
 	}
 }
 
+static void print_attrs(struct span attrs)
+{
+	struct rd list = rd_from(attrs.at, attrs.len);
+	for (struct ipc_attr a; ipc_attr_next(&list, &a);) {
+		(void)putchar(' ');
+		put_escaped(a.name);
+		(void)putchar('=');
+		put_escaped(a.value);
+	}
+}
+
 bool run_event_print(const struct host *h)
 {
 	struct rd list = rd_from(h->effects.p, h->effects.len);
@@ -129,7 +140,9 @@ bool run_event_print(const struct host *h)
 			put_escaped(e.topic);
 		else
 			(void)fputs("(the binding's topic)", stdout);
-		(void)fputs(e.retain ? " (retained): " : ": ", stdout);
+		(void)fputs(e.retain ? " (retained)" : "", stdout);
+		print_attrs(e.attrs);
+		(void)fputs(": ", stdout);
 		put_escaped(e.payload);
 		(void)putchar('\n');
 	}

@@ -104,8 +104,10 @@ static size_t result(uint64_t event)
 				.reply = bytes_of(2000),
 				.trace = bytes_of(200) };
 	for (uint32_t i = below(5); i > 0; i--, r.neffects++)
-		ipc_effect_put(&e, &(struct ipc_effect){ (uint8_t)below(4), (uint8_t)below(3),
-							 bytes_of(40), bytes_of(300) });
+		ipc_effect_put(
+			&e, &(struct ipc_effect){ (uint8_t)below(4), (uint8_t)below(3),
+						  bytes_of(40), bytes_of(300),
+						  below(2) ? bytes_of(60) : (struct span){ 0 } });
 	for (uint32_t i = below(6); i > 0; i--, r.nstate++)
 		ipc_state_put(&s,
 			      &(struct ipc_state_op){ (uint8_t)below(5), number(), number(),
@@ -229,7 +231,8 @@ static void foreign_topics(void)
 			&e, &(struct ipc_effect){ 1,
 						  1,
 						  { (const uint8_t *)topics[i], strlen(topics[i]) },
-						  { (const uint8_t *)"x", 1 } });
+						  { (const uint8_t *)"x", 1 },
+						  { 0 } });
 	r.effects = (struct span){ list, e.len };
 	if (ipc_put_result(&w, &r))
 		(void)send_raw(packet, w.len, NULL, 0);

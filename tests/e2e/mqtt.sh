@@ -59,6 +59,50 @@ check "a shared subscription: each message to one of the group" "$(lines share) 
 check "... and the gateway gets its part" "$(lines share)" has_lines share 1
 check "... its template counts the wildcards of the filter that is shared" "$(head -n 1 "$D/share")" grep -q '^share-out/x/y ' "$D/share"
 
+# ---- properties ----
+
+# verbose: topic, QoS, retain, content type, response topic, correlation data, expiry, user properties, payload
+properties='%t q%q r%r C=%C R=%R D=%D E=%E P=%P %p'
+wasm attributes -mexec-model=reactor && deploy attributes "$D/attributes.wasm" || die "attributes does not deploy"
+catch props -t 'props-out/#' -F "$properties"
+bind attributes --mqtt 'props/+' --publish 'props-out/{1}' --qos 1
+send -t props/in -q 1 -m 'datacontenttype responsetopic correlationdata expiry payloadformat colour ce-id ce-source ce-type id' \
+	-D publish content-type text/x -D publish response-topic back/here -D publish correlation-data 4711 \
+	-D publish message-expiry-interval 100 -D publish payload-format-indicator 1 -D publish user-property colour red \
+	-D publish user-property id theirs -D publish user-property source /they -D publish user-property type their.type \
+	-D publish user-property penstock-hops 0
+wait_for 5 has_lines props 1
+got=$(cat "$D/props")
+check "a function sees properties as attributes" "$got" grep -q 'datacontenttype=text/x;responsetopic=back/here;correlationdata=4711;expiry=\(100\|99\);payloadformat=1;colour=red;' "$D/props"
+check "... a CloudEvent's own under ce-, beside the gateway's" "$got" grep -q 'ce-id=theirs;ce-source=/they;ce-type=their.type;id=[0-9]*;' "$D/props"
+send -t props/with -q 1 -m set
+wait_for 5 has_lines props 2
+got=$(tail -n 1 "$D/props")
+check "a function sets properties" "$got" \
+	grep -q '^props-out/with q0 r0 C=text/y R=answer/to D=a-z E=\(60\|59\) .*colour:blue.* set$' "$D/props"
+check "... and a CloudEvent's type, with the effect's id" "$got" \
+	grep -q 'specversion:1.0.*id:[0-9]*.attributes@1.0.*source:/penstock/functions/attributes.*type:my.type' "$D/props"
+send -t props/bad -q 1 -m bad
+wait_for 5 has_lines props 3
+got=$(tail -n 1 "$D/props")
+check "what is the gateway's own, or makes no sense, it cannot set" "$got" grep -q ' -1 -1 -1 -1 -3 -1 0$' "$D/props"
+
+# ---- request and reply ----
+
+bind echo --mqtt 'ask/+' --publish '{response_topic}' --qos 1
+for qos in 0 1; do
+	got=$(timeout 5 mosquitto_rr -V 5 -p "$PORT" -q $qos -t ask/now -e "inbox/$qos" -D publish correlation-data "c$qos" -F '%D %p' -m "hello $qos" 2>&1)
+	check "QoS $qos: a plain binding answers a request, with its correlation data" "$got" [ "$got" = "c$qos hello $qos" ]
+done
+failed() { function_has echo '.counters.failed + .counters.refused'; }
+before=$(failed)
+send -t ask/nobody -q 1 -m 'no request'
+send -t ask/evil -q 1 -m x -D publish response-topic '$output/lamp'
+more_failed() { [ "$(failed)" != "$before" ]; }
+wait_for 5 more_failed
+check "who asks for an answer at \$output is refused, and who asks for none is not an error" "$(cli logs | tail -n 3)" \
+	grep -q 'topics that begin with \$' <(cli logs)
+
 # ---- bindings with different QoS on overlapping filters ----
 
 overlap() { # VERSION

@@ -80,8 +80,12 @@ static bool make_invoke(struct wr *w)
 static bool make_result(struct wr *w)
 {
 	struct wr list = wr_into(list_bytes, sizeof(list_bytes));
-	ipc_effect_put(&list, &(struct ipc_effect){ 1, 0, text("alerts/p1"), text("hot") });
-	ipc_effect_put(&list, &(struct ipc_effect){ 2, 1, text(""), text("") });
+	ipc_effect_put(&list, &(struct ipc_effect){ 1, 0, text("alerts/p1"), text("hot"), { 0 } });
+	uint8_t attrs[64];
+	struct wr a = wr_into(attrs, sizeof(attrs));
+	ipc_attr_put(&a, &(struct ipc_attr){ text("subject"), text("p1") });
+	ipc_attr_put(&a, &(struct ipc_attr){ text("expiry"), text("60") });
+	ipc_effect_put(&list, &(struct ipc_effect){ 2, 1, text(""), text(""), { a.buf, a.len } });
 	const struct ipc_result m = {
 		.event = 17,
 		.status = IPC_FAILED,
@@ -217,6 +221,49 @@ static void fields_keep_their_values(void **state)
 	assert_true(ipc_effect_next(&list, &e));
 	assert_span(e.topic, "alerts/p1");
 	assert_span(e.payload, "hot");
+	assert_int_equal(e.attrs.len, 0);
+	assert_true(ipc_effect_next(&list, &e));
+	assert_int_equal(e.retain, 1);
+	list = rd_from(e.attrs.at, e.attrs.len);
+	assert_true(ipc_attr_next(&list, &a) && ipc_attr_next(&list, &a));
+	assert_span(a.name, "expiry");
+	assert_span(a.value, "60");
+}
+
+static void an_effect_with_attributes_that_no_function_may_set_is_refused(void **state)
+{
+	static const struct {
+		const char *name, *value;
+		bool ok;
+	} row[] = {
+		{ "colour", "red", true },
+		{ "expiry", "4294967295", true },
+		{ "expiry", "4294967296", false },
+		{ "expiry", "-1", false },
+		{ "responsetopic", "a/+", false },
+		{ "payloadformat", "2", false },
+		{ "correlationdata", "\xff", true },
+		{ "colour", "\xff", false },
+		{ "id", "1", false },
+		{ "penstock-hops", "0", false },
+		{ "", "x", false },
+		{ "a=b", "x", false },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		uint8_t attrs[64], buf[1024];
+		struct wr a = wr_into(attrs, sizeof(attrs)), w = wr_into(buf, sizeof(buf));
+		struct wr list = wr_into(list_bytes, sizeof(list_bytes));
+		struct ipc_msg m;
+		ipc_attr_put(&a, &(struct ipc_attr){ text(row[i].name), text(row[i].value) });
+		ipc_effect_put(&list, &(struct ipc_effect){
+					      1, 0, text("t"), text("p"), { a.buf, a.len } });
+		assert_true(ipc_put_result(
+			&w,
+			&(struct ipc_result){ .neffects = 1, .effects = { list.buf, list.len } }));
+		assert_int_equal(ipc_parse(IPC_SANDBOX, buf, w.len, &m, NULL),
+				 row[i].ok ? 0 : -E_PROTO);
+	}
 }
 
 static void a_message_from_the_wrong_side_is_refused(void **state)
@@ -332,7 +379,7 @@ static void a_result_by_memfd_is_checked_like_one_inline(void **state)
 	struct wr w = wr_into(buf, sizeof(buf));
 	wr_u32(&w, 5);
 	wr_str(&w, "reply");
-	ipc_effect_put(&w, &(struct ipc_effect){ 1, 0, text("t"), text("p") });
+	ipc_effect_put(&w, &(struct ipc_effect){ 1, 0, text("t"), text("p"), { 0 } });
 	struct ipc_result m = { .neffects = 1, .fd_bytes = (uint32_t)w.len };
 	assert_int_equal(ipc_result_unpack(&m, buf, w.len, NULL), 0);
 	assert_span(m.reply, "reply");
@@ -522,6 +569,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_message_comes_back_as_it_was_sent),
 		cmocka_unit_test(fields_keep_their_values),
+		cmocka_unit_test(an_effect_with_attributes_that_no_function_may_set_is_refused),
 		cmocka_unit_test(a_message_from_the_wrong_side_is_refused),
 		cmocka_unit_test(every_truncation_and_every_extra_byte_is_refused),
 		cmocka_unit_test(descriptors_that_a_message_does_not_bring_are_refused),
