@@ -141,20 +141,6 @@ $(B)/tests/unit/$(1)/%: $(B)/tests/unit/$(1)/%.c.o $(foreach p,$(need_$(1)),$(ca
 	$$(Q)$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(foreach p,$(need_$(1)),$$(LIBS_$$(p))) -lcmocka
 endef
 $(foreach p,$(parts),$(eval $(call unit_rule,$(p))))
-# A piControl of our own: as functions; preloaded (tests/e2e/revpi.sh); as a character device (tests/vm/revpi.sh).
-fake_pi := $(patsubst %,$(B)/tests/fake/picontrol%.c.o, _config _calls) $(B)/tests/fake/picontrol.c.o
-$(patsubst %,$(B)/tests/unit/triggers/test_%,picontrol revpi revpi_output): $(fake_pi)
-$(B)/tests/fake/picontrol-ctl: $(patsubst %,$(B)/tests/fake/picontrol%.c.o, _config _ctl) $(B)/tests/fake/picontrol.c.o
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -ljansson
-$(B)/tests/fake/picontrol-cuse: $(B)/tests/fake/picontrol_cuse.c.o $(B)/tests/fake/picontrol.c.o
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lfuse3
-$(B)/tests/fake/picontrol_cuse.c.o: CPPFLAGS += -I/usr/include/fuse3 -D_FILE_OFFSET_BITS=64
-$(B)/tests/fake/picontrol.so: tests/fake/picontrol_preload.c tests/fake/picontrol.c tests/fake/picontrol_calls.c $(wildcard tests/fake/*.h) | deps-build
-	$(call say,SO,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -I. $(WARN) -Wno-missing-prototypes -O1 -g -fPIC -shared -pthread -o $@ $(filter %.c,$^)
 # A compiled module written by hand, for the tests of the runtime.
 $(B)/tests/unit/runtime/guest.so: tests/unit/runtime/guest.c proto/aot_abi.h | deps-build
 	$(call say,SO,$<)
@@ -200,6 +186,7 @@ tools_bins := $(B)/tools/demo_client $(patsubst %.c,$(B)/%,$(wildcard tests/e2e/
 $(tools_bins): %: %.c.o $(B)/tools/mqtt.c.o $(call lib,proto) $(call lib,base)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_proto)
+$(B)/tests/e2e/modbus_server: LIBS_proto += -lmodbus
 tool-bins: $(tools_bins)
 
 # sdk/README.md, "Compilers", says what the last two are for.
@@ -296,7 +283,7 @@ deps-build deps-demo deps-check deps-bench: deps-%:
 help: ## this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
--include bench/*.mk tests/torture/torture.mk tests/vm/vm.mk
+-include bench/*.mk tests/torture/torture.mk tests/vm/vm.mk tests/fake/fake.mk
 
 .PHONY: all unit-bins replay-bins fuzz-bins tool-bins examples demo check lint fuzz chaos fuzz-diff install clean help \
 	deps-build deps-demo deps-check deps-bench FORCE
