@@ -27,6 +27,7 @@ enum {
 	PAUSE_MAX_MS = 5000,
 	LINES_PER_S = 5,
 	DEAF_MS = 20,
+	TURNED_AWAY_MOST = 32, /* who hear why at a time, beyond [http] max_connections */
 };
 
 uint64_t http_now_ns(void)
@@ -145,7 +146,8 @@ static void take_one(struct http *h, int fd, const struct sockaddr_storage *from
 		return;
 	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (watch(h, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, c) < 0) {
+	bool flooded = h->nconns > h->o.connections + TURNED_AWAY_MOST;
+	if (flooded || watch(h, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, c) < 0) {
 		http_conn_free(c);
 		return;
 	}
@@ -297,6 +299,7 @@ static void wake_up(struct http *h)
 static void on_conn(struct http_conn *c, uint32_t events)
 {
 	c->readable |= (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+	c->ends |= (events & EPOLLRDHUP) != 0;
 	c->broken |= (events & (EPOLLERR | EPOLLHUP)) != 0;
 	http_ready(c);
 }

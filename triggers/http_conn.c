@@ -80,12 +80,13 @@ static ssize_t take(struct http_conn *c, void *to, size_t n)
 	if (!c->readable || n == 0)
 		return 0;
 	do
-		got = recv(c->fd, to, n, 0);
+		got = read(c->fd, to, n); /* recv() is nodelay.h's */
 	while (got < 0 && errno == EINTR);
 	if (got < 0 && errno != EAGAIN)
 		return -errno;
-	/* Less than there was room for: there is no more, and epoll tells when there is (epoll(7)). */
-	c->readable = got == (ssize_t)n;
+	/* Less than there was room for: there is no more, and epoll tells when there is (epoll(7)). An end that was
+	 * told together with the last bytes is not told again. */
+	c->readable = got == (ssize_t)n || (got > 0 && c->ends);
 	c->eof |= got == 0;
 	return got < 0 ? 0 : got;
 }

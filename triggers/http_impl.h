@@ -70,6 +70,7 @@ struct http_conn {
 	int fd;
 	enum http_state state;
 	bool readable, eof;
+	bool ends;    /* behind what is still to be read */
 	bool broken;  /* to be freed, whatever it was about */
 	bool closing; /* no further request */
 	bool is_ready;
