@@ -13,7 +13,7 @@ declare -A may=(
 	[guard]="base proto guard"
 	[triggers]="base proto triggers"
 	[gateway]="base proto triggers gateway"
-	[cli]="base proto sandbox/wasm cli"
+	[cli]="base proto sandbox/wasm ethosu_bridge cli"
 )
 part_of() {
 	case $1 in
