@@ -22,15 +22,37 @@
 /* What the broker does after it took the connection. */
 enum manner { SILENT, GREETS, GREETS_AND_LEAVES, ACKNOWLEDGES };
 
+enum { GREETINGS = 8, WAIT_MS = 30000 };
+
 struct broker {
 	enum manner manner;
 	int listener;
 	unsigned port;
+	atomic_uint heard; /* what was read */
 	atomic_uint greeted;
+	uint64_t greeted_ms[GREETINGS];
 	atomic_bool patient; /* acknowledges later */
 	atomic_bool end;
 	pthread_t thread;
 };
+
+static uint64_t ms(void)
+{
+	struct timespec t;
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void nap(unsigned for_ms)
+{
+	(void)poll(NULL, 0, (int)for_ms);
+}
+
+/* As long as it takes on a busy machine. What is asserted of it comes when the broker's thread is gone,
+ * which lives in the test's frame. */
+#define AWAIT(condition)                                                                           \
+	for (uint64_t end_ = ms() + WAIT_MS; !(condition) && ms() < end_;)                         \
+	nap(10)
 
 /* Messages of QoS 1 one after the other, each shorter than 128 bytes. */
 static void acknowledge(struct broker *b, int fd)
@@ -43,7 +65,7 @@ static void acknowledge(struct broker *b, int fd)
 		return;
 	const uint8_t *id = p + 4 + p[3];
 	const uint8_t puback[] = { 0x40, 2, id[0], id[1] };
-	assert_int_equal(write(fd, puback, sizeof(puback)), sizeof(puback));
+	(void)!write(fd, puback, sizeof(puback));
 }
 
 static void serve(struct broker *b, int fd)
@@ -61,8 +83,11 @@ static void serve(struct broker *b, int fd)
 		}
 		if (read(fd, sink, sizeof(sink)) <= 0)
 			break;
+		atomic_fetch_add(&b->heard, 1);
 		if (b->manner != SILENT && !greeted) {
-			assert_int_equal(write(fd, connack, sizeof(connack)), sizeof(connack));
+			if (b->greeted < GREETINGS)
+				b->greeted_ms[b->greeted] = ms();
+			(void)!write(fd, connack, sizeof(connack));
 			greeted = true;
 			atomic_fetch_add(&b->greeted, 1);
 		}
@@ -77,8 +102,9 @@ static void *run(void *arg)
 	struct broker *b = arg;
 	struct pollfd p = { .fd = b->listener, .events = POLLIN };
 	while (!b->end) {
-		if (poll(&p, 1, 20) == 1)
-			serve(b, accept(b->listener, NULL, NULL));
+		int fd = poll(&p, 1, 20) == 1 ? accept(b->listener, NULL, NULL) : -1;
+		if (fd >= 0)
+			serve(b, fd);
 	}
 	return NULL;
 }
@@ -88,7 +114,8 @@ static void begin(struct broker *b, enum manner manner)
 	struct sockaddr_in at = { .sin_family = AF_INET,
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(at);
-	*b = (struct broker){ .manner = manner, .listener = socket(AF_INET, SOCK_STREAM, 0) };
+	*b = (struct broker){ .manner = manner,
+			      .listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0) };
 	assert_int_equal(bind(b->listener, (struct sockaddr *)&at, sizeof(at)), 0);
 	assert_int_equal(listen(b->listener, 8), 0);
 	assert_int_equal(getsockname(b->listener, (struct sockaddr *)&at, &len), 0);
@@ -161,18 +188,6 @@ static struct trigger *client(unsigned port, char url[64])
 static struct span text(const char *s)
 {
 	return (struct span){ (const uint8_t *)s, strlen(s) };
-}
-
-static uint64_t ms(void)
-{
-	struct timespec t;
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static void nap(unsigned for_ms)
-{
-	(void)poll(NULL, 0, (int)for_ms);
 }
 
 static void messages_of_one_event_are_queued_all_or_none(void **state)
@@ -282,13 +297,16 @@ static void a_broker_that_does_not_answer_does_not_delay_the_end(void **state)
 		struct trigger *t = client(b.port, url);
 		assert_int_equal(t->ops->subscribe(t, &route, &why), 0);
 		t->ops->start(t);
-		nap(400); /* it waits for CONNACK, or for SUBACK */
-		assert_int_equal(b.greeted, manners[i] == GREETS);
+		/* It waits for CONNACK, or has sent SUBSCRIBE and waits for SUBACK. */
+		AWAIT(b.heard >= (manners[i] == GREETS ? 2 : 1));
+		nap(50);
 		uint64_t before = ms();
 		t->ops->stop(t, 100);
 		t->ops->free(t);
-		assert_in_range(ms() - before, 0, 1000);
+		uint64_t took = ms() - before;
 		finish(&b);
+		assert_int_equal(b.greeted, manners[i] == GREETS);
+		assert_in_range(took, 0, 5000); /* Paho would wait for 10 s */
 	}
 }
 
@@ -300,11 +318,14 @@ static void who_is_thrown_out_again_and_again_comes_back_more_slowly(void **stat
 	begin(&b, GREETS_AND_LEAVES);
 	struct trigger *t = client(b.port, url);
 	t->ops->start(t);
-	nap(1500); /* pauses of 150 to 200, 300 to 400, 600 to 800 ms */
-	assert_in_range(b.greeted, 2, 4);
+	AWAIT(b.greeted >= 4);
 	t->ops->stop(t, 0);
 	t->ops->free(t);
 	finish(&b);
+	assert_in_range(b.greeted, 4, GREETINGS);
+	/* Pauses of 150 to 200, 300 to 400, 600 to 800 ms, and what a busy machine takes. */
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(b.greeted_ms[i + 1] - b.greeted_ms[i] >= 150u << i);
 }
 
 /* As after an acknowledgement that the broker threw away. */
@@ -317,18 +338,17 @@ static void a_message_that_is_not_acknowledged_is_sent_on_a_new_connection(void 
 	begin(&b, GREETS);
 	struct trigger *t = client(b.port, url);
 	t->ops->start(t);
-	uint64_t end = ms() + 12000;
-	while (b.greeted < 1 && ms() < end)
-		nap(20);
+	AWAIT(b.greeted >= 1);
 	uint64_t sent = ms();
-	assert_int_equal(t->ops->publish(t, &m, 1), 0);
-	while (b.greeted < 2 && ms() < end)
-		nap(20);
-	assert_int_equal(b.greeted, 2);
-	assert_in_range(ms() - sent, 5000, 9000);
+	int err = t->ops->publish(t, &m, 1);
+	AWAIT(b.greeted >= 2);
+	uint64_t took = ms() - sent;
 	t->ops->stop(t, 0);
 	t->ops->free(t);
 	finish(&b);
+	assert_int_equal(err, 0);
+	assert_int_equal(b.greeted, 2);
+	assert_in_range(took, 4900, WAIT_MS);
 }
 
 struct sender { /* an outbox with one message */
@@ -361,24 +381,20 @@ static void those_with_a_token_and_those_without_do_not_wait_for_each_other(void
 	s.t = client_with(b.port, url, &sink, 1);
 	s.sent = true; /* not yet */
 	s.t->ops->start(s.t);
-	for (uint64_t end = ms() + 5000; b.greeted < 1 && ms() < end;)
-		nap(20);
-	nap(200);
+	AWAIT((s.t->ops->status(s.t, &st), strcmp(st.state, "connected") == 0));
+	int err = 0;
 	for (unsigned i = 0; i < 3; i++)
-		assert_int_equal(s.t->ops->publish(s.t, &m, 1), 0);
+		err |= s.t->ops->publish(s.t, &m, 1);
 	s.sent = false;
 	on_writable(&s);
 	b.patient = false;
-	uint64_t end = ms() + 4000;
-	do {
-		nap(20);
-		s.t->ops->status(s.t, &st);
-	} while ((st.queued > 0 || !s.sent) && ms() < end);
-	assert_true(s.sent);
-	assert_int_equal(st.queued, 0);
+	AWAIT((s.t->ops->status(s.t, &st), st.queued == 0 && s.sent));
 	s.t->ops->stop(s.t, 500);
 	s.t->ops->free(s.t);
 	finish(&b);
+	assert_int_equal(err, 0);
+	assert_true(s.sent);
+	assert_int_equal(st.queued, 0);
 }
 
 int main(void)
