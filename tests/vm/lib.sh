@@ -14,3 +14,7 @@ need() {
 
 # Those of tests/e2e/functions were built before the VM was: clang is slow here. wasm NAME [CLANG_FLAG...]
 wasm() { cp "$B/vm/functions/$1.wasm" "$D/$1.wasm"; }
+
+# An emulated processor needs more time for everything.
+eval "$(declare -f wait_for | sed '1s/wait_for/wait_for_quick/')"
+wait_for() { local s=$1; shift; wait_for_quick $((s * 4)) "$@"; }
