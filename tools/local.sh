@@ -60,7 +60,7 @@ broker_start() {
 	} >"$D/mosquitto.conf"
 	PATH=$PATH:/usr/sbin mosquitto -c "$D/mosquitto.conf" >>"$D/mosquitto.log" 2>&1 &
 	BROKER_PID=$!
-	if ! wait_for 5 port_open "$PORT"; then
+	if ! wait_for 20 port_open "$PORT"; then
 		echo "mosquitto did not start:" >&2
 		tail -n 5 "$D/mosquitto.log" >&2
 		return 1
@@ -107,7 +107,7 @@ gateway_start() {
 	gateway_command
 	"${COMMAND[@]}" >>"$D/gateway.log" 2>&1 &
 	GATEWAY_PID=$!
-	if ! wait_for 10 gateway_ready; then
+	if ! wait_for 30 gateway_ready; then
 		echo "penstockd did not become ready:" >&2
 		tail -n 10 "$D/gateway.log" >&2
 		return 1
