@@ -147,7 +147,7 @@ $(B)/tests/unit/runtime/guest.so: tests/unit/runtime/guest.c proto/aot_abi.h | d
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -I. -O1 -fno-omit-frame-pointer -fPIC -shared -nostdlib -fuse-ld=lld -o $@ $<
 $(B)/tests/unit/runtime/test_serve $(B)/tests/unit/runtime/test_sched $(B)/tests/unit/runtime/test_jail: | $(B)/tests/unit/runtime/guest.so
-$(B)/tests/unit/triggers/test_guard: | $(B)/penstock-guard
+$(B)/tests/unit/triggers/test_guard $(B)/tests/unit/triggers/test_outputs: | $(B)/penstock-guard
 .SECONDARY:
 unit-bins: $(unit_bins)
 

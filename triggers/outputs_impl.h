@@ -62,8 +62,8 @@ struct outputs {
 	struct guard *guard;
 	bool guarded[OUTPUTS_MAX]; /* it was told something */
 	unsigned guard_failures;
-	uint64_t guard_due_ns;
-	unsigned turn; /* whose is next */
+	uint64_t guard_due_ns; /* it is renewed, or started again */
+	unsigned turn;         /* whose is next */
 	struct limiter refusals;
 };
 

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "triggers/outputs_impl.h"
 
-enum { PAUSE_MS = 100, PAUSE_MOST_MS = 5000, LINES_PER_S = 5 };
+enum { PAUSE_MS = 100, PAUSE_MOST_MS = 5000, LINES_PER_S = 5, RENEW_MS = 2000 };
 
 static const char reason_refused[] = "the output refuses this value";
 
@@ -26,6 +26,7 @@ static int tell(struct outputs *t, unsigned i, struct why *why)
 {
 	const struct outlet *o = &t->outlet[i];
 	struct guard_action a = { .fd = -1 };
+	uint64_t held_back;
 	bool has = o->ops->guard && o->ops->guard(o->o, &a);
 	if (!has && !t->guarded[i])
 		return 0;
@@ -34,7 +35,16 @@ static int tell(struct outputs *t, unsigned i, struct why *why)
 	a.output = i;
 	(void)snprintf(a.name, sizeof(a.name), "%s", o->c->name);
 	t->guarded[i] = has;
-	return guard_tell(t->guard, &a, why);
+	int err = guard_tell(t->guard, &a, why);
+	if (err != -E_PROTO)
+		return err;
+	/* A mistake of its kind: the others are guarded all the same. */
+	t->guarded[i] = false;
+	if (limiter_pass(&t->refusals, LINES_PER_S, &held_back))
+		LOG(LOG_ERR, "an output cannot be guarded", F_STR("output", o->c->name),
+		    F_STR("reason", why_text(why, err)), F_U64_SOME("not_logged", held_back));
+	*why = (struct why){ 0 };
+	return 0;
 }
 
 /* Starts one, and tells it all. */
@@ -58,28 +68,32 @@ static void guard_again(struct outputs *t, const struct why *reason)
 	    F_STR("reason", reason->text), F_U64("failures", t->guard_failures));
 }
 
-/* When it should be there and is not. */
-static void guard_look(struct outputs *t)
-{
-	struct why why = { 0 };
-	if (!t->guard_program || t->guard || outputs_now_ns() < t->guard_due_ns)
-		return;
-	(void)pthread_mutex_lock(&t->device_lock);
-	int err = outputs_guard_begin(t, &why);
-	(void)pthread_mutex_unlock(&t->device_lock);
-	if (err < 0)
-		guard_again(t, &why);
-}
-
 /* device_lock held */
 static void guard_renew(struct outputs *t, unsigned i)
 {
 	struct why why = { 0 };
-	if (!t->guard)
-		return;
-	if (tell(t, i, &why) < 0)
+	if (t->guard && tell(t, i, &why) < 0)
 		guard_again(t, &why);
-	else
+}
+
+/* When it should be there and is not; and what it knows is renewed, because a device comes, and a connection is made
+ * anew, also without a value being set. */
+static void guard_look(struct outputs *t)
+{
+	struct why why = { 0 };
+	uint64_t now = outputs_now_ns();
+	if (!t->guard_program || now < t->guard_due_ns)
+		return;
+	t->guard_due_ns = now + RENEW_MS * UINT64_C(1000000);
+	(void)pthread_mutex_lock(&t->device_lock);
+	bool lived = t->guard != NULL;
+	int err = lived ? 0 : outputs_guard_begin(t, &why);
+	for (unsigned i = 0; t->guard && i < t->n; i++)
+		guard_renew(t, i);
+	(void)pthread_mutex_unlock(&t->device_lock);
+	if (err < 0)
+		guard_again(t, &why);
+	else if (lived && t->guard)
 		t->guard_failures = 0;
 }
 
@@ -183,6 +197,7 @@ static void work(struct outputs *t, struct outlet *o)
 {
 	struct why why = { 0 };
 	struct wish *w = o->line;
+	const unsigned i = (unsigned)(o - t->outlet);
 	o->line = w->next;
 	if (!o->line)
 		o->line_last = &o->line;
@@ -192,9 +207,11 @@ static void work(struct outputs *t, struct outlet *o)
 	(void)pthread_mutex_unlock(&t->lock);
 
 	(void)pthread_mutex_lock(&t->device_lock);
+	if (!t->guarded[i]) /* from before its first value, if the device is there */
+		guard_renew(t, i);
 	int err = do_wish(o, w, &why);
 	if (err == 0)
-		guard_renew(t, (unsigned)(o - t->outlet));
+		guard_renew(t, i);
 	(void)pthread_mutex_unlock(&t->device_lock);
 
 	(void)pthread_mutex_lock(&t->lock);
@@ -238,7 +255,7 @@ static void acknowledge(struct outputs *t)
 static void sleep_until(struct outputs *t, uint64_t due_ns)
 {
 	uint64_t now = outputs_now_ns(), count;
-	if (!t->guard && t->guard_program && t->guard_due_ns < due_ns)
+	if (t->guard_program && t->guard_due_ns < due_ns)
 		due_ns = t->guard_due_ns;
 	int ms = due_ns == UINT64_MAX ? -1
 		 : due_ns <= now      ? 0

@@ -18,27 +18,14 @@
 #include <unistd.h>
 
 #include "base/own.h"
+#include "tests/unit/triggers/guard_program.h"
 #include "triggers/guard.h"
-
-/* build/tests/unit/triggers/test_guard -> build/penstock-guard */
-static const char *program(void)
-{
-	static char path[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	assert_true(n > 0);
-	path[n] = '\0';
-	for (int i = 0; i < 4; i++)
-		*strrchr(path, '/') = '\0';
-	assert_true(strlen(path) + 16 < sizeof(path));
-	memcpy(path + strlen(path), "/penstock-guard", 16);
-	return path;
-}
 
 static struct guard *start(void)
 {
 	struct guard *g;
 	struct why why = { 0 };
-	if (guard_start(program(), &g, &why) < 0)
+	if (guard_start(guard_program(), &g, &why) < 0)
 		fail_msg("%s", why.text);
 	return g;
 }
@@ -130,19 +117,6 @@ static void what_is_forgotten_is_not_done(void **state)
 	assert_int_equal(first_byte(one), '1');
 }
 
-/* The pid of our only child. */
-static pid_t child(void)
-{
-	int pid = 0;
-	char path[64];
-	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)gettid());
-	FILE *f = fopen(path, "re");
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%d", &pid), 1);
-	(void)fclose(f);
-	return (pid_t)pid;
-}
-
 /* Jailed, it has blocked them: until then they would end it. */
 static bool is_jailed(pid_t pid)
 {
@@ -165,7 +139,7 @@ static void signals_do_not_end_it(void **state)
 	struct guard *g = start();
 	const struct guard_action a = write_of(0, one, "0");
 	tell(g, &a);
-	pid_t pid = child();
+	pid_t pid = guard_pid();
 	for (int i = 0; i < 10000 && !is_jailed(pid); i++)
 		(void)usleep(1000);
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
@@ -182,7 +156,7 @@ static void one_that_died_is_noticed(void **state)
 	OWN_FD one = file();
 	struct guard *g = start();
 	const struct guard_action a = write_of(0, one, "0");
-	assert_int_equal(kill(child(), SIGKILL), 0);
+	assert_int_equal(kill(guard_pid(), SIGKILL), 0);
 	assert_int_equal(poll(&(struct pollfd){ .fd = guard_fd(g), .events = POLLIN }, 1, 10000),
 			 1);
 	assert_int_equal(guard_tell(g, &a, &why), -E_GONE);

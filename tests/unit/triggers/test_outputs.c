@@ -9,13 +9,18 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "proto/kinds.h"
+#include "tests/unit/triggers/guard_program.h"
 #include "triggers/outputs_impl.h"
 
 enum { LAMPS = 3, SAID_BYTES = 4096, WAIT_MS = 10000, TOKENS = 1000 };
@@ -28,6 +33,7 @@ struct lamp {
 	atomic_bool away;
 	atomic_bool slow;          /* waits until it is not */
 	atomic_int calls;          /* begun */
+	atomic_int file;           /* what the guard writes to; -1: none */
 	pthread_mutex_t lock;      /* of what follows */
 	char said[SAID_BYTES + 8]; /* "i 1 0 s": initial, set 1, set 0, safe */
 };
@@ -102,6 +108,17 @@ static int lamp_open(const char *target, struct span options, const void *config
 	return -ENOMEM;
 }
 
+/* The second lamp's kind makes a mistake. */
+static bool lamp_guard(struct output *o, struct guard_action *ret)
+{
+	struct lamp *l = (struct lamp *)o;
+	ret->verb = GUARD_WRITE;
+	ret->fd = atomic_load(&l->file);
+	ret->length = l == &lamps[1] ? GUARD_BYTES_MAX + 1 : 1;
+	ret->bytes[0] = 's';
+	return ret->fd >= 0;
+}
+
 static const struct output_ops lamp_ops = {
 	.kind = "gpio",
 	.open = lamp_open,
@@ -109,6 +126,7 @@ static const struct output_ops lamp_ops = {
 	.initial = lamp_initial,
 	.safe = lamp_safe,
 	.probe = lamp_probe,
+	.guard = lamp_guard,
 	.close = lamp_close,
 };
 
@@ -148,9 +166,11 @@ static const struct output_config config[LAMPS] = {
 };
 static const struct output_ops *const ops[] = { &lamp_ops, NULL };
 
-static struct trigger *bench_new(void)
+static struct trigger *bench_new(const char *guard)
 {
-	const struct outputs_options o = { .outputs = config, .noutputs = LAMPS };
+	const struct outputs_options o = { .outputs = config,
+					   .noutputs = LAMPS,
+					   .guard_program = guard };
 	const struct trigger_sink sink = { .acknowledged = on_acknowledged };
 	struct trigger *t;
 	struct why why = { 0 };
@@ -159,6 +179,7 @@ static struct trigger *bench_new(void)
 		lamps[i].base.ops = &lamp_ops;
 		lamps[i].away = lamps[i].slow = false;
 		lamps[i].calls = 0;
+		lamps[i].file = -1;
 		lamps[i].said[0] = '\0';
 		(void)pthread_mutex_init(&lamps[i].lock, NULL);
 	}
@@ -169,7 +190,7 @@ static struct trigger *bench_new(void)
 
 static struct trigger *bench(void)
 {
-	struct trigger *t = bench_new();
+	struct trigger *t = bench_new(NULL);
 	t->ops->start(t);
 	return t;
 }
@@ -409,7 +430,7 @@ static void one_that_is_just_setting_is_made_safe_behind_it(void **state)
 static void what_has_a_token_is_left_to_the_outbox_at_the_end(void **state)
 {
 	(void)state;
-	struct trigger *t = bench_new(); /* not started: nothing is set before the end */
+	struct trigger *t = bench_new(NULL); /* not started: nothing is set before the end */
 	send(t, "$output/lamp", "1", "f", 1);
 	put(t, "$output/pump", "1", "f");
 	t->ops->start(t);
@@ -460,6 +481,47 @@ static void a_configuration_that_makes_no_sense_is_refused_by_name(void **state)
 	}
 }
 
+/* A gateway that ends without a goodbye; its first guard was killed. Its exit code: 0. */
+static void live_and_die(int file)
+{
+	struct trigger *t = bench_new(guard_program());
+	pid_t first = guard_pid();
+	atomic_store(&lamps[0].file, file); /* the device comes */
+	atomic_store(&lamps[1].file, file);
+	t->ops->start(t);
+	put(t, "$output/lamp", "1", "f");
+	UNTIL(said(0, "i 1 "));
+	assert_true(first > 0 && kill(first, SIGKILL) == 0);
+	UNTIL(guard_pid() > 0 && guard_pid() != first);
+	put(t, "$output/lamp", "2", "f");
+	UNTIL(said(0, "i 1 2 "));
+	_exit(0);
+}
+
+static char first_byte(int fd)
+{
+	char c = 0;
+	return pread(fd, &c, 1, 0) == 1 ? c : 0;
+}
+
+static void a_guard_that_died_is_replaced_and_told_all(void **state)
+{
+	int status = -1;
+	(void)state;
+#if __has_feature(thread_sanitizer)
+	skip(); /* it needs more than the guard's jail allows */
+#endif
+	int file = memfd_create("brightness", MFD_CLOEXEC);
+	assert_int_equal(write(file, "1", 1), 1);
+	pid_t pid = fork();
+	if (pid == 0)
+		live_and_die(file);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	UNTIL(first_byte(file) == 's');
+	(void)close(file);
+}
+
 /* Many threads at once: for ThreadSanitizer. */
 static void *busy(void *arg)
 {
@@ -501,6 +563,7 @@ int main(void)
 		cmocka_unit_test(what_has_a_token_is_left_to_the_outbox_at_the_end),
 		cmocka_unit_test(by_hand_a_ticket_says_when_it_is_over),
 		cmocka_unit_test(a_configuration_that_makes_no_sense_is_refused_by_name),
+		cmocka_unit_test(a_guard_that_died_is_replaced_and_told_all),
 		cmocka_unit_test(any_thread_may_set_release_and_look),
 	};
 	return cmocka_run_group_tests(rules, NULL, NULL);
