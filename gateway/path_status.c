@@ -62,11 +62,12 @@ static json_t *things_status(struct path *p)
 			continue;
 		b->trigger->ops->status(b->trigger, &s);
 		(void)json_array_append_new(
-			list, json_pack("{s:s, s:s, s:s, s:o, s:i, s:I, s:I}", "kind",
+			list, json_pack("{s:s, s:s, s:s, s:o, s:i, s:I, s:I, s:I}", "kind",
 					b->kind->name, "name", b->name, "state", s.state, "detail",
 					text_of(s.detail, sizeof(s.detail)), "subscriptions",
 					(int)s.subscriptions, "received", (json_int_t)s.received,
-					"dropped", (json_int_t)s.dropped));
+					"dropped", (json_int_t)s.dropped, "missed",
+					(json_int_t)s.missed));
 	}
 	return list;
 }
