@@ -49,7 +49,7 @@ static void things_print(const json_t *list, FILE *out)
 		table_cell(&t, json_text(b, "state"));
 		table_cell_fmt(&t, "%.0f", json_num(b, "subscriptions"));
 		table_cell_fmt(&t, "%.0f", json_num(b, "received"));
-		table_cell_fmt(&t, "%.0f", json_num(b, "dropped"));
+		table_cell_fmt(&t, "%.0f", json_num(b, "dropped") + json_num(b, "missed"));
 		table_cell(&t, json_text(b, "detail"));
 	}
 	(void)fputc('\n', out);
