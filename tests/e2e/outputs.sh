@@ -37,11 +37,14 @@ check "a device that is away: the output says so, and what to do" "$(why)" \
 	wait_for 5 output_is other '"\(.state) \(.waits) \(.detail | test("two"))"' 'away true true'
 said=$(cli output set other 0 2>&1)
 check "by hand it says that the value waits" "$said" grep -q '^waits' <<<"$said"
+finding() { cli doctor --json | jq_true --arg s "$1" '.items[] | select(.area == "output" and (.name | startswith("other")) and .severity == $s)'; }
+check "doctor finds it" "$(cli doctor)" finding error
 cli output set lamp 1 >/dev/null
 check "the others go on" "$(why)" is one 1
 cli output set lamp 0 >/dev/null
 mv "$D/leds/away" "$D/leds/two"
 check "when it is back, it gets the newest value" "$(why)" wait_for 10 is two 0
+check "and doctor is content" "$(cli doctor)" wait_for 5 finding ok
 counted() { output_is other '.counts.replaced > 0 and .counts.set == 1' true; }
 check "only that one" "$(why)" wait_for 5 counted
 pub set/other 1
