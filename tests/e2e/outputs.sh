@@ -112,7 +112,7 @@ mv "$D/leds/away" "$D/leds/two"
 gateway_start || die "does not start after kill -9"
 check "what waited is set after the restart" "$(why)" wait_for 10 is two 0
 delivered() {
-	cli events --limit 50 --json | jq -r '.items[].id' | while read -r id; do cli events "$id" --json; done |
+	cli events --limit 50 --json | jq -r '.items[].id' | while read -r id; do cli events show "$id" --json; done |
 		jq -es '[.[].effects[]? | select(.out == "$output") | .state] | length > 0 and all(. != "waiting")'
 }
 check "and is done with" "$(cli events --limit 5)" wait_for 5 delivered
