@@ -49,6 +49,8 @@ struct binding {
 	bool ordered;       /* events of a topic run one after the other */
 	void *way_out;      /* struct trigger: where its messages go, or NULL; the owner's */
 	void *outputs;      /* and those to $output/NAME */
+	void *direct;       /* and, beside way_out, those that other bindings there want; or NULL */
+	bool by_broker;     /* its events come only from the broker, not from a function directly */
 	_Atomic uint64_t counts[BINDING_COUNTS];
 	struct binding *next; /* on its route */
 };

@@ -23,6 +23,7 @@ struct config_broker { /* [mqtt] = "default", or [mqtt.NAME] */
 	const char *name;
 	const char *url;       /* tcp://host:1883 or ssl://host:8883, also several; "" = none */
 	unsigned version;      /* 3 = 3.1.1, 5 (default 5) */
+	bool direct;           /* default yes; only with 5 */
 	const char *client_id; /* default penstock-HOSTNAME-NAME */
 	const char *username, *password_file;
 	const char *ca_file, *cert_file, *key_file;

@@ -8,6 +8,7 @@
 
 #include "base/own.h"
 #include "gateway/binding.h"
+#include "gateway/direct.h"
 #include "gateway/function.h"
 #include "proto/kinds.h"
 #include "proto/message_attrs.h"
@@ -210,26 +211,43 @@ int effects_publish(void *arg, const struct flight *f, const struct trigger_mess
 	return 0;
 }
 
+/* Whatever an output would refuse of any kind is refused before something else of the event happens. */
+static int output_check(const struct flight *f, struct span output, const struct trigger_message *m,
+			struct why *why)
+{
+	const char *name = f->version->function->name;
+	unsigned which;
+	if (!f->binding->outputs)
+		return why_set(why, -E_INVALID,
+			       "%s set output \"%.*s\", but the configuration has no outputs: "
+			       "[output.%.*s]",
+			       name, shown(output), (const char *)output.at, shown(output),
+			       (const char *)output.at);
+	if (outputs_find(f->binding->outputs, output, &which, why) < 0)
+		return -E_INVALID;
+	if (m->payload.len > OUTPUT_VALUE_MAX)
+		return why_set(why, -E_INVALID,
+			       "%s set output \"%.*s\" to a value of %zu bytes, at most %d are "
+			       "allowed",
+			       name, shown(output), (const char *)output.at, m->payload.len,
+			       OUTPUT_VALUE_MAX);
+	return 0;
+}
+
 /* Each message's way; those for outputs go to the end, in their order. */
 static int find_ways(const struct flight *f, struct trigger_message *m, unsigned n, struct why *why)
 {
 	const struct binding *b = f->binding;
 	const char *name = f->version->function->name;
-	unsigned which;
 	for (unsigned i = 0, seen = 0; seen < n; seen++) {
 		struct trigger_message one = m[i];
 		struct span output;
 		bool is_output = output_of_topic(one.topic, &output);
 		one.to = is_output ? b->outputs : b->way_out;
 		one.function = name;
-		if (!one.to && is_output)
-			return why_set(why, -E_INVALID,
-				       "%s set output \"%.*s\", but the configuration has no "
-				       "outputs: [output.%.*s]",
-				       name, shown(output), (const char *)output.at, shown(output),
-				       (const char *)output.at);
-		if (is_output && outputs_find(one.to, output, &which, why) < 0)
-			return -E_INVALID;
+		int err = is_output ? output_check(f, output, &one, why) : 0;
+		if (err < 0)
+			return err;
 		/* Nothing of a set twice is different from once. */
 		one.qos = is_output && one.qos > 1 ? 1 : one.qos;
 		if (!one.to)
@@ -256,6 +274,7 @@ int effects_collect(const struct flight *f, const struct ipc_result *m, effects_
 	struct trigger_message usual[MESSAGES_USUAL];
 	OWN_FREE struct trigger_message *more = NULL;
 	OWN_FREE uint8_t *attrs = NULL;
+	OWN_FREE uint8_t *marks = NULL;
 	if (m->neffects == 0 && m->reply.len == 0)
 		return 0;
 	bool own = wants_own_topic(f, m);
@@ -270,10 +289,14 @@ int effects_collect(const struct flight *f, const struct ipc_result *m, effects_
 	if (most > 0 && !(attrs = malloc(most)))
 		return why_set(why, -ENOMEM, "out of memory");
 	struct wr room = wr_into(attrs, most);
-	if (m->neffects >= MESSAGES_USUAL && !(more = calloc(m->neffects + 1, sizeof(*more))))
+	size_t room_for = 2 * ((size_t)m->neffects + 1); /* each once more, directly */
+	if (room_for > MESSAGES_USUAL && !(more = calloc(room_for, sizeof(*more))))
 		return why_set(why, -ENOMEM, "out of memory");
 	unsigned n = collect(f, m, (struct span){ topic, w.len }, &q, &room, more ? more : usual);
 	struct trigger_message *all = more ? more : usual;
 	err = find_ways(f, all, n, why);
+	if (err == 0 && f->binding->direct &&
+	    direct_copy(f->binding->direct, f->binding->way_out, all, &n, &marks) < 0)
+		err = why_set(why, -ENOMEM, "out of memory");
 	return err < 0 || n == 0 ? err : take(arg, f, all, n, why);
 }

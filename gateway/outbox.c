@@ -120,7 +120,7 @@ static void note(struct way *w, const struct row *r, enum effect_state state, co
 					  .packet = r->e.packet,
 					  .reason = reason };
 	n->p.op.done = noted;
-	n->p.op.lazy = state == EFFECT_DELIVERED;
+	n->p.op.lazy = state == EFFECT_DELIVERED && !w->exact;
 	journal_progress_put(w->box->journal, &n->p);
 }
 

@@ -28,7 +28,7 @@
 #include "gateway/journal.h"
 #include "triggers/trigger.h"
 
-enum { OUTBOX_LOADED = 1024, OUTBOX_WAYS_MAX = 16, EFFECT_ID_BYTES = 128 };
+enum { OUTBOX_LOADED = 1024, OUTBOX_WAYS_MAX = 40, EFFECT_ID_BYTES = 128 };
 
 enum outbox_full { OUTBOX_REFUSE, OUTBOX_DROP_OLDEST };
 
@@ -49,6 +49,10 @@ void outbox_free(struct outbox *o);
 
 /* A way out, before it is started; out and t live as long as the outbox. Loads what is open. */
 int outbox_attach(struct outbox *o, const char *out, struct trigger *t, struct why *why) MUST_USE;
+
+/* Of this way, that a message is delivered is noted in the transaction which the caller of outbox_acknowledged
+ * holds open (journal_hold), not when there is time. */
+void outbox_exact(struct outbox *o, struct trigger *t);
 
 /* What is to be published by an event, each by the way that it names: copies n messages, reserves packet
  * identifiers where that can be done. The result goes to journal_finish.effects; NULL: out of memory. */

@@ -28,6 +28,7 @@ struct way {
 	unsigned in_line;
 	struct row *planned;
 	struct row *sent[BUCKETS];
+	bool exact;       /* outbox_exact */
 	uint64_t last_id; /* highest that was ever in memory */
 	bool on_disk;     /* there are more behind last_id */
 	_Atomic uint64_t waiting, waiting_bytes, n_sent;

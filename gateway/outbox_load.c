@@ -102,6 +102,13 @@ int outbox_attach(struct outbox *o, const char *out, struct trigger *t, struct w
 	return 0;
 }
 
+void outbox_exact(struct outbox *o, struct trigger *t)
+{
+	struct way *w = outbox_way_of(o, t);
+	if (w)
+		w->exact = true;
+}
+
 /* ---- time ---- */
 
 static void drop_head(struct way *w, _Atomic uint64_t *counter, const char *reason)

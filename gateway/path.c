@@ -12,6 +12,7 @@
 #include "gateway/cursors.h"
 #include "gateway/durable.h"
 #include "gateway/path_impl.h"
+#include "proto/topic.h"
 
 enum { STOP_MS = 2000, GRACE_MS = 500, WORKERS_MOST = 8 };
 
@@ -188,6 +189,20 @@ static int way_out(struct path *p, const struct path_binding *b, struct path_sou
 	return path_source_get(p, "mqtt", b->publish_broker, ret, why);
 }
 
+/* A shared subscription's messages are for whom the broker chooses; no_local wants none of our own; and who is to
+ * see the retain flag as it was sent could not be told what comes back from what was retained. */
+static bool only_by_broker(const struct binding *b)
+{
+	struct kind_values v;
+	if (topic_unshared(b->filter).len != b->filter.len)
+		return true;
+	if (kind_values_read(KIND_INPUT, "mqtt", b->options, &v, NULL) < 0)
+		return false;
+	bool only = kind_flag(&v, "no_local") || kind_flag(&v, "retain_as_published");
+	kind_values_free(&v);
+	return only;
+}
+
 int path_binding_put(struct path *p, const struct path_binding *b, struct why *why)
 {
 	struct path_source *from, *to;
@@ -229,6 +244,8 @@ int path_binding_put(struct path *p, const struct path_binding *b, struct why *w
 	e->binding->retry_ms = b->retry_ms;
 	e->binding->ordered = b->ordered;
 	e->binding->way_out = to ? to->trigger : NULL;
+	e->binding->direct = to && path_is_direct(to) ? to->direct : NULL;
+	e->binding->by_broker = from->config && only_by_broker(e->binding);
 	e->binding->outputs = p->outputs;
 	e->from = from;
 	err = binding_table_add(from->table, e->binding, &route);

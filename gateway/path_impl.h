@@ -25,6 +25,7 @@ struct path_source {
 	char name[64]; /* the broker's or section's; the kind's, where that has one */
 	const struct config_broker *config; /* of a broker, else NULL */
 	struct trigger *trigger;
+	struct trigger *direct; /* of a broker: from function to function (direct.h); else NULL */
 	struct binding_table *table;
 	char source[80];     /* "mqtt:NAME", "gpio", as in its events */
 	struct dedupe *seen; /* of a broker; NULL: no journal */
@@ -103,9 +104,8 @@ void path_http_open(struct path *p);
 /* path_timer.c; name: the kind */
 int path_timer_input(struct path *p, const char *name, const struct trigger_sink *sink,
 		     struct trigger **ret, struct why *why) MUST_USE;
-/* path_timer.c; name: the kind */
-int path_timer_input(struct path *p, const char *name, const struct trigger_sink *sink,
-		     struct trigger **ret, struct why *why) MUST_USE;
+/* Do functions reach those bound to this broker without it? */
+bool path_is_direct(const struct path_source *b);
 int path_brokers_open(struct path *p, struct why *why) MUST_USE;
 void path_sources_start(struct path *p); /* and those that are made later, at once */
 void path_sources_deafen(struct path *p);

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "gateway/dedupe.h"
+#include "gateway/direct.h"
 #include "gateway/durable.h"
 #include "gateway/path_impl.h"
 #include "gateway/state.h"
@@ -234,6 +235,10 @@ int path_journal_attach(struct path *p, struct why *why)
 		err = recall(b, why);
 		if (err == 0)
 			err = outbox_attach(p->outbox, b->name, b->trigger, why);
+		if (err == 0)
+			err = outbox_attach(p->outbox, direct_out(b->direct), b->direct, why);
+		if (err == 0)
+			outbox_exact(p->outbox, b->direct);
 		if (err == 0)
 			err = journal_inbounds(p->journal, b->source, resume_inbound, b, why);
 	}

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "gateway/cursors.h"
+#include "gateway/direct.h"
 #include "gateway/path_impl.h"
 #include "triggers/gpio.h"
 #include "triggers/mqtt.h"
@@ -52,6 +53,22 @@ static void unbound(struct path_source *b, const struct event *e)
 		    F_U64_SOME("not_logged", held_back));
 }
 
+/* What functions published and comes back: only for those who have not been given it. A retained one that comes
+ * because we subscribed is another matter. */
+static unsigned leave_by_broker(const struct event *e, struct binding **found, unsigned n)
+{
+	unsigned left = 0;
+	if (!e->returned || e->retain)
+		return n;
+	for (unsigned i = 0; i < n; i++) {
+		if (found[i]->by_broker)
+			found[left++] = found[i];
+		else
+			binding_unref(found[i]);
+	}
+	return left;
+}
+
 static int on_event(void *arg, const struct event *e, const uint32_t *routes, unsigned nroutes,
 		    bool more_at_hand)
 {
@@ -63,9 +80,11 @@ static int on_event(void *arg, const struct event *e, const uint32_t *routes, un
 	atomic_fetch_add_explicit(&b->path->received, 1, memory_order_relaxed);
 	b->path->seat.more = more_at_hand;
 	int err = 0;
-	if (n == 0)
+	bool wanted = n > 0;
+	n = leave_by_broker(e, found, n);
+	if (!wanted)
 		unbound(b, e);
-	else if (!path_is_repeated(b, e))
+	else if (n > 0 && !path_is_repeated(b, e))
 		err = dispatch_event(b->path->dispatch, e, found, n, &b->path->seat);
 	if (err == 0 && n > 0)
 		path_remember(b, e);
@@ -155,6 +174,12 @@ static struct path_source *source_new(struct path *p, const struct kind *kind, c
 	return b;
 }
 
+/* With MQTT 3.1.1 what comes back could not be told from what others publish. */
+bool path_is_direct(const struct path_source *b)
+{
+	return b->direct && b->config->direct && b->config->version == 5;
+}
+
 static int broker_open(struct path *p, const struct config_broker *c, struct why *why)
 {
 	const struct mqtt_options o = {
@@ -192,7 +217,9 @@ static int broker_open(struct path *p, const struct config_broker *c, struct why
 	};
 	if (p->journal)
 		path_sink_durable(&sink);
-	return mqtt_new(&o, &sink, &b->trigger, why);
+	int err = mqtt_new(&o, &sink, &b->trigger, why);
+	/* Also where it is off: for what an earlier run left in the journal. */
+	return err < 0 ? err : direct_new(b, &b->direct, why);
 }
 
 int path_brokers_open(struct path *p, struct why *why)
@@ -285,14 +312,22 @@ void path_sources_start(struct path *p)
 {
 	path_http_open(p);
 	p->started = true;
-	for (unsigned i = 0; i < p->nsources; i++)
-		p->sources[i]->trigger->ops->start(p->sources[i]->trigger);
+	for (unsigned i = 0; i < p->nsources; i++) {
+		struct path_source *b = p->sources[i];
+		if (b->direct)
+			b->direct->ops->start(b->direct);
+		b->trigger->ops->start(b->trigger);
+	}
 }
 
 void path_sources_deafen(struct path *p)
 {
-	for (unsigned i = 0; i < p->nsources; i++)
-		p->sources[i]->trigger->ops->deafen(p->sources[i]->trigger);
+	for (unsigned i = 0; i < p->nsources; i++) {
+		struct path_source *b = p->sources[i];
+		if (b->direct)
+			b->direct->ops->deafen(b->direct);
+		b->trigger->ops->deafen(b->trigger);
+	}
 	for (unsigned i = 0; i < p->nsources; i++) /* by now nobody sits there */
 		dispatch_leave(p->dispatch, &p->sources[i]->seat);
 }
@@ -309,6 +344,8 @@ void path_sources_free(struct path *p)
 		binding_table_free(p->sources[i]->table);
 		if (p->sources[i]->trigger)
 			p->sources[i]->trigger->ops->free(p->sources[i]->trigger);
+		if (p->sources[i]->direct)
+			p->sources[i]->direct->ops->free(p->sources[i]->direct);
 	}
 	picontrol_unref(p->revpi.device);
 	modbus_links_free(p->modbus);

@@ -59,6 +59,7 @@ struct event {
 		dup;     /* qos 1 of what is no MQTT: it is journaled as far as its binding is */
 	uint16_t packet; /* QoS 1, 2: MQTT packet identifier; 0 = none */
 	uint8_t inbound; /* QoS 2: enum event_inbound, what becomes of it with the event */
+	uint8_t returned; /* a function's here published it, and others here were given theirs already */
 	uint8_t hops; /* functions whose messages led to it, one after the other, as far as known */
 	uint32_t nattrs;
 	const struct event_attr *attrs;

@@ -14,7 +14,8 @@ static const char *const names[] = {
 };
 
 /* What tells a repetition, a loop, and who it was. */
-static const char *const reserved[] = { "id", "source", "specversion", "penstock-hops" };
+static const char *const reserved[] = { "id", "source", "specversion", "penstock-hops",
+					MESSAGE_ATTR_DIRECT };
 
 enum message_attr message_attr_of(struct span name)
 {

@@ -22,6 +22,9 @@ enum message_attr {
 	ATTR_RESERVED,       /* the gateway's: nobody else sets it */
 };
 
+/* Of a message that functions of this gateway have been given directly (doc/adr/0014). */
+#define MESSAGE_ATTR_DIRECT "penstock-direct"
+
 enum message_attr message_attr_of(struct span name);
 const char *message_attr_name(enum message_attr which); /* of those between OWN and RESERVED */
 /* A name that a function may set, and a value that this attribute can have? */

@@ -101,10 +101,15 @@ struct mqtt_slots {
 /* mqtt_props.c */
 enum { MQTT_OWN_PROPS = 8, MQTT_PROPS_MAX = IPC_EFFECT_ATTRS + MQTT_OWN_PROPS };
 
+struct mqtt;
+enum { MQTT_MARK_BYTES = 20 };
+/* The value of MESSAGE_ATTR_DIRECT for this client of this broker, and nobody else's. */
+void mqtt_mark(const struct mqtt *m, char ret[MQTT_MARK_BYTES]);
+
 struct mqtt_props {
 	MQTTProperties list;
 	MQTTProperty array[MQTT_PROPS_MAX];
-	char hops[4], id[40], time[32], source[96];
+	char hops[4], id[40], time[32], source[96], mark[MQTT_MARK_BYTES];
 };
 
 /* mqtt_events.c */

@@ -23,7 +23,7 @@ struct arrived { /* what the properties of an MQTT 5 message say */
 	bool too_many; /* more routes than can be named: all that match are meant */
 	struct event_attr attrs[MQTT_ATTRS_MAX];
 	uint32_t nattrs;
-	struct span content_type;
+	struct span content_type, mark;
 	uint8_t hops;
 	char expiry[NUMBER_BYTES], format[NUMBER_BYTES];
 };
@@ -57,7 +57,9 @@ static void add_user(struct arrived *a, const MQTTProperty *p)
 {
 	struct span name = span_of(&p->value.data);
 	const char *foreign = mqtt_foreign_name(name);
-	if (!mqtt_hops_property(p, &a->hops))
+	if (span_eq(name, MESSAGE_ATTR_DIRECT))
+		a->mark = span_of(&p->value.value);
+	else if (!mqtt_hops_property(p, &a->hops))
 		add(a, foreign ? text(foreign) : name, span_of(&p->value.value));
 }
 
@@ -103,12 +105,21 @@ static void not_taken(struct mqtt *m, int id, bool deaf)
 	mqtt_look_again(m);
 }
 
+static bool is_mine(const struct mqtt *m, struct span mark)
+{
+	char own[MQTT_MARK_BYTES];
+	if (mark.len == 0)
+		return false;
+	mqtt_mark(m, own);
+	return span_eq(mark, own);
+}
+
 static void deliver(struct mqtt *m, struct span topic, const MQTTClient_message *msg)
 {
 	struct arrived a;
 	a.nroutes = a.nattrs = 0;
 	a.too_many = false;
-	a.content_type = (struct span){ 0 };
+	a.content_type = a.mark = (struct span){ 0 };
 	a.hops = mqtt_hops_in(m->hops, topic,
 			      (struct span){ msg->payload, (size_t)msg->payloadlen });
 	for (int i = 0; m->o.version == 5 && i < msg->properties.count; i++)
@@ -137,6 +148,7 @@ static void deliver(struct mqtt *m, struct span topic, const MQTTClient_message 
 		.retain = msg->retained != 0,
 		.dup = msg->dup != 0,
 		.connection = atomic_load(&m->connection),
+		.returned = is_mine(m, a.mark),
 		.hops = a.hops,
 		.nattrs = a.nattrs,
 		.attrs = a.attrs,

@@ -54,6 +54,20 @@ static void add_number(MQTTProperties *to, enum MQTTPropertyCodes code, uint32_t
 		p->value.integer4 = n;
 }
 
+/* ---- whose it is ---- */
+
+/* FNV-1a of client and broker: names can be long, and of other brokers' clients the same. */
+void mqtt_mark(const struct mqtt *m, char ret[MQTT_MARK_BYTES])
+{
+	uint64_t h = 14695981039346656037u;
+	for (const char *s = m->o.client_id; *s; s++)
+		h = (h ^ (uint8_t)*s) * 1099511628211u;
+	h = (h ^ '/') * 1099511628211u;
+	for (const char *s = m->o.name; *s; s++)
+		h = (h ^ (uint8_t)*s) * 1099511628211u;
+	(void)snprintf(ret, MQTT_MARK_BYTES, "%016" PRIx64, h);
+}
+
 /* ---- expiry ---- */
 
 bool mqtt_expired(const struct trigger_message *msg, uint32_t *ret)
@@ -157,10 +171,15 @@ MQTTProperties *mqtt_props_of(struct mqtt *m, struct mqtt_props *p,
 			      const struct trigger_message *msg)
 {
 	bool structured = m->o.cloudevents == MQTT_EVENTS_STRUCTURED;
+	struct span direct;
 	p->list = (MQTTProperties){ .array = p->array, .max_count = MQTT_PROPS_MAX };
 	if (msg->hops > 0) {
 		(void)snprintf(p->hops, sizeof(p->hops), "%u", msg->hops);
 		add_pair(&p->list, text(mqtt_hops_name), text(p->hops));
+	}
+	if (msg->attrs.len > 0 && message_attr_find(msg->attrs, MESSAGE_ATTR_DIRECT, &direct)) {
+		mqtt_mark(m, p->mark);
+		add_pair(&p->list, text(MESSAGE_ATTR_DIRECT), text(p->mark));
 	}
 	if (!structured)
 		add_event(m, p, msg);
