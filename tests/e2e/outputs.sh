@@ -81,6 +81,9 @@ check "an output that the configuration does not have is named" "$(function_has 
 check "and nothing of all that reached the lamp" "$(why)" is one 1
 pub set/other 0
 check "a binding's own --publish needs no capability" "$(why)" wait_for 5 is two 0
+pub set/other "$(printf '1%.0s' {1..300})"
+check "nor can a value be longer than an output's is" "$(function_has echo .last_error.reason)" \
+	wait_for 5 function_is echo '.last_error.reason | test("300 bytes")'
 pub set/other nonsense
 check "a value that makes no sense is refused, with the reason" "$(why)" wait_for 5 output_is other '.counts.refused' 1
 check "and does not keep the next from being set" "$(why)" eval "pub set/other 1; wait_for 5 is two 1"
