@@ -187,6 +187,7 @@ static void overrun(struct evdev *e, struct device *d)
 {
 	uint8_t down[EVDEV_KEY_BYTES] = { 0 };
 	d->resync = false;
+	atomic_fetch_add(&e->base.missed, 1);
 	for (struct feed_route **r = e->routes; r && *r; r++) {
 		if (strcmp(key_of(*r)->device, d->name) == 0)
 			key_of(*r)->missed++;

@@ -257,6 +257,9 @@ static void turn(struct iio *t, uint64_t now_ns, uint64_t *ret_next_ns)
 	for (struct feed_route **r = t->routes; r && *r && !feed_stopping(&t->base); r++) {
 		struct sensor *s = sensor_of(*r);
 		if (s->due_ns <= now_ns) {
+			if (s->due_ns && s->failures == 0)
+				atomic_fetch_add(&t->base.missed,
+						 (now_ns - s->due_ns) / s->every_ns);
 			s->failures = sample(t, s, now_ns) ? 0 : s->failures + 1;
 			s->due_ns = s->failures ? now_ns + feed_pause_ns(s->failures)
 						: (now_ns / s->every_ns + 1) * s->every_ns;

@@ -167,8 +167,12 @@ static uint64_t turn(struct modbus *m)
 	uint64_t now = feed_now_ns(), next = 0;
 	unsigned n = 0;
 	for (struct feed_route **r = m->routes; r && *r; r++) {
-		if (((struct reg *)*r)->due_ns <= now)
-			m->due[n++] = (struct reg *)*r;
+		struct reg *g = (struct reg *)*r;
+		if (g->due_ns > now)
+			continue;
+		if (g->due_ns && g->failures == 0)
+			atomic_fetch_add(&m->base.missed, (now - g->due_ns) / g->every_ns);
+		m->due[n++] = g;
 	}
 	if (n > 0)
 		read_due(m, n);
