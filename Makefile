@@ -266,15 +266,17 @@ install: all ## into DESTDIR and PREFIX=/usr/local
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include sdk/include/penstock.h
 	install -D -m 644 systemd/penstock.service $(DESTDIR)$(PREFIX)/lib/systemd/system/penstock.service
 	sed -i 's|/usr/local|$(PREFIX)|g; s|/etc/penstock|$(ETC)|g' $(DESTDIR)$(PREFIX)/lib/systemd/system/penstock.service
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/udev/rules.d systemd/60-penstock.rules
 	[ -e $(DESTDIR)$(ETC)/penstock.conf ] || install -D -m 644 -t $(DESTDIR)$(ETC) etc/penstock.conf
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/penstock README.md
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/penstock/doc doc/*.md
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/penstock/sdk sdk/README.md
 	@[ -n "$(DESTDIR)" ] || printf '%s\n' '' 'Next, as root:' \
 		'  adduser --system --group --no-create-home penstock' \
+		'  for g in gpio input dialout; do adduser penstock $$g; done    # those that there are' \
 		'  adduser YOU penstock                # whoever may use the command line' \
 		'  editor $(ETC)/penstock.conf    # [mqtt] url = tcp://HOST:1883' \
-		'  systemctl daemon-reload' \
+		'  systemctl daemon-reload && udevadm control --reload && udevadm trigger -s leds' \
 		'  systemctl enable --now penstock'
 clean: ## removes what was built
 	rm -rf $(B)

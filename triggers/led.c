@@ -46,8 +46,8 @@ static int away(const struct led *l, const char *file, int err, struct why *why)
 		return why_set(
 			why, -EAGAIN,
 			"lamp \"%s\": %s/%s: permission denied; the udev rule 60-penstock.rules "
-			"gives lamps to the group penstock: is it in /etc/udev/rules.d, and is "
-			"the gateway in that group?",
+			"gives lamps to the group penstock: is it installed, and the gateway in "
+			"that group? `udevadm trigger -s leds` applies it",
 			l->name, l->dir, file);
 	return why_set(why, -EAGAIN, "lamp \"%s\": %s/%s: %s; it is tried again", l->name, l->dir,
 		       file, strerrordesc_np(-err));
