@@ -50,7 +50,7 @@ LIBS_compiler = $(shell $(LLVM_CONFIG) --ldflags --libs core analysis passes tar
 # Paho's socket calls go through triggers/nodelay.c, its debugging aids end in triggers/paho_lean.c.
 ACKS := puback pubrec pubrel pubcomp
 KEEPS := putPacket remove persistQueueEntry unpersistQueueEntry
-WRAPS := connect recv writev poll close MQTTTime_sleep Thread_wait_sem Thread_lock_mutex MQTTProtocol_assignMsgId MQTTPacket_connack $(ACKS:%=MQTTPacket_send_%) $(KEEPS:%=MQTTPersistence_%) mymalloc myrealloc myfree StackTrace_entry StackTrace_exit
+WRAPS := connect recv writev poll close MQTTTime_sleep Thread_wait_sem Thread_lock_mutex Thread_unlock_mutex Thread_start MQTTProtocol_assignMsgId MQTTPacket_connack $(ACKS:%=MQTTPacket_send_%) $(KEEPS:%=MQTTPersistence_%) mymalloc myrealloc myfree StackTrace_entry StackTrace_exit
 LIBS_triggers = $(WRAPS:%=-Wl,--wrap=%) -Wl,-u,__wrap_connect -Wl,-u,__wrap_mymalloc -Wl,-u,__wrap_MQTTPacket_send_puback -Wl,-u,__wrap_MQTTPacket_connack -Wl,-u,__wrap_MQTTPersistence_putPacket $(shell $(CC) -print-file-name=libpaho-mqtt3cs.a) -lssl -lcrypto -lmodbus
 LIBS_gateway := -lwebsockets -luv -lsqlite3 -linih -lsystemd
 LIBS_cli := -lcurl
