@@ -117,7 +117,7 @@ static void end(struct world *w)
 	free(w);
 }
 
-static struct binding *bound(const char *function_name, const char *publish)
+static inline struct binding *bound(const char *function_name, const char *publish)
 {
 	struct binding *b = NULL;
 	struct why why = { 0 };
