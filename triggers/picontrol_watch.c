@@ -211,11 +211,10 @@ static int write_again(struct picontrol *d, struct why *why)
 {
 	uint8_t image[PICTORY_IMAGE_BYTES];
 	const struct picontrol_place *p = &d->own;
-	size_t n = p->bits <= 8 ? 1 : p->bits / 8u;
-	ssize_t got = d->calls.pread(d->calls.arg, d->fd, image + p->offset, n, p->offset);
-	if (got < 0)
+	ssize_t n = d->calls.pread(d->calls.arg, d->fd, image, sizeof(image), 0);
+	if (n < 0)
 		return picontrol_refused(d, "read", errno, why);
-	if ((size_t)got != n)
+	if (n != sizeof(image))
 		return why_set(why, -EIO, "short read");
 	return picontrol_put(d, p, picontrol_value(image, p), why);
 }

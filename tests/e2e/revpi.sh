@@ -10,7 +10,7 @@ gateway_command() {
 	COMMAND=(env LD_PRELOAD="$B/tests/fake/picontrol.so" FAKE_PICONTROL="$PI" "$B/penstockd" --config "$D/penstock.conf")
 }
 
-revpi_begin
+revpi_begin echo io
 revpi_outputs
 revpi_inputs
 revpi_reset

@@ -30,19 +30,20 @@ io_bind() { # NAME TOPIC OPTION...: and waits until it is looked at
 # The offsets of all modules but the first, so many bytes further on.
 moved() { jq -c --argjson by "$1" '.Devices[1:] |= map(.offset += $by)' tests/fake/config.rsc; }
 
-# The device is made by device_up, of who sources this; DEV is what penstockd opens. [CONFIG_LINE...]: of [revpi]
-revpi_begin() {
+# The device is made by device_up, of who sources this; DEV is what penstockd opens.
+revpi_begin() { # FUNCTION...
+	local f
 	local_begin
 	PI=$D/piControl0
 	cp tests/fake/config.rsc "$D/config.rsc"
 	pi make "$D/config.rsc" && device_up || die "no fake piControl"
 	broker_start || die "no broker"
-	gateway_config '[revpi]' "device = $DEV" "config_rsc = $D/config.rsc" 'cycle_ms = 5' "$@" \
+	gateway_config '[revpi]' "device = $DEV" "config_rsc = $D/config.rsc" 'cycle_ms = 5' \
 		'[output.pump]' 'io = pump' '[output.level]' 'io = OutputValue_1' 'safe = -1' '[output.led]' 'io = RevPiLED' 'safe = keep' \
-		'[output.input]' 'io = I_1'
+		'[output.speed]' 'io = PWM_1' 'safe = 9' '[output.input]' 'io = I_1'
 	gateway_start || die "no gateway"
 	"$B/penstock" keygen "$D/author" >/dev/null && cli trust "$D/author.pub" >/dev/null || die "no trusted key"
-	for f in echo io; do wasm $f -mexec-model=reactor && deploy $f "$D/$f.wasm" || die "$f does not deploy"; done
+	for f; do wasm $f -mexec-model=reactor && deploy $f "$D/$f.wasm" || die "$f does not deploy"; done
 	mosquitto_sub -p "$PORT" -t 'io/#' -q 1 -v >"$D/told" 2>/dev/null &
 	LISTENER=$!
 }
@@ -61,8 +62,14 @@ revpi_outputs() {
 		check "input -> function -> output: the pump goes to $level" "$(cli outputs 2>&1)" wait_for 20 pi_is pump $level
 	done
 	check "other bits of its byte stay what they are" "O_1 is $(pi get O_1)" pi_is O_1 1
-	cli output set -- level -1000 >/dev/null
-	check "an output of 16 bits, below zero" "$(cli outputs)" wait_for 20 pi_is OutputValue_1 64536
+	if [ "$DEV" = "$PI" ]; then
+		cli output set -- level -1000 >/dev/null
+		check "an output of 16 bits, below zero" "$(cli outputs)" wait_for 20 pi_is OutputValue_1 64536
+	else
+		skip "an output of 16 bits" "CUSE does not hand on where a pwrite is to go; tests/e2e/revpi.sh has it"
+	fi
+	cli output set speed 200 >/dev/null
+	check "an output of 8 bits" "$(cli outputs)" wait_for 20 pi_is PWM_1 200
 	got=$(cli output set level 65536 2>&1)
 	check "a value beyond its bits is refused, with what they hold" "$got" grep -q '16 bits: -32768 to 65535' <<<"$got"
 	got=$(cli output set input 1 2>&1)
@@ -126,7 +133,7 @@ revpi_watchdog() { # WATCHDOG_MS
 	check "who does nothing keeps up the watchdog" "pump is $(pi get pump), O_1 is $(pi get O_1)" eval 'pi_is pump 1 && pi_is O_1 1'
 	kill -STOP "$GATEWAY_PID"
 	check "one that hangs: the driver switches off every module's outputs" "pump is $(pi get pump), O_1 is $(pi get O_1)" \
-		wait_for 20 eval 'pi_is pump 0 && pi_is O_1 0'
+		wait_for 30 eval 'pi_is pump 0 && pi_is O_1 0'
 	kill -CONT "$GATEWAY_PID"
 	check "which is said" "nothing in the log" wait_for 20 grep -q 'output watchdog refreshed too late' "$D/gateway.log"
 	sleep 0.5
@@ -142,7 +149,7 @@ revpi_watchdog() { # WATCHDOG_MS
 	wait_for 20 pi_is pump 1
 	end_child "$GATEWAY_PID" KILL
 	check "kill -9: the driver switches off every module's outputs" "pump is $(pi get pump), O_1 is $(pi get O_1)" \
-		wait_for 20 eval 'pi_is pump 0 && pi_is O_1 0'
+		wait_for 30 eval 'pi_is pump 0 && pi_is O_1 0'
 	GATEWAY_PID=''
 	check "exported outputs are never used: a pause would switch them off" "exported: $(pi count exported)" pi_counts exported = 0
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# seconds: 300
+# seconds: 240
 # Inputs and outputs of a Revolution Pi: a piControl of ours as a real character device (CUSE, tests/fake/picontrol.h).
 . tests/vm/lib.sh
 . tests/fake/revpi.sh
@@ -15,28 +15,30 @@ device_up() {
 }
 device_down() { end_child "$CUSE" KILL; }
 
-revpi_begin
+revpi_begin echo
 revpi_outputs
-revpi_inputs
-revpi_reset
 
-# ---- the guard, which has a descriptor of the same open device, and asks for the name ----
-cli output set pump 1 >/dev/null
-cli output set level 7 >/dev/null
-check "outputs before the end" "$(cli outputs)" wait_for 20 eval 'pi_is pump 1 && pi_is OutputValue_1 7'
+# ---- a reset; then the guard, which has a descriptor of the same open device, and asks for the name ----
+moved 200 >"$D/config.rsc"
+pi stop
+state_becomes "a bridge that is being reset is a state" t_start 'being reset'
+pi reset "$D/config.rsc"
+state_becomes "after the reset the names are looked up again" t_start listens
+pi set t_start 1
+check "input -> function -> output where they are now" "$(cli outputs)" wait_for 20 pi_is pump 1
+cli output set speed 100 >/dev/null
+check "an output where it is now" "$(cli outputs)" wait_for 20 pi_is PWM_1 100
 moved 400 >"$D/config.rsc"
-kill -STOP "$GATEWAY_PID" # so only the guard can know of this reset
+kill -STOP "$GATEWAY_PID" # so that only the guard can learn of this reset
 pi reset "$D/config.rsc"
 pi set pump 1
-pi set OutputValue_1 7
 end_child "$GATEWAY_PID" KILL
 check "after kill -9 the guard brings outputs to their safe states, where they are since the reset" \
-	"pump is $(pi get pump), level is $(pi get OutputValue_1); $(grep guard "$D/gateway.log" | tail -n 3)" \
-	wait_for 20 eval 'pi_is pump 0 && pi_is OutputValue_1 65535'
-cp "$D/config.rsc" "$D/later" && pi reset "$D/later"
+	"pump is $(pi get pump), speed is $(pi get PWM_1); $(grep guard "$D/gateway.log" | tail -n 3)" \
+	wait_for 20 eval 'pi_is pump 0 && pi_is PWM_1 9'
 gateway_start || die "no gateway after kill -9"
 state_becomes "a gateway that comes back finds its names" t_start listens
-revpi_watchdog 3000
+revpi_watchdog 6000
 
 # ---- a device that goes and comes, and one that may not be opened ----
 gateway_start || die "no gateway"
