@@ -144,10 +144,17 @@ static void missed(struct gpio *g, const struct line *l, uint32_t n)
 
 static void edge_came(struct gpio *g, struct line *l, const struct gpio_v2_line_event *e)
 {
-	/* The kernel numbers what it sees before it queues it, and throws away the oldest. */
+	/* The kernel numbers edges, then queues them, and throws away the oldest. */
 	uint32_t gap = e->line_seqno - l->seqno - 1;
+	if (gap > INT32_MAX)
+		gap = 0;
+	/* Of two that come quickly it can see one: that has a number, but the level has not changed. */
+	int level = e->id == GPIO_V2_LINE_EVENT_RISING_EDGE;
+	if (!l->soft && (l->flags & both_edges) == both_edges && l->seqno && l->level != UNKNOWN &&
+	    level != (l->level ^ (int)((gap + 1) & 1)))
+		gap++;
 	l->seqno = e->line_seqno;
-	if (gap > 0 && gap <= INT32_MAX)
+	if (gap > 0)
 		missed(g, l, gap);
 	if (!l->soft) {
 		tell(g, l, e);
@@ -234,6 +241,7 @@ static bool lines_fit(struct gpio *g)
 		uint64_t flags = wanted_flags(g, l, &any);
 		bool same = flags == l->flags;
 		l->flags = flags;
+		l->level = same ? l->level : UNKNOWN;
 		struct gpio_v2_line_config c = config_of(l);
 		bool fits = same || g->dev.sys.ioctl(g->dev.sys.arg, l->fd,
 						     GPIO_V2_LINE_SET_CONFIG_IOCTL, &c) == 0;

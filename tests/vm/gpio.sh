@@ -156,12 +156,13 @@ check "the output is set on it, too" "$(cli outputs)" wait_for 20 level_is expan
 
 # ---- many edges ----
 edge_bind COUNT count
-began=${EPOCHREALTIME/./}
-pull=$(sim_file plant 2 pull)
-for ((i = 0; i < EDGES / 2; i++)); do
-	echo pull-up >"$pull"
-	echo pull-down >"$pull"
+# On another processor, the thread of a simulated interrupt can come too late for two edges in a row, and is one.
+for comm in $(grep -lx 'irq/.*-penstock' /proc/[0-9]*/comm); do
+	comm=${comm#/proc/}
+	taskset -cp 0 "${comm%/comm}" >/dev/null
 done
+began=${EPOCHREALTIME/./}
+taskset -c 0 "$B/tests/vm/gpio_toggle" "$(sim_file plant 2 pull)" "$EDGES"
 took=$((${EPOCHREALTIME/./} - began))
 set_line plant 2 1 # the last ones tell what was missed before them
 set_line plant 2 0
@@ -173,7 +174,10 @@ tally() {
 			END { print n + 0, "came,", missed + 0, "are counted as missed, last number", last + 0
 				exit !(n + missed == total && last == total && twice == 0) }'
 }
-wait_for 40 tally
+for ((i = 0; i < 60; i++)); do # rarely: each look takes from what is looked at
+	tally >/dev/null && break
+	sleep 3
+done
 check "$EDGES edges in $((took / 1000)) ms: each came once, or is counted ($(tally))" "$(cli status --json | jq -c .things)" tally
 
 # ---- permission, safe state ----

@@ -248,11 +248,44 @@ static void a_gap_in_the_kernels_numbers_is_counted_in_the_next_event(void **sta
 	assert_int_equal(s.missed, 42);
 	/* And one that the journal does not take: with a gap before it, which is told then, too. */
 	seen_refuse(&f.seen, 1);
-	edge(l, 0, 5, 4);
+	edge(l, 0, 4, 4);
 	seen_refused(&f.seen);
 	edge(l, 1, 0, 5);
 	assert_string_equal(seen_at(&f.seen, 3)->attrs,
-			    "edge=rising;sequence=52;time_ns=5;missed=6;");
+			    "edge=rising;sequence=51;time_ns=5;missed=5;");
+	seen_end(t);
+	end(&f);
+}
+
+static void an_edge_that_changes_nothing_tells_of_one_that_nobody_saw(void **state)
+{
+	static const struct {
+		int level;
+		unsigned lost;
+		const char *missed; /* NULL: nothing */
+	} rows[] = {
+		{ 1, 0, NULL },        { 0, 0, NULL },        { 0, 0, "missed=1;" },
+		{ 1, 2, "missed=2;" }, { 1, 1, "missed=1;" }, { 1, 2, "missed=3;" },
+		{ 0, 0, NULL },
+	};
+	struct fake f;
+	struct trigger *t = begin_trigger(&f, *state);
+	seen_bind(t, 1, "GPIO17", "{}");
+	seen_bind(t, 2, "GPIO27", "{\"edge\":\"rising\"}");
+	t->ops->start(t);
+	seen_state(t, 2, NULL);
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		edge(&f.chips[0].lines[0], rows[i].level, rows[i].lost, 1);
+		const char *attrs = seen_at(&f.seen, i)->attrs;
+		if (rows[i].missed)
+			assert_non_null(strstr(attrs, rows[i].missed));
+		else
+			assert_null(strstr(attrs, "missed"));
+	}
+	/* Where only rises are reported, each is like the one before. */
+	edge(&f.chips[0].lines[1], 1, 0, 1);
+	edge(&f.chips[0].lines[1], 1, 0, 1);
+	assert_null(strstr(seen_at(&f.seen, ARRAY_LEN(rows) + 1)->attrs, "missed"));
 	seen_end(t);
 	end(&f);
 }
@@ -375,6 +408,7 @@ int main(void)
 		TEST(a_line_reports_what_its_bindings_want_and_no_more),
 		TEST(bias_and_debounce_are_the_lines_so_its_bindings_agree),
 		TEST(a_gap_in_the_kernels_numbers_is_counted_in_the_next_event),
+		TEST(an_edge_that_changes_nothing_tells_of_one_that_nobody_saw),
 		TEST(the_kernel_debounces_and_where_it_refuses_we_do),
 		TEST(a_chip_that_comes_back_is_used_and_what_nobody_saw_is_counted),
 		TEST(what_is_wrong_is_said_and_looked_at_again),
