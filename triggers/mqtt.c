@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "base/log.h"
@@ -14,7 +13,12 @@
 #include "triggers/nodelay.h"
 #include "triggers/paho_wait.h"
 
-enum { DISCONNECT_MS = 200, STABLE_NS = 5 * 1000 * 1000 * 1000LL, RETRY_NS = 10 * 1000 * 1000 };
+enum {
+	DISCONNECT_MS = 200,
+	STABLE_NS = 5 * 1000 * 1000 * 1000LL,
+	RETRY_NS = 10 * 1000 * 1000,
+	FILES_NS = 2000 * 1000 * 1000
+};
 
 uint64_t mqtt_now_ns(void)
 {
@@ -49,30 +53,16 @@ static void on_lost(void *arg, char *cause)
 static void on_disconnect(void *arg, MQTTProperties *props, enum MQTTReasonCodes reason)
 {
 	struct mqtt *m = arg;
-	const char *text = MQTTReasonCode_toString(reason);
-	(void)props;
+	char elsewhere[MQTT_ELSEWHERE];
+	mqtt_elsewhere(props, elsewhere);
 	atomic_store(&m->connected, false);
 	(void)pthread_mutex_lock(&m->lock);
-	(void)snprintf(m->farewell, sizeof(m->farewell), "%s", text ? text : "no reason given");
+	mqtt_reason((int)reason, elsewhere, m->farewell, sizeof(m->farewell));
 	(void)pthread_mutex_unlock(&m->lock);
 	mqtt_look_again(m);
 }
 
 /* ---- the broker's thread ---- */
-
-/* Doubles from the least to the most, less up to a quarter by chance, so that a hundred gateways do
- * not come back in step. */
-static uint64_t pause_ms(const struct mqtt *m)
-{
-	uint64_t ms = m->o.backoff_min_ms;
-	for (unsigned i = 1; i < m->failures && ms < m->o.backoff_max_ms; i++)
-		ms *= 2;
-	if (ms > m->o.backoff_max_ms)
-		ms = m->o.backoff_max_ms;
-	uint32_t chance = 0;
-	(void)!getrandom(&chance, sizeof(chance), GRND_NONBLOCK);
-	return ms - chance % (ms / 4 + 1);
-}
 
 static void enter(struct mqtt *m, enum mqtt_state s, const char *detail)
 {
@@ -114,23 +104,30 @@ static bool try_connect(struct mqtt *m)
 	int err = mqtt_connect(m, &why);
 	if (err == 0) {
 		LOG(LOG_NOTE, "connected to the broker", F_STR("broker", m->base.name),
-		    F_STR("url", m->o.url), F_STR("client_id", m->o.client_id),
+		    F_STR("url", mqtt_server(m)), F_STR("client_id", m->o.client_id),
 		    F_STR("session", m->session_kept ? "kept" : "new"));
 		m->connected_ns = mqtt_now_ns();
+		m->round = m->server;
 		enter(m, MQTT_CONNECTED, "");
 		mqtt_slots_connected(m);
 		atomic_store(&m->unanswered, false);
 		atomic_store(&m->connected, true);
 		return true;
 	}
-	m->failures++;
-	uint64_t ms = pause_ms(m);
+	const char *url = mqtt_server(m);
+	unsigned attempt = m->failures + 1;
+	bool all = mqtt_server_next(m);
+	m->failures += all;
+	uint64_t ms = all ? mqtt_pause_ms(m) : 0;
 	if (m->stop)
 		return false;
-	if ((m->failures & (m->failures - 1)) == 0) /* the 1st, 2nd, 4th, 8th ... */
-		LOG(LOG_WARN, "cannot connect to the broker, trying again",
-		    F_STR("broker", m->base.name), F_STR("reason", why_text(&why, err)),
-		    F_U64("attempt", m->failures), F_U64("pause_ms", ms));
+	if ((attempt & (attempt - 1)) == 0) /* the 1st, 2nd, 4th, 8th ... */
+		LOG(LOG_WARN,
+		    all ? "cannot connect to the broker, trying again"
+			: "cannot connect to a server of the broker, trying the next",
+		    F_STR("broker", m->base.name), F_STR("url", url),
+		    F_STR("reason", why_text(&why, err)), F_U64("attempt", attempt),
+		    F_U64("pause_ms", ms));
 	enter(m, MQTT_WAITING, why_text(&why, err));
 	return pause_for(m, ms);
 }
@@ -139,18 +136,21 @@ static bool try_connect(struct mqtt *m)
  * would throw each other out as fast as they can connect. */
 static bool lost(struct mqtt *m)
 {
-	char text[200];
+	char text[300];
 	atomic_store(&m->connected, false);
 	(void)pthread_mutex_lock(&m->lock);
 	bool told = m->farewell[0] != '\0';
+	bool ours = strncmp(m->farewell, "closed here", 11) == 0;
 	(void)snprintf(text, sizeof(text), "%s%s",
-		       told ? "the broker ended the connection: " : "the connection was lost",
+		       ours   ? ""
+		       : told ? "the broker ended the connection: "
+			      : "the connection was lost",
 		       m->farewell);
 	m->farewell[0] = '\0';
 	(void)pthread_mutex_unlock(&m->lock);
 	bool brief = mqtt_now_ns() - m->connected_ns < STABLE_NS;
 	m->failures = brief ? m->failures + 1 : 0;
-	uint64_t ms = brief ? pause_ms(m) : 0;
+	uint64_t ms = mqtt_pause_ms(m);
 	if (!m->stop && (m->failures & (m->failures - 1)) == 0)
 		LOG(LOG_WARN, "the broker is away", F_STR("broker", m->base.name),
 		    F_STR("reason", text), F_U64("pause_ms", ms));
@@ -203,13 +203,12 @@ static bool renew(struct mqtt *m)
 
 /* What the broker has not acknowledged is sent again on a new connection, as the protocol wants it. False:
  * stop. */
-static bool reconnect(struct mqtt *m)
+static bool reconnect(struct mqtt *m, const char *reason)
 {
 	atomic_store(&m->connected, false);
 	disconnect(m);
 	(void)pthread_mutex_lock(&m->lock);
-	(void)snprintf(m->farewell, sizeof(m->farewell),
-		       "closed here: it has not acknowledged a message for seconds");
+	(void)snprintf(m->farewell, sizeof(m->farewell), "closed here: %s", reason);
 	(void)pthread_mutex_unlock(&m->lock);
 	return lost(m);
 }
@@ -218,20 +217,33 @@ static bool reconnect(struct mqtt *m)
  * False: stop. */
 static bool serve(struct mqtt *m)
 {
+	uint64_t look_ns = mqtt_files_watched(m) ? mqtt_now_ns() + FILES_NS : 0;
 	mqtt_writable(m);
 	(void)pthread_mutex_lock(&m->lock);
 	m->routes_dirty = true;
 	for (;;) {
-		while (!m->stop && !m->look && !m->routes_dirty && !mqtt_may_flush(m))
-			sleep_until(m, 0);
+		while (!m->stop && !m->look && !m->routes_dirty && !mqtt_may_flush(m) &&
+		       (look_ns == 0 || mqtt_now_ns() < look_ns))
+			sleep_until(m, look_ns);
 		bool stop = m->stop, look = m->look, dirty = m->routes_dirty;
+		bool dismissed = m->farewell[0] != '\0';
 		m->look = false;
 		(void)pthread_mutex_unlock(&m->lock);
+		/* Paho tells of a DISCONNECT on a thread of its own, maybe before it believes it itself. */
+		if (look && dismissed && !stop) {
+			disconnect(m);
+			return lost(m);
+		}
 		bool ok = !look || MQTTClient_isConnected(m->client);
 		if (ok && atomic_load(&m->renew) && !stop)
 			return renew(m);
 		if (ok && atomic_exchange(&m->unanswered, false) && !stop)
-			return reconnect(m);
+			return reconnect(m, "it has not acknowledged a message for seconds");
+		if (ok && !stop && look_ns != 0 && mqtt_now_ns() >= look_ns) {
+			look_ns = mqtt_now_ns() + FILES_NS;
+			if (mqtt_files_changed(m))
+				return reconnect(m, "certificates or password are new");
+		}
 		if (ok && dirty && !stop)
 			ok = mqtt_renew(m);
 		if (ok)
@@ -264,6 +276,8 @@ static void *run(void *arg)
 	}
 	atomic_store(&m->connected, false);
 	paho_give_up_when(NULL);
+	if (MQTTClient_isConnected(m->client))
+		mqtt_present(m, false);
 	disconnect(m);
 	enter(m, MQTT_STOPPED, "");
 	return NULL;
@@ -366,6 +380,9 @@ static void op_free(struct trigger *t)
 	mqtt_hops_free(m->hops);
 	mqtt_acks_fini(m);
 	mqtt_slots_fini(m);
+	mqtt_aliases_fini(m);
+	free(m->files);
+	free(m->urls);
 	for (struct mqtt_route *r; (r = m->routes);) {
 		m->routes = r->next;
 		free(r);
@@ -431,7 +448,7 @@ static int create(struct mqtt *m, struct why *why)
 		(void)pthread_once(&once, tls_init);
 	MQTTClient_setTraceLevel(
 		MQTTCLIENT_TRACE_FATAL); /* else it formats lines that nobody sees */
-	int rc = MQTTClient_createWithOptions(&m->client, m->o.url, m->o.client_id,
+	int rc = MQTTClient_createWithOptions(&m->client, m->servers[0], m->o.client_id,
 					      journaled ? MQTTCLIENT_PERSISTENCE_USER
 							: MQTTCLIENT_PERSISTENCE_NONE,
 					      journaled ? &m->persistence : NULL, &opts);
@@ -474,9 +491,11 @@ int mqtt_new(const struct mqtt_options *o, const struct trigger_sink *sink, stru
 	(void)pthread_condattr_destroy(&attr);
 	(void)pthread_mutex_init(&m->acks.lock, NULL);
 	m->persistence = mqtt_persistence(m);
-	m->inflight_max = (int)o->inflight;
+	atomic_init(&m->inflight_max, (int)o->inflight);
+	atomic_init(&m->most_qos, 2);
 	m->hops = mqtt_hops_new(o->version == 5);
-	if (mqtt_slots_init(m, o->inflight) < 0 || !m->hops) {
+	if (mqtt_slots_init(m, o->inflight) < 0 || mqtt_servers_init(m) < 0 ||
+	    mqtt_aliases_init(m) < 0 || !m->hops) {
 		op_free(&m->base);
 		return -ENOMEM;
 	}

@@ -42,6 +42,7 @@ void *__wrap_MQTTPacket_connack(int version, unsigned char header, char *data, s
 {
 	if (len > 0)
 		atomic_store(&session_there, data[0] & 1);
+	mqtt_connack_seen(data, version == MQTTVERSION_5 ? len : 0);
 	return __real_MQTTPacket_connack(version, header, data, len);
 }
 

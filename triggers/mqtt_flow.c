@@ -87,17 +87,22 @@ static int publish_as_is(struct mqtt *m, const struct trigger_message *msg)
 	const char *topic = (const char *)msg->topic.at;
 	MQTTProperties *props = mqtt_hops_out(m->hops, msg->topic, msg->payload, msg->hops);
 	struct mqtt_props all;
-	if (msg->id || msg->attrs.len > 0 || m->o.cloudevents != MQTT_EVENTS_NO)
+	bool known = false;
+	all.alias = m->aliases && qos == 0 ? mqtt_alias_of(m, topic, &known) : 0;
+	if (msg->id || msg->attrs.len > 0 || all.alias || m->o.cloudevents != MQTT_EVENTS_NO)
 		props = mqtt_props_of(m, &all, msg);
 	if (m->o.version == 5) {
-		MQTTResponse r = MQTTClient_publish5(m->client, topic, len, msg->payload.at, qos,
-						     msg->retain, props, NULL);
+		MQTTResponse r =
+			MQTTClient_publish5(m->client, known ? "" : topic, len, msg->payload.at,
+					    qos, msg->retain, props, NULL);
 		rc = (int)r.reasonCode;
 		MQTTResponse_free(r);
 	} else {
 		rc = MQTTClient_publish(m->client, topic, len, msg->payload.at, qos, msg->retain,
 					NULL);
 	}
+	if (rc == MQTTCLIENT_SUCCESS && all.alias && !known)
+		mqtt_alias_sent(m, topic);
 	if (rc == MQTTCLIENT_SUCCESS)
 		atomic_fetch_add_explicit(&m->published, 1, memory_order_relaxed);
 	return rc;
@@ -136,7 +141,10 @@ static int send_now(struct mqtt *m, const struct trigger_message *msg)
 static bool short_way(struct mqtt *m, const struct trigger_message *msg)
 {
 	char topic[SHORT_WAY_BYTES + 1];
-	if (!m->short_way || !atomic_load_explicit(&m->connected, memory_order_acquire) ||
+	uint32_t left;
+	if (!m->short_way || atomic_load_explicit(&m->limited, memory_order_relaxed) ||
+	    mqtt_expired(msg, &left) ||
+	    !atomic_load_explicit(&m->connected, memory_order_acquire) ||
 	    atomic_load(&m->queued) > 0 || atomic_load(&m->out_busy) ||
 	    size_of(msg) > SHORT_WAY_BYTES ||
 	    (msg->qos > 0 && msg->packet == 0 && atomic_load(&m->inflight) >= m->inflight_max))
@@ -403,18 +411,20 @@ static void outbox_remove(struct mqtt *m, struct mqtt_out *out)
 }
 
 /* Why it can never go, or NULL with what Paho said. */
-static const char *send_or_never(struct mqtt *m, const struct trigger_message *msg, int *ret_rc)
+static const char *send_or_never(struct mqtt *m, struct trigger_message *msg, int *ret_rc)
 {
-	uint32_t left;
-	bool expired = mqtt_expired(msg, &left);
-	int rc = *ret_rc = expired ? MQTTCLIENT_SUCCESS : send_now(m, msg);
-	bool never = rc == MQTTCLIENT_BAD_UTF8_STRING || rc == MQTTCLIENT_BAD_QOS ||
-		     rc == MQTTCLIENT_NULL_PARAMETER;
-	if (expired && msg->packet)
+	const char *never = mqtt_fit(m, msg);
+	*ret_rc = MQTTCLIENT_SUCCESS;
+	if (msg->packet && (never || msg->qos == 0)) {
 		mqtt_slot_give(m, msg->packet);
-	return expired ? "its expiry passed while it waited"
-	       : never ? MQTTClient_strerror(rc)
-		       : NULL;
+		msg->packet = 0;
+	}
+	if (never)
+		return never;
+	int rc = *ret_rc = send_now(m, msg);
+	bool is_bad = rc == MQTTCLIENT_BAD_UTF8_STRING || rc == MQTTCLIENT_BAD_QOS ||
+		      rc == MQTTCLIENT_NULL_PARAMETER;
+	return is_bad ? MQTTClient_strerror(rc) : NULL;
 }
 
 /* Sends from the head of the queue while that may go; at_once: and while nobody can have to wait for
@@ -424,7 +434,7 @@ static bool send_queued(struct mqtt *m, bool at_once)
 {
 	while (mqtt_may_flush(m)) {
 		struct mqtt_out *out = *next_out(m);
-		const struct trigger_message msg = message_of(out);
+		struct trigger_message msg = message_of(out);
 		size_t bytes = size_of(&msg);
 		if (at_once && (bytes > SHORT_WAY_BYTES || !nodelay_writable(m->fd, bytes)))
 			return true;

@@ -109,6 +109,7 @@ void mqtt_mark(const struct mqtt *m, char ret[MQTT_MARK_BYTES]);
 struct mqtt_props {
 	MQTTProperties list;
 	MQTTProperty array[MQTT_PROPS_MAX];
+	uint16_t alias; /* given; 0: none */
 	char hops[4], id[40], time[32], source[96], mark[MQTT_MARK_BYTES];
 };
 
@@ -123,6 +124,8 @@ struct mqtt_unwrapped { /* a CloudEvent in JSON; its spans live until it is free
 	unsigned nattrs;
 	char number[MQTT_ATTRS_MAX][24];
 };
+
+enum { MQTT_SERVERS_MAX = 8, MQTT_ELSEWHERE = 80 };
 
 enum mqtt_state { MQTT_STOPPED, MQTT_CONNECTING, MQTT_CONNECTED, MQTT_WAITING };
 
@@ -160,7 +163,7 @@ struct mqtt {
 	uint64_t stop_ns;
 	enum mqtt_state state;
 	char detail[256];
-	char farewell[96]; /* why the broker disconnected us (MQTT 5) */
+	char farewell[256]; /* why the broker disconnected us (MQTT 5) */
 	unsigned subscriptions;
 	unsigned failures; /* in a row */
 	uint64_t connected_ns;
@@ -171,9 +174,14 @@ struct mqtt {
 	_Atomic uint32_t connection; /* counts them */
 	atomic_uint queued;          /* in the outbox, for a look without the lock */
 	atomic_int inflight;         /* slots in use */
-	int inflight_max;            /* ours or the broker's, whichever is less */
-	int fd;                      /* of the connection, for nodelay_writable */
-	atomic_bool route_ids;       /* the broker says by which subscription a message came */
+	atomic_int inflight_max;     /* ours or the broker's, whichever is less */
+	atomic_bool limited;         /* the broker takes less than MQTT has: the next three */
+	atomic_int most_qos;
+	atomic_bool no_retain;
+	_Atomic uint32_t most_packet; /* bytes; 0: any */
+	struct mqtt_aliases *aliases; /* mqtt_limits.c; NULL: none */
+	int fd;                       /* of the connection, for nodelay_writable */
+	atomic_bool route_ids;        /* the broker says by which subscription a message came */
 
 	pthread_mutex_t sink_lock; /* held during the sink's call */
 	bool deaf;                 /* stopped: nothing goes to the sink */
@@ -185,6 +193,11 @@ struct mqtt {
 	_Atomic uint64_t received, published, dropped;
 	struct limiter drops, refusals;
 	char ssl_error[160];
+
+	char *urls, *servers[MQTT_SERVERS_MAX]; /* the broker's thread's, as what follows */
+	unsigned nservers, server, round; /* the one to be tried, and the first of this round */
+	char elsewhere[MQTT_ELSEWHERE];
+	struct mqtt_files *files; /* mqtt_tls.c */
 };
 
 uint64_t mqtt_now_ns(void);
@@ -194,6 +207,57 @@ void mqtt_look_again(struct mqtt *m);
 
 /* mqtt_link.c: all on the broker's thread, without locks held */
 int mqtt_connect(struct mqtt *m, struct why *why) MUST_USE;
+
+/* mqtt_servers.c: the broker's thread's */
+int mqtt_servers_init(struct mqtt *m) MUST_USE;
+const char *mqtt_server(const struct mqtt *m); /* the url to be tried */
+bool mqtt_server_next(struct mqtt *m);         /* true: all have been tried in this round */
+uint64_t mqtt_pause_ms(const struct mqtt *m);
+struct mqtt_address {
+	char host[256], port[6];
+};
+struct mqtt_address mqtt_address_of(const char *url);
+struct addrinfo;
+int mqtt_find(const struct mqtt *m, const struct mqtt_address *a, struct addrinfo **ret,
+	      struct why *why) MUST_USE;
+/* Paho could not connect: why, for people. Always an error. */
+int mqtt_explain(struct mqtt *m, int rc, struct why *why);
+
+/* mqtt_reasons.c */
+void mqtt_elsewhere(MQTTProperties *props,
+		    char ret[MQTT_ELSEWHERE]); /* the server that it names; "" */
+void mqtt_connack_seen(const void *packet, size_t len);
+void mqtt_connack_reference(char ret[MQTT_ELSEWHERE]); /* of the last one */
+void mqtt_reason(int rc, const char *elsewhere, char *ret, size_t cap);
+int mqtt_refused(const struct mqtt *m, int rc, struct why *why);
+
+/* mqtt_tls.c: the broker's thread's */
+/* The files of certificates and keys, before they are given to Paho, which says little about them. */
+int mqtt_files_check(struct mqtt *m, struct why *why) MUST_USE;
+/* Have files changed, for good, since the last connect? To be asked every few seconds. */
+bool mqtt_files_changed(struct mqtt *m);
+bool mqtt_files_watched(const struct mqtt *m);
+/* TLS by hand with who is at the other end of fd: what does not fit; 0: nothing is found. */
+int mqtt_tls_explain(struct mqtt *m, const struct mqtt_address *a, int fd, struct why *why);
+
+/* mqtt_limits.c */
+struct mqtt_limits {
+	int inflight, qos, retain, aliases;
+	uint32_t packet_bytes; /* 0: any */
+};
+void mqtt_limits_set(struct mqtt *m, const struct mqtt_limits *l); /* out_lock held */
+/* Makes it what the broker takes; else why it can never go. */
+const char *mqtt_fit(struct mqtt *m, struct trigger_message *msg);
+int mqtt_aliases_init(struct mqtt *m) MUST_USE;
+void mqtt_aliases_fini(struct mqtt *m);
+/* 0: none; known: the topic itself need not be sent. The next two only where there are any. */
+uint16_t mqtt_alias_of(struct mqtt *m, const char *topic, bool *ret_known);
+void mqtt_alias_sent(struct mqtt *m, const char *topic);
+
+/* mqtt_presence.c */
+MQTTClient_willOptions mqtt_will(const struct mqtt *m); /* topicName NULL: none */
+void mqtt_present(struct mqtt *m, bool yes);
+void mqtt_say(struct mqtt *m, const char *topic, const char *payload, size_t len); /* retained */
 
 /* mqtt_subs.c */
 int mqtt_subscribe(struct trigger *t, const struct trigger_route *route, struct why *why);

@@ -1,149 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Connecting. */
 #include <errno.h>
 #include <netdb.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "base/log.h"
-#include "base/own.h"
-#include "proto/topic.h"
 #include "triggers/mqtt_impl.h"
 #include "triggers/nodelay.h"
 #include "triggers/paho_wait.h"
-#include "triggers/resolve.h"
 
 enum {
-	SESSION_EXPIRY_S = 24 * 3600,
 	PACKET_BYTES_MAX = 32 << 20, /* a broker shall not make us allocate more (MQTT 5) */
 	RECEIVE_MAXIMUM = 256,
 	PASSWORD_BYTES_MAX = 4096,
 	HURRY_CONNECT_MS = 1000,
-	PROBE_SLICE_MS = 50,
 };
-
-/* ---- where it goes ---- */
-
-struct address {
-	char host[256], port[6];
-};
-
-static struct address address_of(const char *url)
-{
-	struct address a = { 0 };
-	const char *host = url + 6, *end; /* behind tcp:// or ssl:// */
-	bool v6 = *host == '[';
-	host += v6;
-	end = v6 ? strchr(host, ']') : strchr(host, ':');
-	int n = end ? (int)(end - host) : (int)strlen(host);
-	(void)snprintf(a.host, sizeof(a.host), "%.*s", n, host);
-	const char *colon = end ? strchr(end, ':') : NULL;
-	(void)snprintf(a.port, sizeof(a.port), "%s",
-		       colon                         ? colon + 1
-		       : strncmp(url, "ssl", 3) == 0 ? "8883"
-						     : "1883");
-	return a;
-}
-
-/* Paho resolves names while it holds the lock that all its connections share. Asking here first
- * makes its own question quick, and says what is wrong. */
-static int find(const struct mqtt *m, const struct address *a, struct addrinfo **ret,
-		struct why *why)
-{
-	int rc = resolve(a->host, a->port, &m->stop, ret);
-	if (rc != 0)
-		return why_set(
-			why, -EHOSTUNREACH,
-			"cannot find the address of \"%s\": %s; check url and the name server",
-			a->host, gai_strerror(rc));
-	return 0;
-}
-
-/* A plain TCP connect, to learn from the system what Paho does not tell. 0: it can be reached. */
-static int probe(const struct mqtt *m, const struct addrinfo *to)
-{
-	OWN_FD fd = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return errno;
-	if (connect(fd, to->ai_addr, to->ai_addrlen) == 0)
-		return 0;
-	if (errno != EINPROGRESS)
-		return errno;
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
-	int err = ETIMEDOUT;
-	socklen_t len = sizeof(err);
-	int n = 0;
-	for (unsigned ms = 0; n == 0 && ms < m->o.connect_timeout_s * 1000 && !m->stop;
-	     ms += PROBE_SLICE_MS)
-		n = poll(&p, 1, PROBE_SLICE_MS);
-	if (n == 1)
-		(void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len);
-	return err;
-}
-
-static int explain(struct mqtt *m, int rc, struct why *why)
-{
-	struct address a = address_of(m->o.url);
-	struct addrinfo *list = NULL;
-	if (m->ssl_error[0] != '\0')
-		return why_set(why, -EPROTO,
-			       "TLS with %s:%s failed: %s; check ca_file, cert_file and the "
-			       "broker's certificate",
-			       a.host, a.port, m->ssl_error);
-	if (find(m, &a, &list, why) < 0)
-		return -EHOSTUNREACH;
-	int err = probe(m, list);
-	freeaddrinfo(list);
-	if (err == ECONNREFUSED)
-		return why_set(
-			why, -err,
-			"connection refused by %s:%s; is the broker running, and is that its "
-			"port?",
-			a.host, a.port);
-	if (err != 0)
-		return why_set(why, -err, "cannot reach %s:%s: %s; check the network and url",
-			       a.host, a.port, strerrordesc_np(err));
-	if (rc == MQTTCLIENT_SSL_NOT_SUPPORTED)
-		return why_set(why, -EPROTO, "this Paho library was built without TLS");
-	/* Paho compares the names after the handshake and hangs up without an error of its own. */
-	if (m->tls && m->o.verify)
-		return why_set(
-			why, -EPROTO,
-			"%s:%s answers with TLS, but its certificate is for another name, or it "
-			"is no MQTT broker; check the host in url and the certificate's names",
-			a.host, a.port);
-	return why_set(
-		why, -EPROTO,
-		"%s:%s takes connections but does not answer as an MQTT %s broker; check url, or "
-		"set version = %s",
-		a.host, a.port, m->o.version == 5 ? "5" : "3.1.1", m->o.version == 5 ? "3" : "5");
-}
-
-/* What a broker's CONNACK means: 3.1.1 return codes are below 0x80, MQTT 5 reason codes are not. */
-static int refused(struct mqtt *m, int rc, struct why *why)
-{
-	static const struct {
-		int v3, v5;
-		const char *text;
-	} code[] = {
-		{ 1, 0x84, "it does not speak this version of MQTT; set version = 3 (or 5)" },
-		{ 2, 0x85, "it does not accept the client id; set client_id" },
-		{ 3, 0x88, "it is not available now" },
-		{ 4, 0x86, "wrong username or password; check username and password_file" },
-		{ 5, 0x87, "not authorized; check username, password_file and the broker's rules" },
-		{ -1, 0x8a, "this client is banned" },
-		{ -1, 0x97, "its quota is exceeded" },
-	};
-	for (size_t i = 0; i < ARRAY_LEN(code); i++) {
-		if (rc == code[i].v3 || rc == code[i].v5)
-			return why_set(why, -EACCES, "the broker refused the connection: %s",
-				       code[i].text);
-	}
-	const char *text = m->o.version == 5 ? MQTTReasonCode_toString(rc) : NULL;
-	return why_set(why, -EACCES, "the broker refused the connection: code %d%s%s", rc,
-		       text ? ", " : "", text ? text : "");
-}
 
 /* ---- connecting ---- */
 
@@ -200,7 +72,7 @@ static int connect5(struct mqtt *m, MQTTClient_connectOptions *opts)
 	MQTTProperties props = MQTTProperties_initializer;
 	const MQTTProperty set[] = {
 		{ .identifier = MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL,
-		  .value.integer4 = SESSION_EXPIRY_S },
+		  .value.integer4 = m->o.session_expiry_s },
 		{ .identifier = MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE,
 		  .value.integer4 = PACKET_BYTES_MAX },
 		/* What is not acknowledged comes again: never more than gateway/dedupe.h remembers. */
@@ -212,10 +84,20 @@ static int connect5(struct mqtt *m, MQTTClient_connectOptions *opts)
 	MQTTResponse r = MQTTClient_connect5(m->client, opts, &props, NULL);
 	int rc = (int)r.reasonCode;
 	if (rc == MQTTCLIENT_SUCCESS) {
-		int most = property(r.properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, 65535);
-		m->inflight_max = most < (int)m->o.inflight ? most : (int)m->o.inflight;
+		const struct mqtt_limits l = {
+			.inflight =
+				property(r.properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, 65535),
+			.qos = property(r.properties, MQTTPROPERTY_CODE_MAXIMUM_QOS, 2),
+			.retain = property(r.properties, MQTTPROPERTY_CODE_RETAIN_AVAILABLE, 1),
+			.packet_bytes = (uint32_t)property(
+				r.properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, 0),
+			.aliases = property(r.properties, MQTTPROPERTY_CODE_TOPIC_ALIAS_MAXIMUM, 0),
+		};
+		mqtt_limits_set(m, &l);
 		m->route_ids = property(r.properties,
 					MQTTPROPERTY_CODE_SUBSCRIPTION_IDENTIFIERS_AVAILABLE, 1);
+	} else {
+		mqtt_connack_reference(m->elsewhere);
 	}
 	MQTTResponse_free(r);
 	MQTTProperties_free(&props);
@@ -224,7 +106,8 @@ static int connect5(struct mqtt *m, MQTTClient_connectOptions *opts)
 
 static int connect3(struct mqtt *m, MQTTClient_connectOptions *opts)
 {
-	m->inflight_max = (int)m->o.inflight;
+	static const struct mqtt_limits none = { .inflight = 65535, .qos = 2, .retain = true };
+	mqtt_limits_set(m, &none);
 	m->route_ids = false;
 	return MQTTClient_connect(m->client, opts);
 }
@@ -239,10 +122,12 @@ int mqtt_connect(struct mqtt *m, struct why *why)
 	MQTTClient_connectOptions opts = m->o.version == 5 ? v5 : v3;
 	MQTTClient_SSLOptions ssl = ssl_options(m);
 	struct addrinfo *list = NULL;
-	struct address a = address_of(m->o.url);
-	int err = find(m, &a, &list, why);
+	struct mqtt_address a = mqtt_address_of(mqtt_server(m));
+	int err = mqtt_find(m, &a, &list, why);
 	if (err == 0)
 		err = password_read(m, password, why);
+	if (err == 0)
+		err = mqtt_files_check(m, why);
 	if (list)
 		freeaddrinfo(list);
 	if (err < 0)
@@ -257,7 +142,12 @@ int mqtt_connect(struct mqtt *m, struct why *why)
 	opts.username = *m->o.username ? m->o.username : NULL;
 	opts.password = *password ? password : NULL;
 	opts.ssl = m->tls ? &ssl : NULL;
-	m->ssl_error[0] = '\0';
+	char *server[] = { (char *)mqtt_server(m) };
+	opts.serverURIs = server;
+	opts.serverURIcount = 1;
+	MQTTClient_willOptions will = mqtt_will(m);
+	opts.will = will.topicName ? &will : NULL;
+	m->ssl_error[0] = m->elsewhere[0] = '\0';
 	paho_hurry(true);
 	paho_all_hurry(HURRY_CONNECT_MS);
 	mqtt_acks_reset(m);
@@ -265,7 +155,10 @@ int mqtt_connect(struct mqtt *m, struct why *why)
 	nodelay_own(m);
 	atomic_fetch_add(&m->connection, 1); /* before anything can come by it */
 	(void)pthread_mutex_lock(&one_connects);
+	(void)pthread_mutex_lock(
+		&m->out_lock); /* nobody publishes by what he knew of the last connection */
 	int rc = m->o.version == 5 ? connect5(m, &opts) : connect3(m, &opts);
+	(void)pthread_mutex_unlock(&m->out_lock);
 	nodelay_own(NULL);
 	paho_hurry(false);
 	m->session_kept = rc == MQTTCLIENT_SUCCESS && mqtt_session_present();
@@ -276,8 +169,9 @@ int mqtt_connect(struct mqtt *m, struct why *why)
 	nodelay_wake();
 	explicit_bzero(password, sizeof(password));
 	if (rc != MQTTCLIENT_SUCCESS)
-		return rc > 0 ? refused(m, rc, why) : explain(m, rc, why);
+		return rc > 0 ? mqtt_refused(m, rc, why) : mqtt_explain(m, rc, why);
 	m->fd = nodelay_last_connected();
+	mqtt_present(m, true);
 	mqtt_renew_all(m, m->o.version != 5 && m->session_kept);
 	return 0;
 }

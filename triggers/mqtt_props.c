@@ -177,6 +177,8 @@ MQTTProperties *mqtt_props_of(struct mqtt *m, struct mqtt_props *p,
 		(void)snprintf(p->hops, sizeof(p->hops), "%u", msg->hops);
 		add_pair(&p->list, text(mqtt_hops_name), text(p->hops));
 	}
+	if (p->alias)
+		next(&p->list, MQTTPROPERTY_CODE_TOPIC_ALIAS, 3)->value.integer2 = p->alias;
 	if (msg->attrs.len > 0 && message_attr_find(msg->attrs, MESSAGE_ATTR_DIRECT, &direct)) {
 		mqtt_mark(m, p->mark);
 		add_pair(&p->list, text(MESSAGE_ATTR_DIRECT), text(p->mark));
@@ -214,6 +216,7 @@ static void put(struct wr *w, const MQTTProperty *p)
 uint8_t *mqtt_props_bytes(struct mqtt *m, const struct trigger_message *msg, size_t *ret_len)
 {
 	struct mqtt_props p;
+	p.alias = 0; /* this is for QoS 2 */
 	const MQTTProperties *list = mqtt_props_of(m, &p, msg);
 	size_t most = (size_t)list->length;
 	uint8_t *bytes = malloc(most + 1);

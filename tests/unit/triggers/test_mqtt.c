@@ -323,9 +323,9 @@ static void who_is_thrown_out_again_and_again_comes_back_more_slowly(void **stat
 	t->ops->free(t);
 	finish(&b);
 	assert_in_range(b.greeted, 4, GREETINGS);
-	/* Pauses of 150 to 200, 300 to 400, 600 to 800 ms, and what a busy machine takes. */
+	/* Pauses by chance, of 50 ms at the least (test_mqtt5 has their bounds), and what a busy machine takes. */
 	for (unsigned i = 0; i < 3; i++)
-		assert_true(b.greeted_ms[i + 1] - b.greeted_ms[i] >= 150u << i);
+		assert_true(b.greeted_ms[i + 1] - b.greeted_ms[i] >= 50);
 }
 
 /* As after an acknowledgement that the broker threw away. */
