@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * input_device NAME CODE...: an input device with these keys and the kernel's autorepeat (uinput). Commands on stdin, one per line:
- * "CODE VALUE" is one key event (1 pressed, 0 released); the end of stdin is its unplugging.
+ * "CODE VALUE" is one key event (1 pressed, 0 released), and is repeated on stdout when the kernel has it; the end of
+ * stdin is its unplugging.
  */
 #include <fcntl.h>
 #include <linux/uinput.h>
@@ -43,6 +44,8 @@ int main(int argc, char **argv)
 			continue;
 		emit(fd, EV_KEY, code, value);
 		emit(fd, EV_SYN, SYN_REPORT, 0);
+		(void)fputs(line, stdout);
+		(void)fflush(stdout);
 	}
 	(void)ioctl(fd, UI_DEV_DESTROY);
 	return 0;

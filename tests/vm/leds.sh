@@ -42,7 +42,7 @@ check "a buzzer is a lamp" "$(why)" wait_for 20 shown usr_buzzer 1
 # ---- key -> function -> lamp ----
 wasm echo -mexec-model=reactor && deploy echo "$D/echo.wasm" || die "echo does not deploy"
 mkfifo "$D/keys"
-"$B/tests/vm/input_device" gpio_keys 30 <"$D/keys" &
+"$B/tests/vm/input_device" gpio_keys 30 <"$D/keys" >/dev/null &
 exec 7>"$D/keys"
 cli bind echo --key gpio_keys/KEY_A --with edge=both --publish '$output/lamp' >/dev/null || die "cannot bind the key"
 listens() { cli doctor --json | jq_true '.items | map(select((.name | contains("gpio_keys/KEY_A")) and (.text | test("listens")))) | length > 0'; }

@@ -49,6 +49,9 @@ static void mistakes_name_file_line_and_reason(void **state)
 		{ "[mqtt]\nversion = 6\n", "must be from 3 to 5" },
 		{ "[mqtt.Bad Name]\nurl = tcp://x\n", "a broker's name is" },
 		{ "[mqtt]\nurl = tcp://x\nurl = tcp://y\n", "t.conf:3: url has a value already" },
+		{ "[modbus]\nurl = tcp://x\n", "t.conf:2: unknown section [modbus]" },
+		{ "[modbus.Bad Name]\nurl = tcp://x\n", "[modbus.Bad Name]: a name is" },
+		{ "[modbus.plc]\ntimeout_ms = 2001\n", "must be from 10 to 2000" },
 		{ "[gateway]\nnonsense\n", "t.conf:2: expected [section], key = value" },
 		{ "[gateway\n", "t.conf:1: expected [section]" },
 	};
@@ -163,6 +166,40 @@ static void conf_d_comes_after_in_name_order(void **state)
 	(void)rmdir(dir);
 }
 
+static void modbus_servers_have_names_and_a_url_that_is_checked(void **state)
+{
+	struct config c;
+	struct why why = { 0 };
+	char path[] = "/tmp/penstock-config-XXXXXX";
+	static const struct {
+		const char *text, *reason;
+	} row[] = {
+		{ "[modbus.a]\nurl = tcp://10.0.0.5\n[modbus.b]\nurl = rtu:/dev/ttyUSB0\n", NULL },
+		{ "[modbus.a]\nurl = udp://10.0.0.5\n", "[modbus.a] url = \"udp://10.0.0.5\"" },
+		{ "[modbus.a]\ntimeout_ms = 100\n", "[modbus.a] url = \"\": it is missing" },
+	};
+	(void)state;
+	int fd = mkstemp(path);
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		why.text[0] = '\0';
+		assert_int_equal(ftruncate(fd, 0), 0);
+		assert_int_equal(pwrite(fd, row[i].text, strlen(row[i].text), 0),
+				 strlen(row[i].text));
+		assert_int_equal(config_load(path, &c, &why), row[i].reason ? -E_CONFIG : 0);
+		if (row[i].reason) {
+			assert_non_null(strstr(why.text, row[i].reason));
+			continue;
+		}
+		assert_int_equal(c.nmodbus, 2);
+		assert_string_equal(c.modbus[1].name, "b");
+		assert_string_equal(c.modbus[1].url, "rtu:/dev/ttyUSB0");
+		assert_int_equal(c.modbus[1].timeout_ms, 500);
+		config_fini(&c);
+	}
+	(void)close(fd);
+	(void)unlink(path);
+}
+
 static void a_missing_file_says_which(void **state)
 {
 	struct config c;
@@ -197,6 +234,7 @@ int main(void)
 		cmocka_unit_test(values_are_taken),
 		cmocka_unit_test(a_line_that_is_too_long_is_an_error_not_two_lines),
 		cmocka_unit_test(conf_d_comes_after_in_name_order),
+		cmocka_unit_test(modbus_servers_have_names_and_a_url_that_is_checked),
 		cmocka_unit_test(a_missing_file_says_which),
 		cmocka_unit_test(a_file_that_cannot_be_read_is_found_by_the_check),
 	};
