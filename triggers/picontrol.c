@@ -199,13 +199,18 @@ static int agrees(struct picontrol *d, const struct pictory_variable *v,
 {
 	if (k->address == v->offset && k->bits == v->bits && (v->bits != 1 || k->bit == v->bit))
 		return 0;
-	return why_set(
-		why, -E_CONFIG,
-		"\"%.60s\" is at byte %u, bit %u, %u bits in %.100s, but at byte %u, bit %u, %u "
-		"bits "
-		"in the driver: the configuration was saved and the driver not reset; piTest -x "
-		"does that",
-		v->name, v->offset, v->bit, v->bits, d->o.config_rsc, k->address, k->bit, k->bits);
+	if (strlen(v->name) >= KB_NAME_BYTES)
+		return why_set(why, -E_CONFIG,
+			       "the driver keeps %d bytes of a name, which \"%.127s\" shares with "
+			       "another; give it a shorter one in PiCtory",
+			       KB_NAME_BYTES - 1, v->name);
+	return why_set(why, -E_CONFIG,
+		       "\"%.60s\" is at byte %u, bit %u, %u bits in %.100s, but at byte %u, bit "
+		       "%u, %u bits in "
+		       "the driver: the configuration was saved and the driver not reset; piTest "
+		       "-x does that",
+		       v->name, v->offset, v->bit, v->bits, d->o.config_rsc, k->address, k->bit,
+		       k->bits);
 }
 
 static int resolve(struct picontrol *d, struct span name, struct picontrol_place *ret,

@@ -172,6 +172,28 @@ static void a_name_is_what_configuration_and_driver_agree_on(void **state)
 	box_close(&b);
 }
 
+static void a_name_that_the_driver_cuts_is_used_only_if_it_is_the_right_one(void **state)
+{
+	static struct box b;
+	struct picontrol_place p;
+	struct why why = { 0 };
+	FILE *f;
+	(void)state;
+	box_open(&b, 0);
+	f = fopen(b.config, "w");
+	assert_non_null(f);
+	fprintf(f, "{\"Devices\":[{\"position\":1,\"offset\":0,\"inp\":{"
+		   "\"0\":[\"temperature_of_the_boiler_in_hall_1\",0,8,0,0,0,\"\",0],"
+		   "\"1\":[\"temperature_of_the_boiler_in_hall_2\",0,8,1,0,0,\"\",0]}}]}");
+	(void)fclose(f);
+	assert_true(fake_configure(b.calls.pi, b.config));
+	box_start(&b);
+	assert_int_equal(place_of(&b, "temperature_of_the_boiler_in_hall_1").offset, 0);
+	is_said(picontrol_resolve(b.d, text("temperature_of_the_boiler_in_hall_2"), &p, &why),
+		-E_CONFIG, &why, "the driver keeps 31 bytes of a name");
+	box_close(&b);
+}
+
 static void a_reset_is_eagain_and_then_another_generation(void **state)
 {
 	static struct box b;
@@ -487,6 +509,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_snapshot_is_one_read_of_the_whole_image),
 		cmocka_unit_test(a_name_is_what_configuration_and_driver_agree_on),
+		cmocka_unit_test(a_name_that_the_driver_cuts_is_used_only_if_it_is_the_right_one),
 		cmocka_unit_test(a_reset_is_eagain_and_then_another_generation),
 		cmocka_unit_test(who_waits_is_told_of_a_reset_that_nobody_saw),
 		cmocka_unit_test(nothing_is_written_where_a_name_was_before_a_reset),
