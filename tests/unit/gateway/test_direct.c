@@ -6,7 +6,6 @@
 
 #include "gateway/direct.h"
 #include "gateway/durable_impl.h"
-#include "gateway/journal_impl.h"
 #include "gateway/state.h"
 #include "proto/message_attrs.h"
 #include "tests/unit/gateway/scratch.h"
@@ -222,12 +221,15 @@ static void a_full_journal_holds_it_up_and_loses_nothing(void **state)
 	for (int i = 0; i < EVENTS; i++)
 		assert_int_equal(arrive(&b, "reply reply done", 0), 0);
 	UNTIL(b.w, ask(&b, OVER "'first/1'") == EVENTS);
-	b.path.journal->o.quota_rows = 1;
+	end_box(&b);
+	begin_box(&b, *state, 1);
 	b.source.direct->ops->start(b.source.direct);
 	struct journal_status st;
 	UNTIL(b.w, (journal_status(b.path.journal, &st), st.refused) >= 3);
 	assert_true(ask(&b, "SELECT count(*) FROM events") == EVENTS);
-	b.path.journal->o.quota_rows = 1 << 20;
+	end_box(&b);
+	begin_box(&b, *state, 1 << 20);
+	b.source.direct->ops->start(b.source.direct);
 	UNTIL(b.w, ask(&b, OVER "'second/x'") == EVENTS);
 	assert_true(ask(&b, "SELECT count(*) FROM events") == 2 * EVENTS);
 	end_box(&b);
