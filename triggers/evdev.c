@@ -40,7 +40,7 @@ struct device {
 	int fd, err; /* fd -1: it cannot be opened, for err */
 	bool grabbed;
 	int grab_err;
-	bool resync; /* the kernel's queue ran over: what comes before SYN_REPORT is torn */
+	bool resync; /* the kernel's queue ran over: what is left of it is passed over, then the state is read */
 	uint8_t keys[EVDEV_KEY_BYTES], down[EVDEV_KEY_BYTES];
 };
 
@@ -200,8 +200,6 @@ static void one_input(struct evdev *e, struct device *d, const struct input_even
 {
 	if (in->type == EV_SYN && in->code == SYN_DROPPED)
 		d->resync = true;
-	else if (in->type == EV_SYN && in->code == SYN_REPORT && d->resync)
-		overrun(e, d);
 	else if (in->type == EV_KEY && !d->resync && (in->value == 0 || in->value == 1))
 		key_is(e, d, in->code, in->value == 1,
 		       (uint64_t)in->input_event_sec * 1000000000u +
@@ -222,15 +220,17 @@ static void device_close(struct evdev *e, struct device *d)
 static bool device_read(struct evdev *e, struct device *d)
 {
 	struct input_event in[READ_EVENTS];
-	for (;;) {
-		ssize_t n = read(d->fd, in, sizeof(in));
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
-			return true;
-		if (n <= 0)
-			return false;
+	ssize_t n;
+	while ((n = read(d->fd, in, sizeof(in))) > 0) {
 		for (size_t i = 0; i < (size_t)n / sizeof(in[0]); i++)
 			one_input(e, d, &in[i]);
 	}
+	if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		return false;
+	/* Not before the queue is empty: what is still in it is older than the state, and would be told after it. */
+	if (d->resync && errno == EAGAIN)
+		overrun(e, d);
+	return true;
 }
 
 /* ---- which devices are there ---- */
