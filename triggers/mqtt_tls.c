@@ -257,8 +257,11 @@ static int bad_handshake(const struct mqtt *m, const struct mqtt_address *a, str
 			"%s:%s does not accept our certificate, cert_file %s (%s); it has to be "
 			"signed by a CA that the broker trusts, and be valid",
 			a->host, a->port, m->o.cert_file, text ? text : "no reason given");
-	return why_set(why, -EPROTO, "TLS with %s:%s failed: %s", a->host, a->port,
-		       text ? text : "it hung up");
+	return why_set(
+		why, -EPROTO,
+		"TLS with %s:%s failed: %s; if that is the plain port, url = tcp://%s:%s, else see "
+		"the broker's log",
+		a->host, a->port, text ? text : "it hung up", a->host, a->port);
 }
 
 /* Waits for what OpenSSL wants; false: time is up. */

@@ -120,7 +120,32 @@ overlap() { # VERSION
 	done
 }
 overlap 5
+
+# ---- status, CloudEvents ----
+
+status_topic=penstock/penstock-$(hostname)-default/status
+catch status -t "$status_topic" -F '%r %p'
+check "the gateway's status is a retained message" "$(cat "$D/status")" wait_for 5 grep -q '^1 online$' "$D/status"
+gateway_stop KILL
+check "a gateway that dies is offline, says the broker" "$(tr '\n' ';' <"$D/status")" wait_for 10 grep -q '^[01] offline$' "$D/status"
+gateway_config 'cloudevents = binary' 'unwrap = yes'
+gateway_start || die "no gateway with CloudEvents"
+check "... online again when it is back" "$(tr '\n' ';' <"$D/status")" wait_for 5 [ "$(grep -c online "$D/status")" -ge 2 ]
+wait_for 5 subscribed 8
+send -t props/with -q 0 -m set
+wait_for 5 has_lines props 4
+got=$(tail -n 1 "$D/props")
+check "CloudEvents, binary: a message of QoS 0 has all attributes as user properties" "$got" grep -qE \
+	'specversion:1.0 id:[^ ]+ source:/penstock/functions/attributes .*time:20[0-9-]+T[0-9:.]+Z' <<<"$got"
+send -t props/json -q 1 -m '{"specversion":"1.0","id":"x1","source":"/s","type":"t.t","subject":"s","n":5,"datacontenttype":"text/plain","data":"ce-id ce-type ce-subject n"}' \
+	-D publish content-type application/cloudevents+json
+wait_for 5 has_lines props 5
+got=$(tail -n 1 "$D/props")
+check "CloudEvents in JSON are opened: attributes" "$got" grep -q 'ce-id=x1;ce-type=t.t;ce-subject=s;n=5;$' <<<"$got"
+lines_before=$(lines status)
 gateway_stop
+check "a gateway that ends says so" "$(tail -n 1 "$D/status")" wait_for 5 [ "$(lines status)" -gt "$lines_before" ]
+check "... as retained message" "$(tail -n 1 "$D/status")" [ "$(mosquitto_sub -p "$PORT" -t "$status_topic" -C 1 -W 5)" = offline ]
 gateway_config 'version = 3'
 gateway_start || die "no gateway at version 3"
 got=$(cli bind echo --mqtt '$share/g/x' 2>&1)
@@ -128,3 +153,13 @@ check "MQTT 3.1.1: a shared subscription is refused, with what to do" "$got" gre
 got=$(cli bind echo --mqtt y --with no_local=yes 2>&1)
 check "MQTT 3.1.1: no_local is refused, with what to do" "$got" grep -q 'version = 5' <<<"$got"
 overlap 3
+gateway_stop
+gateway_config 'version = 3' 'cloudevents = structured' 'unwrap = yes'
+gateway_start || die "no gateway with CloudEvents in JSON"
+catch json -t 'json/#' -F '%p'
+bind echo --mqtt 'in-json/+' --publish 'json/{1}' --qos 1
+mosquitto_pub -p "$PORT" -q 1 -t in-json/a -m '{"specversion":"1.0","id":"x1","source":"/s","type":"t","data":{"a":1}}'
+wait_for 5 has_lines json 1
+got=$(cat "$D/json")
+check "3.1.1: CloudEvents in JSON come in and go out" "$got" json_is "$got" \
+	'.specversion == "1.0" and .source == "/penstock/functions/echo" and .type == "io.penstock.effect" and (.id | test("echo@1")) and (.data == "{\"a\":1}" or .data == {"a":1})'
