@@ -40,6 +40,13 @@ void schedule_begin(struct schedule *s, int64_t now, const int64_t *last)
 		s->at = s->due;
 }
 
+void schedule_rezone(struct schedule *s, const struct zone *zone)
+{
+	s->zone = zone;
+	if (s->left == 0)
+		arm(s);
+}
+
 int64_t schedule_at(const struct schedule *s)
 {
 	return s->pending || s->left > 0 ? INT64_MIN : s->at;

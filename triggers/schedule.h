@@ -54,6 +54,8 @@ struct schedule_run {
 
 /* last: up to where it went in an earlier run of the gateway; NULL: it begins now. */
 void schedule_begin(struct schedule *s, int64_t now, const int64_t *last);
+/* The rules of its zone are others now. */
+void schedule_rezone(struct schedule *s, const struct zone *zone);
 /* When to look again; in the past: at once. */
 int64_t schedule_at(const struct schedule *s);
 /* Is there a run now? The same one again until it is done. */

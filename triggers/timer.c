@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/own.h"
 #include "proto/kinds.h"
 #include "triggers/feed.h"
@@ -37,6 +38,8 @@ struct timer_route {
 	bool begun;
 	unsigned refused;      /* how often in a row */
 	uint64_t paused_until; /* CLOCK_MONOTONIC ns; 0: it is not */
+	uint64_t looked_ns;    /* at the file of its zone */
+	char zone_name[ZONE_NAME_BYTES];
 	char cursor_name[EVENT_CURSOR_BYTES], cursor[24];
 };
 
@@ -115,13 +118,18 @@ static int read_every(struct timer_route *r, struct why *why)
 	return 0;
 }
 
+static int open_zone(const struct timer *t, const char *name, struct zone **ret, struct why *why)
+{
+	return zone_open(t->options.zones ? t->options.zones : ZONE_DIRECTORY, name, ret, why);
+}
+
 static int read_cron(const struct timer *t, struct timer_route *r, const struct kind_values *v,
 		     struct why *why)
 {
 	int err = cron_parse(r->base.filter, &r->schedule.cron, why);
 	if (err == 0)
-		err = zone_open(t->options.zones ? t->options.zones : ZONE_DIRECTORY,
-				kind_text(v, "zone"), &r->zone, why);
+		err = open_zone(t, kind_text(v, "zone"), &r->zone, why);
+	(void)snprintf(r->zone_name, sizeof(r->zone_name), "%s", kind_text(v, "zone"));
 	r->schedule.zone = r->zone;
 	return err == -E_UNSUPPORTED ? -E_INVALID : err;
 }
@@ -218,12 +226,30 @@ static int report(struct timer *t, struct timer_route *r, const struct schedule_
 	return err;
 }
 
+/* A file that is no zone, or half of one, leaves it as it is until the next look. */
+static void renew_zone(struct timer *t, struct timer_route *r)
+{
+	struct zone *new;
+	uint64_t now = feed_now_ns();
+	if (!r->zone || now - r->looked_ns < LOOK_MS * UINT64_C(1000000))
+		return;
+	r->looked_ns = now;
+	if (!zone_changed(r->zone) || open_zone(t, r->zone_name, &new, NULL) < 0)
+		return;
+	LOG(LOG_NOTE, "the time zone has changed", F_STR("timer", r->base.filter),
+	    F_STR("zone", r->zone_name));
+	schedule_rezone(&r->schedule, new);
+	zone_free(r->zone);
+	r->zone = new;
+}
+
 /* What is due. Refused runs come again, with growing pauses. */
 static void turn(struct timer *t, struct timer_route *r)
 {
 	struct schedule_run run;
 	if (!r->begun)
 		begin(t, r);
+	renew_zone(t, r);
 	if (r->paused_until > feed_now_ns())
 		return;
 	r->paused_until = 0;

@@ -29,6 +29,9 @@ struct change {
 };
 
 struct zone {
+	char *path; /* NULL: it is of no file */
+	struct timespec modified;
+	ino_t inode;
 	int32_t first; /* offset before all changes */
 	bool has_rule; /* behind the last change */
 	struct zone_rule rule;
@@ -186,13 +189,12 @@ int zone_parse(struct span file, struct zone **ret, struct why *why)
 	return 0;
 }
 
-static int read_file(const char *path, uint8_t *buf, size_t *ret_len)
+static int read_file(const char *path, uint8_t *buf, size_t *ret_len, struct stat *ret_st)
 {
-	struct stat st;
 	OWN_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0 || fstat(fd, ret_st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode))
+	if (!S_ISREG(ret_st->st_mode))
 		return -ENOENT;
 	for (*ret_len = 0; *ret_len < ZONE_FILE_BYTES;) {
 		ssize_t n = read(fd, buf + *ret_len, ZONE_FILE_BYTES - *ret_len);
@@ -223,10 +225,16 @@ static int open_path(const char *path, const char *name, struct zone **ret, stru
 {
 	OWN_FREE uint8_t *buf = malloc(ZONE_FILE_BYTES);
 	struct why reason = { 0 };
+	struct stat st;
 	size_t len = 0;
-	int err = buf ? read_file(path, buf, &len) : -ENOMEM;
+	int err = buf ? read_file(path, buf, &len, &st) : -ENOMEM;
 	if (err == 0)
 		err = zone_parse((struct span){ buf, len }, ret, &reason);
+	if (err == 0) {
+		(*ret)->path = strdup(path); /* without it, it stays as it is */
+		(*ret)->modified = st.st_mtim;
+		(*ret)->inode = st.st_ino;
+	}
 	if (err == 0 || err == -ENOMEM)
 		return err == 0 ? 0 : why_set(why, err, "out of memory");
 	if (err == -ENOENT || err == -ENOTDIR)
@@ -262,7 +270,17 @@ int zone_open(const char *directory, const char *name, struct zone **ret, struct
 
 void zone_free(struct zone *z)
 {
+	if (z)
+		free(z->path);
 	free(z);
+}
+
+bool zone_changed(const struct zone *z)
+{
+	struct stat st;
+	return z->path && stat(z->path, &st) == 0 &&
+	       (st.st_ino != z->inode || st.st_mtim.tv_sec != z->modified.tv_sec ||
+		st.st_mtim.tv_nsec != z->modified.tv_nsec);
 }
 
 /* ---- when ---- */

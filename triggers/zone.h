@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Time zones out of the TZ database (TZif, RFC 8536, version 2 and up with the rule at its end), for a process
- * with threads: no environment, no state of the C library. A zone is read once and does not change.
+ * with threads: no environment, no state of the C library. A zone that was read does not change by itself.
  */
 #ifndef TRIGGERS_ZONE_H
 #define TRIGGERS_ZONE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/rd.h"
@@ -22,6 +23,8 @@ struct zone;
 int zone_open(const char *directory, const char *name, struct zone **ret, struct why *why) MUST_USE;
 int zone_parse(struct span file, struct zone **ret, struct why *why) MUST_USE;
 void zone_free(struct zone *z);
+/* Is there another file now where it was read from? Zones change by law, and packages with them. */
+bool zone_changed(const struct zone *z);
 
 /* How far local time is ahead of UTC, and from when until when that is so. Seconds, seconds since 1970. */
 struct zone_span {

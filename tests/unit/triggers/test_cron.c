@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -222,6 +223,35 @@ static void a_zone_that_is_not_there_is_told_with_the_package(void **state)
 	}
 }
 
+static void put_zone(const char *directory, const char *from)
+{
+	char command[256];
+	(void)snprintf(command, sizeof(command),
+		       "cp -L " ZONE_DIRECTORY "/%s %s/new && mv %s/new %s/Own", from, directory,
+		       directory, directory);
+	assert_int_equal(system(command), 0);
+}
+
+static void a_zone_whose_file_was_replaced_has_changed(void **state)
+{
+	char directory[] = "/tmp/penstock-zones-XXXXXX", own[64];
+	struct zone *z = NULL;
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	put_zone(directory, "Europe/Berlin");
+	assert_int_equal(zone_open(directory, "Own", &z, NULL), 0);
+	assert_false(zone_changed(z));
+	put_zone(directory, "Asia/Kolkata");
+	assert_true(zone_changed(z));
+	zone_free(z);
+	(void)snprintf(own, sizeof(own), "%s/Own", directory);
+	assert_int_equal(unlink(own), 0);
+	assert_int_equal(rmdir(directory), 0);
+	assert_int_equal(zone_open("/nowhere", "UTC", &z, NULL), 0);
+	assert_false(zone_changed(z));
+	zone_free(z);
+}
+
 static void utc_needs_no_files(void **state)
 {
 	struct zone *z = NULL;
@@ -417,6 +447,7 @@ int main(void)
 		cmocka_unit_test(a_name_means_its_number_and_a_word_its_expression),
 		cmocka_unit_test(local_times_are_met_once_and_clocks_are_followed),
 		cmocka_unit_test(a_zone_that_is_not_there_is_told_with_the_package),
+		cmocka_unit_test(a_zone_whose_file_was_replaced_has_changed),
 		cmocka_unit_test(utc_needs_no_files),
 		cmocka_unit_test(offsets_are_the_c_librarys),
 		cmocka_unit_test(a_scan_minute_by_minute_finds_the_same_runs),

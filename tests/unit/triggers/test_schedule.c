@@ -242,6 +242,19 @@ static void jitter_spreads_runs_and_never_reaches_the_next(void **state)
 	}
 }
 
+static void other_rules_of_a_zone_count_from_then_on(void **state)
+{
+	struct zone *kolkata = NULL;
+	(void)state;
+	assert_int_equal(zone_open(ZONE_DIRECTORY, "Asia/Kolkata", &kolkata, NULL), 0);
+	struct schedule s = cron("0 23 * * *", MISSED_SKIP);
+	schedule_begin(&s, NOON, NULL);
+	assert_true(schedule_at(&s) == NOON + 11 * (int64_t)HOUR);
+	schedule_rezone(&s, kolkata);
+	assert_true(schedule_at(&s) == NOON + 5 * (int64_t)HOUR + 30 * MIN);
+	zone_free(kolkata);
+}
+
 static void what_never_comes_is_never_looked_for(void **state)
 {
 	(void)state;
@@ -263,6 +276,7 @@ int main(void)
 		cmocka_unit_test(a_cursor_of_the_future_counts_as_a_clock_put_back),
 		cmocka_unit_test(a_run_that_was_refused_comes_again_until_it_is_taken),
 		cmocka_unit_test(jitter_spreads_runs_and_never_reaches_the_next),
+		cmocka_unit_test(other_rules_of_a_zone_count_from_then_on),
 		cmocka_unit_test(what_never_comes_is_never_looked_for),
 	};
 	return cmocka_run_group_tests(rules, setup, teardown);
