@@ -244,16 +244,17 @@ static int gpio_input(struct path *p, const char *name, const struct trigger_sin
 static const struct source_kind {
 	const char *kind;
 	source_make *make;
+	bool named; /* several, each with a section of its own */
 } source_kinds[] = {
-	{ "every", path_timer_input },
-	{ "cron", path_timer_input },
-	{ "gpio", gpio_input },
-	{ "io", path_revpi_input },
-	{ "key", path_key_input },
-	{ "sensor", path_sensor_input },
-	{ "modbus", path_modbus_input },
-	{ "http", path_http_input },
-	{ NULL, NULL },
+	{ "every", path_timer_input, false },
+	{ "cron", path_timer_input, false },
+	{ "gpio", gpio_input, false },
+	{ "io", path_revpi_input, false },
+	{ "key", path_key_input, false },
+	{ "sensor", path_sensor_input, false },
+	{ "modbus", path_modbus_input, true },
+	{ "http", path_http_input, false },
+	{ NULL, NULL, false },
 };
 
 struct path_source *path_source_find(struct path *p, const char *kind, const char *name)
@@ -289,6 +290,12 @@ int path_source_get(struct path *p, const char *kind, const char *name, struct p
 		made++;
 	if (!made->kind)
 		return why_set(why, -E_UNSUPPORTED, "this gateway was built without \"%s\"", kind);
+	if (!made->named && strcmp(name, kind) != 0)
+		return why_set(
+			why, -E_INVALID,
+			"there is one %s, which has no name: leave out \"%.63s\" (broker is for "
+			"mqtt and modbus)",
+			kind, name);
 	struct path_source *b = source_new(p, k, name);
 	if (!b)
 		return why_set(why, -ENOMEM, "out of memory, or more than %d sources", SOURCES_MAX);

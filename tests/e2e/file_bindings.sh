@@ -43,3 +43,5 @@ printf '[binding.bad]\nfunction = echo\nmqtt = a\nnonsense = 1\n' >"$D/conf.d/ba
 said=$(cli reload 2>&1)
 check "files that make no sense change nothing, and the place is said" "$said" grep -q 'bad.conf:2' <<<"$said"
 check "and all goes on" "$(cli bindings)" answers one
+said=$(cli bind echo --every 5s --broker plc 2>&1)
+check "what there is one of has no name" "$said" grep -q 'there is one every' <<<"$said"
