@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/wr.h"
@@ -30,7 +31,8 @@ struct modbus_link {
 	modbus_t *ctx; /* NULL: not connected */
 	unsigned failures;
 	uint64_t again_ns;
-	struct why why; /* of the last attempt to connect */
+	uint64_t quiet_ns; /* of a serial line: silence between two messages, until then */
+	struct why why;    /* of the last attempt to connect */
 };
 
 struct modbus_links {
@@ -258,6 +260,25 @@ static int tell(modbus_t *ctx, const struct modbus_point *p, const uint16_t raw[
 	return modbus_write_registers(ctx, p->address, p->count, raw);
 }
 
+/* Modbus over serial line, 2.5.1.1: a message ends with the silence of 3.5 characters, above 19200 baud with 1.75 ms; libmodbus
+ * leaves that to its caller. */
+static void silence_begins(struct modbus_link *l)
+{
+	enum { CHARACTER_BITS = 11, LEAST_NS = 1750000 };
+	if (l->url.tcp)
+		return;
+	uint64_t ns = UINT64_C(35) * CHARACTER_BITS * 100000000 / (unsigned)l->url.baud;
+	l->quiet_ns = feed_now_ns() + (ns > LEAST_NS ? ns : LEAST_NS);
+}
+
+static void silence_ends(const struct modbus_link *l)
+{
+	const struct timespec t = { .tv_sec = (time_t)(l->quiet_ns / 1000000000u),
+				    .tv_nsec = (long)(l->quiet_ns % 1000000000u) };
+	while (l->quiet_ns && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
+		;
+}
+
 /* r or p */
 static int exchange(struct modbus_link *l, const struct modbus_range *r, uint16_t *to,
 		    const struct modbus_point *p, const uint16_t *from, struct why *why)
@@ -266,6 +287,7 @@ static int exchange(struct modbus_link *l, const struct modbus_range *r, uint16_
 	enter(l);
 	int err = connected(l, why);
 	if (err == 0) {
+		silence_ends(l);
 		errno = 0;
 		int n = modbus_set_slave(l->ctx, (int)unit);
 		if (n == 0)
@@ -275,6 +297,7 @@ static int exchange(struct modbus_link *l, const struct modbus_range *r, uint16_
 			after_error(l, number);
 			err = say(l, unit, number, why);
 		}
+		silence_begins(l);
 	}
 	leave(l);
 	return err;

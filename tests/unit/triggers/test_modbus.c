@@ -53,7 +53,7 @@ static void answer(struct server *s, modbus_t *ctx, const uint8_t *q, int n)
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
-/* until the far side goes, or the test ends */
+/* until the far side goes, a message is for another unit, or the test ends */
 static void serve(struct server *s, modbus_t *ctx)
 {
 	uint8_t q[MODBUS_MAX_ADU_LENGTH];
@@ -64,7 +64,7 @@ static void serve(struct server *s, modbus_t *ctx)
 		int n = modbus_receive(ctx, q);
 		if (n > 0)
 			answer(s, ctx, q, n);
-		else if (n < 0 && s->listen_fd >= 0)
+		else if (n == 0 || s->listen_fd >= 0)
 			return;
 	}
 }
@@ -125,12 +125,15 @@ static void server_end(struct server *s)
 static void *rtu_main(void *arg)
 {
 	struct server *s = arg;
-	modbus_t *ctx = modbus_new_rtu("/dev/null", 19200, 'E', 8, 1);
-	(void)modbus_set_slave(ctx, 7);
-	(void)modbus_set_socket(ctx, s->fd);
-	serve(s, ctx);
+	/* Anew after a question to another unit, whose answer libmodbus would see in whatever comes next. */
+	while (!atomic_load(&s->stop)) {
+		modbus_t *ctx = modbus_new_rtu("/dev/null", 19200, 'E', 8, 1);
+		(void)modbus_set_slave(ctx, 7);
+		(void)modbus_set_socket(ctx, s->fd);
+		serve(s, ctx);
+		modbus_free(ctx);
+	}
 	(void)close(s->fd);
-	modbus_free(ctx);
 	return NULL;
 }
 
@@ -425,9 +428,7 @@ static void inputs_and_outputs_share_a_serial_line(void **state)
 	assert_string_equal(seen_at(&seen, 0)->payload, "41");
 	seen_state(t, 2, "no answer in time");
 	struct output *o = output(l, "plc/7/holding/2", "{\"safe\":\"0\"}");
-	/* libmodbus' server takes what follows a question to another unit for the answer of that one. */
-	for (int i = 0; i < SEEN_SECONDS && set(o, "42", &why) == -EAGAIN; i++)
-		;
+	assert_int_equal(set(o, "42", &why), 0);
 	assert_string_equal(seen_at(&seen, 1)->payload, "42");
 	struct guard_action a;
 	assert_false(o->ops->guard(o, &a)); /* a line is not for two to write */
