@@ -21,7 +21,7 @@ struct picontrol {
 	pthread_mutex_t lock; /* the rest */
 	pthread_cond_t wake;
 	pthread_t watcher, keeper;
-	bool has_watcher, has_keeper, stop;
+	bool has_watcher, watcher_gone, has_keeper, stop;
 	int fd;         /* for reading and writing; the watcher opens and closes it */
 	int event_fd;   /* the watcher's, which waits in it */
 	bool broken;    /* fd is to be opened anew */

@@ -15,7 +15,7 @@ enum {
 	PAUSE_MIN_MS = 100, /* between attempts to open */
 	PAUSE_MAX_MS = 3000,
 	AGAIN_MS = 50, /* in a reset, the driver does not let anybody wait */
-	JOIN_MS = 10,
+	KICK_MS = 10,
 	REFRESHES = 3, /* per watchdog time */
 };
 
@@ -184,6 +184,8 @@ static void *watch(void *arg)
 		pause_ms(d, pause);
 		pause = pause * 2 < PAUSE_MAX_MS ? pause * 2 : PAUSE_MAX_MS;
 	}
+	d->watcher_gone = true;
+	(void)pthread_cond_broadcast(&d->wake);
 	(void)pthread_mutex_unlock(&d->lock);
 	return NULL;
 }
@@ -283,15 +285,14 @@ void picontrol_stop(struct picontrol *d)
 	(void)pthread_mutex_lock(&d->lock);
 	d->stop = true;
 	(void)pthread_cond_broadcast(&d->wake);
+	while (d->has_watcher && !d->watcher_gone) {
+		const struct timespec until = after_ms(KICK_MS);
+		picontrol_kick(d);
+		(void)pthread_cond_timedwait(&d->wake, &d->lock, &until);
+	}
 	(void)pthread_mutex_unlock(&d->lock);
 	if (d->has_keeper)
 		(void)pthread_join(d->keeper, NULL);
-	if (!d->has_watcher)
-		return;
-	int err;
-	do {
-		(void)pthread_kill(d->watcher, SIGUSR2);
-		const struct timespec until = after_ms(JOIN_MS);
-		err = pthread_clockjoin_np(d->watcher, NULL, CLOCK_MONOTONIC, &until);
-	} while (err == ETIMEDOUT);
+	if (d->has_watcher)
+		(void)pthread_join(d->watcher, NULL);
 }
