@@ -83,6 +83,7 @@ int path_source_get(struct path *p, const char *kind, const char *name, struct p
 		    struct why *why) MUST_USE;
 /* path_outputs.c */
 int path_outputs_open(struct path *p, struct why *why) MUST_USE;
+bool path_outputs_text(struct path *p, struct wr *w); /* Prometheus; false: no room */
 int path_outputs_attach(struct path *p, struct why *why) MUST_USE;
 /* path_revpi.c */
 int path_revpi_input(struct path *p, const char *name, const struct trigger_sink *sink,

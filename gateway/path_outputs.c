@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The outputs as a way out of the event path: lamps, relays, registers by name. */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/child.h"
 #include "base/own.h"
+#include "base/wr.h"
 #include "gateway/outbox.h"
 #include "gateway/path_impl.h"
 #include "triggers/outputs.h"
@@ -57,6 +59,38 @@ int path_outputs_attach(struct path *p, struct why *why)
 		return 0;
 	dispatch_on_quarantine(p->dispatch, on_quarantine, p);
 	return p->outbox ? outbox_attach(p->outbox, way_out, p->outputs, why) : 0;
+}
+
+/* Names of outputs need no escape. Each metric in one piece, as the format wants. */
+bool path_outputs_text(struct path *p, struct wr *w)
+{
+	struct output_status s;
+	const unsigned n = p->outputs ? outputs_count(p->outputs) : 0;
+	if (n == 0)
+		return wr_ok(w);
+	wr_str(w, "# HELP penstock_output_values_total Values for an output, by what became of "
+		  "them.\n# TYPE penstock_output_values_total counter\n");
+	for (unsigned i = 0; i < n; i++) {
+		outputs_status(p->outputs, i, &s);
+		const struct {
+			const char *outcome;
+			uint64_t n;
+		} rows[] = { { "set", s.set },
+			     { "refused", s.refused },
+			     { "replaced", s.replaced } };
+		for (size_t k = 0; k < ARRAY_LEN(rows); k++)
+			wr_fmt(w,
+			       "penstock_output_values_total{output=\"%s\",outcome=\"%s\"} "
+			       "%" PRIu64 "\n",
+			       s.name, rows[k].outcome, rows[k].n);
+	}
+	wr_str(w, "# HELP penstock_output_ok 1: its device took the last value.\n"
+		  "# TYPE penstock_output_ok gauge\n");
+	for (unsigned i = 0; i < n; i++) {
+		outputs_status(p->outputs, i, &s);
+		wr_fmt(w, "penstock_output_ok{output=\"%s\"} %d\n", s.name, s.ok);
+	}
+	return wr_ok(w);
 }
 
 struct trigger *path_outputs(struct path *p)

@@ -184,7 +184,7 @@ char *path_metrics_text(struct path *p, size_t *ret_len)
 		if (!text)
 			return NULL;
 		struct wr w = wr_into(text, cap);
-		if (dispatch_metrics_text(p->dispatch, &w)) {
+		if (dispatch_metrics_text(p->dispatch, &w) && path_outputs_text(p, &w)) {
 			*ret_len = w.len;
 			return text;
 		}
