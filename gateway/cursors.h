@@ -29,4 +29,17 @@ void cursors_end(struct cursors *c, struct cursor_step *s, bool happened);
 size_t cursors_get(struct cursors *c, const char *source, struct span name, void *ret, size_t cap);
 void cursors_forget(struct cursors *c, const char *source, struct span name);
 
+/* ---- in the journal: journal_write.c, journal_read.c ---- */
+
+/* drop: it is forgotten */
+struct journal_cursor {
+	struct journal_op op;
+	struct span source, name, value;
+	bool drop;
+};
+void journal_cursor_put(struct journal *j, struct journal_cursor *c);
+typedef int journal_cursor_fn(void *arg, struct span source, struct span name, struct span value);
+int journal_cursors(struct journal *j, journal_cursor_fn *each, void *arg,
+		    struct why *why) MUST_USE;
+
 #endif

@@ -180,14 +180,6 @@ struct journal_inbound {
 };
 void journal_inbound_put(struct journal *j, struct journal_inbound *i);
 
-/* Where a source is (gateway/cursors.h); drop: it is forgotten. */
-struct journal_cursor {
-	struct journal_op op;
-	struct span source, name, value;
-	bool drop;
-};
-void journal_cursor_put(struct journal *j, struct journal_cursor *c);
-
 /* ---- reading, on a connection of its own (serialized); loop thread where nothing is said ---- */
 
 struct sqlite3 *journal_reader(struct journal *j);
@@ -233,9 +225,6 @@ int journal_effects_open(struct journal *j, const char *out, bool begun, uint64_
 typedef int journal_inbound_fn(void *arg, unsigned packet, struct span bytes);
 int journal_inbounds(struct journal *j, const char *source, journal_inbound_fn *each, void *arg,
 		     struct why *why) MUST_USE;
-typedef int journal_cursor_fn(void *arg, struct span source, struct span name, struct span value);
-int journal_cursors(struct journal *j, journal_cursor_fn *each, void *arg,
-		    struct why *why) MUST_USE;
 /* Dead letters back to open (attempts 0), or dropped. -E_UNKNOWN: it is not one. Committed when it returns. */
 int journal_dead_retry(struct journal *j, uint64_t id, uint64_t due_wall_ms,
 		       struct why *why) MUST_USE;

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "gateway/cursors.h"
 #include "gateway/journal_impl.h"
 
 static struct span blob(sqlite3_stmt *s, int column)

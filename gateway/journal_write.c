@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "gateway/cursors.h"
 #include "gateway/journal_impl.h"
 #include "gateway/wall.h"
 
