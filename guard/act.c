@@ -6,10 +6,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "proto/picontrol_abi.h"
+
+/* In all less than a penstockd needs that is started again, and sets outputs itself. */
+enum { TRIES = 9, PAUSE_NS = 100000000 };
 
 void acts_init(struct acts *all)
 {
@@ -81,18 +85,31 @@ static int (*const does[GUARD_VERBS])(const struct guard_action *a) = {
 	[GUARD_SEND] = do_send,
 };
 
-void acts_do(const struct acts *all)
+/* True: some of them can be done a moment later, and last is false. */
+static bool pass(struct acts *all, bool last)
 {
+	bool again = false;
 	for (size_t i = 0; i < GUARD_OUTPUTS_MAX; i++) {
-		const struct guard_action *a = &all->of[i];
-		if (!does[a->verb])
+		struct guard_action *a = &all->of[i];
+		int err = does[a->verb] ? does[a->verb](a) : 0;
+		if (err == -EAGAIN && !last) {
+			again = true;
 			continue;
-		int err = does[a->verb](a);
-		if (err == 0)
+		}
+		if (does[a->verb] && err == 0)
 			LOG(LOG_WARN, "penstockd is gone: output brought to its safe state",
 			    F_STR("output", a->name));
-		else
+		else if (err < 0)
 			LOG(LOG_ERR, "penstockd is gone: output NOT brought to its safe state",
 			    F_STR("output", a->name), F_ERR(err));
+		a->verb = GUARD_FORGET;
 	}
+	return again;
+}
+
+void acts_do(struct acts *all)
+{
+	static const struct timespec pause = { .tv_nsec = PAUSE_NS };
+	for (unsigned tries = 1; pass(all, tries == TRIES); tries++)
+		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 }

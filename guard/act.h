@@ -12,7 +12,8 @@ struct acts {
 void acts_init(struct acts *all);
 /* Takes a->fd, and closes what it replaces. */
 void acts_put(struct acts *all, const struct guard_action *a);
-/* Does all, in the order of the outputs, a line of log for each; none keeps the others from being tried. */
-void acts_do(const struct acts *all);
+/* Does all, in the order of the outputs, a line of log for each; none keeps the others from being tried. One whose
+ * device is busy (-EAGAIN) is tried again for most of a second. */
+void acts_do(struct acts *all);
 
 #endif

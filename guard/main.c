@@ -26,9 +26,10 @@ enum { SOCKET_FD = 3, FDS_BESIDE = 4 };
 /* ---- the jail ---- */
 
 static const int allowed[] = {
-	SCMP_SYS(recvmsg),         SCMP_SYS(close),  SCMP_SYS(pwrite64),   SCMP_SYS(write),
-	SCMP_SYS(writev),          SCMP_SYS(sendto), SCMP_SYS(futex),      SCMP_SYS(rt_sigreturn),
-	SCMP_SYS(restart_syscall), SCMP_SYS(exit),   SCMP_SYS(exit_group),
+	SCMP_SYS(recvmsg), SCMP_SYS(close),        SCMP_SYS(pwrite64),
+	SCMP_SYS(write),   SCMP_SYS(writev),       SCMP_SYS(sendto),
+	SCMP_SYS(futex),   SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
+	SCMP_SYS(exit),    SCMP_SYS(exit_group),   SCMP_SYS(clock_nanosleep),
 };
 
 static const unsigned long requests[] = { GPIO_V2_LINE_SET_VALUES_IOCTL, KB_FIND_VARIABLE,

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -91,6 +92,52 @@ static void when_its_socket_ends_it_does_all(void **state)
 	assert_int_equal(first_byte(two), '7');
 	assert_int_equal(recv(ours, got, sizeof(got), MSG_DONTWAIT), 3);
 	assert_string_equal(got, "off");
+}
+
+struct drain {
+	int fd;
+	bool said; /* what the guard sends was seen */
+};
+
+static void drain(struct drain *d)
+{
+	char room[4096];
+	for (ssize_t n; (n = recv(d->fd, room, sizeof(room), MSG_DONTWAIT)) > 0;)
+		d->said |= memchr(room, '!', (size_t)n) != NULL;
+}
+
+static void *drain_later(void *arg)
+{
+	(void)usleep(50000);
+	drain(arg);
+	return NULL;
+}
+
+/* A connection whose buffer is full, a driver that is just being reset. */
+static void what_is_busy_is_tried_again(void **state)
+{
+	int ends[2];
+	pthread_t thread;
+	(void)state;
+	OWN_FD one = file();
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	OWN_FD ours = ends[0];
+	OWN_FD its = ends[1];
+	struct drain d = { .fd = ours };
+	while (send(its, "full", 4, MSG_DONTWAIT) > 0)
+		;
+	struct guard *g = start();
+	struct guard_action a = write_of(0, its, "!");
+	a.verb = GUARD_SEND;
+	tell(g, &a);
+	a = write_of(1, one, "0");
+	tell(g, &a);
+	assert_int_equal(pthread_create(&thread, NULL, drain_later, &d), 0);
+	guard_stop(g, false);
+	(void)pthread_join(thread, NULL);
+	drain(&d);
+	assert_true(d.said);
+	assert_int_equal(first_byte(one), '0');
 }
 
 static void a_planned_end_does_nothing(void **state)
@@ -176,6 +223,7 @@ int main(void)
 {
 	const struct CMUnitTest rules[] = {
 		cmocka_unit_test(when_its_socket_ends_it_does_all),
+		cmocka_unit_test(what_is_busy_is_tried_again),
 		cmocka_unit_test(a_planned_end_does_nothing),
 		cmocka_unit_test(what_is_forgotten_is_not_done),
 		cmocka_unit_test(signals_do_not_end_it),
