@@ -37,7 +37,6 @@ struct config_broker { /* [mqtt] = "default", or [mqtt.NAME] */
 	unsigned topic_aliases;
 	const char *cloudevents; /* no, binary, structured */
 	bool unwrap;
-	const char *home_assistant; /* prefix, or "no" */
 };
 
 /* A binding that a file has, beside those of the registry. */

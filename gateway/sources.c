@@ -206,7 +206,6 @@ static int broker_open(struct path *p, const struct config_broker *c, struct why
 		.topic_aliases = c->topic_aliases,
 		.cloudevents = (enum mqtt_events)config_choice(CONFIG_CLOUDEVENTS, c->cloudevents),
 		.unwrap = c->unwrap,
-		.home_assistant = strcmp(c->home_assistant, "no") ? c->home_assistant : "",
 	};
 	struct path_source *b = source_new(p, kind_find(KIND_INPUT, "mqtt"), c->name);
 	if (!b)

@@ -33,11 +33,10 @@ struct mqtt_options { /* strings are borrowed until free; see gateway/config.h *
 	unsigned outbox_messages;
 	uint64_t outbox_bytes;
 	enum mqtt_events { MQTT_EVENTS_NO, MQTT_EVENTS_BINARY, MQTT_EVENTS_STRUCTURED } cloudevents;
-	bool unwrap;                /* CloudEvents in JSON that come are opened */
-	uint32_t session_expiry_s;  /* MQTT 5 */
-	const char *status_topic;   /* NULL or "": none */
-	unsigned topic_aliases;     /* MQTT 5, QoS 0; 0: none */
-	const char *home_assistant; /* prefix; NULL or "": not at all */
+	bool unwrap;               /* CloudEvents in JSON that come are opened */
+	uint32_t session_expiry_s; /* MQTT 5 */
+	const char *status_topic;  /* NULL or "": none */
+	unsigned topic_aliases;    /* MQTT 5, QoS 0; 0: none */
 };
 
 /* Not started. -ENOMEM, or -E_CONFIG when Paho refuses the options. */

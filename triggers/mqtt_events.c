@@ -71,6 +71,8 @@ static bool decode_base64(const char *s, struct mqtt_unwrapped *u)
 		return false;
 	while (pad < 2 && pad < len && s[len - 1 - pad] == '=')
 		pad++;
+	if (strcspn(s, "=") != len - pad) /* OpenSSL takes it anywhere */
+		return false;
 	u->bytes = malloc(len / 4 * 3 + 1);
 	if (!u->bytes ||
 	    EVP_DecodeBlock(u->bytes, (const unsigned char *)s, (int)len) != (int)(len / 4 * 3))
@@ -198,14 +200,19 @@ static int put_data(json_t *o, struct span type, struct span payload)
 	json_error_t e;
 	if (payload.len == 0)
 		return 0;
-	json_t *v = NULL;
-	if (is_json(type))
-		v = json_loadb((const char *)payload.at, payload.len, JSON_DECODE_ANY, &e);
-	if (!v && type.len == 0 &&
-	    json_object_set_new(o, "datacontenttype", json_string("text/plain")))
+	json_t *v = is_json(type)
+			    ? json_loadb((const char *)payload.at, payload.len, JSON_DECODE_ANY, &e)
+			    : NULL;
+	if (v)
+		return json_object_set_new(o, "data", v);
+	if ((type.len == 0 || !is_json(type)) && !memchr(payload.at, '\0', payload.len))
+		v = json_stringn((const char *)payload.at, payload.len); /* NULL: no UTF-8 */
+	if (type.len == 0 &&
+	    json_object_set_new(o, "datacontenttype",
+				json_string(v ? "text/plain" : "application/octet-stream")) < 0) {
+		json_decref(v);
 		return -1;
-	if (!v && !(is_json(type) && type.len > 0))
-		v = json_stringn((const char *)payload.at, payload.len);
+	}
 	return v ? json_object_set_new(o, "data", v) : put_base64(o, payload);
 }
 
