@@ -38,7 +38,8 @@ static int show(const char *path)
 	attr("remoteaddress", from, sizeof(from));
 	attr("traceparent", trace, sizeof(trace));
 	n = snprintf(text, sizeof(text),
-		     "{\"path\":\"%s\",\"method\":\"%s\",\"query\":\"%s\",\"type\":\"%s\",\"from\":\"%s\","
+		     "{\"path\":\"%s\",\"method\":\"%s\",\"query\":\"%s\",\"type\":\"%s\",\"from\":"
+		     "\"%s\","
 		     "\"trace\":\"%s\",\"bytes\":%d}",
 		     path, method, query, type, from, trace, n);
 	return penstock_emit("", text, (uint32_t)n);

@@ -21,91 +21,90 @@ static int read_all(const char *s, struct http_head *h)
 	return http_head_read(text, strlen(s), &scanned, h, &reason);
 }
 
+static const struct {
+	const char *text;
+	int want;
+} requests[] = {
+	{ "GET / HTTP/1.1\r\n" H "\r\n", 0 },
+	{ "GET / HTTP/1.0\r\n\r\n", 0 },
+	{ "GET / HTTP/1.1\r\n" H, -EAGAIN },
+	{ "GET / HTTP/1.1\r\n\r\n", 400 },        /* no Host */
+	{ "GET / HTTP/1.1\r\n" H H "\r\n", 400 }, /* two */
+	{ "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400 },
+	{ "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400 },
+	{ "GET / HTTP/2.0\r\n" H "\r\n", 505 },
+	{ "GET / HTTP/1.2\r\n" H "\r\n", 505 },
+	{ "GET / http/1.1\r\n" H "\r\n", 400 },
+	{ "GET /\r\n" H "\r\n", 400 }, /* 0.9 */
+	{ "GET  / HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "GET /  HTTP/1.1\r\n" H "\r\n", 400 },
+	{ " GET / HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "GET / HTTP/1.1\n" H "\r\n", 400 },
+	{ "GET / HTTP/1.1\r\nHost: a\n\r\n", 400 },
+	{ "GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n", 400 },
+	{ "GET / HTTP/1.1\r\n" H "\n", 400 },
+	{ "GET / HTTP/1.1\r\n" H " b: c\r\n\r\n", 400 }, /* a line that goes on */
+	{ "GET / HTTP/1.1\r\n" H "b : c\r\n\r\n", 400 },
+	{ "GET / HTTP/1.1\r\n" H "b\r\n\r\n", 400 },
+	{ "GET / HTTP/1.1\r\n" H ": c\r\n\r\n", 400 },
+	{ "GET / HTTP/1.1\r\n" H "b: c\x01\r\n\r\n", 400 },
+	{ "G\xc3\xa4T / HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "POST / HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\n", 0 },
+	{ "POST / HTTP/1.1\r\n" H "Content-Length: 3\r\nContent-Length: 3\r\n\r\n", 400 },
+	{ "POST / HTTP/1.1\r\n" H "Content-Length: 3, 3\r\n\r\n", 400 },
+	{ "POST / HTTP/1.1\r\n" H "Content-Length: +3\r\n\r\n", 400 },
+	{ "POST / HTTP/1.1\r\n" H "Content-Length: -3\r\n\r\n", 400 },
+	{ "POST / HTTP/1.1\r\n" H "Content-Length: 0x3\r\n\r\n", 400 },
+	{ "POST / HTTP/1.1\r\n" H "Content-Length: \r\n\r\n", 400 },
+	{ "POST / HTTP/1.1\r\n" H "Content-Length: 99999999999999999999\r\n\r\n", 400 },
+	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n", 0 },
+	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: CHUNKED\r\n\r\n", 0 },
+	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked, chunked\r\n\r\n", 501 },
+	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: gzip, chunked\r\n\r\n", 501 },
+	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: identity\r\n\r\n", 501 },
+	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: xchunked\r\n\r\n", 501 },
+	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding:\x0b chunked\r\n\r\n", 400 },
+	{ "POST / HTTP/1.1\r\n" H
+	  "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+	  400 },
+	{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n", 400 },
+	{ "POST / HTTP/1.1\r\n" H "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400 },
+	{ "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400 },
+	{ "POST / HTTP/1.1\r\n" H "Expect: 100-continue\r\n\r\n", 0 },
+	{ "POST / HTTP/1.1\r\n" H "Expect: 200-ok\r\n\r\n", 417 },
+	{ "OPTIONS * HTTP/1.1\r\n" H "\r\n", 0 },
+	{ "GET * HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "CONNECT a:80 HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "GET a HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "GET http:///a HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "GET http://a HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "GET ftp://a/b HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "GET /a#b HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "GET /a\tb HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "GET /\xc3\xa4 HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "GET /. HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "GET /a/../b HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "GET /a/%2e%2E HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "GET /a/.b HTTP/1.1\r\n" H "\r\n", 0 },
+	{ "GET /a%2fb HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "GET /a%5cb HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "GET /a%00 HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "GET /a% HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "GET /a%2 HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "GET /a%zz HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "GET /a%c3%28 HTTP/1.1\r\n" H "\r\n", 400 },
+	{ "\x16\x03\x01\x02 TLS? HTTP/1.1\r\n\r\n", 400 },
+};
+
 static void test_requests_have_one_meaning_or_none(void **state)
 {
-	static const struct {
-		const char *text;
-		int want;
-	} row[] = {
-		{ "GET / HTTP/1.1\r\n" H "\r\n", 0 },
-		{ "GET / HTTP/1.0\r\n\r\n", 0 },
-		{ "GET / HTTP/1.1\r\n" H, -EAGAIN },
-		{ "GET / HTTP/1.1\r\n\r\n", 400 },        /* no Host */
-		{ "GET / HTTP/1.1\r\n" H H "\r\n", 400 }, /* two */
-		{ "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400 },
-		{ "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400 },
-		{ "GET / HTTP/2.0\r\n" H "\r\n", 505 },
-		{ "GET / HTTP/1.2\r\n" H "\r\n", 505 },
-		{ "GET / http/1.1\r\n" H "\r\n", 400 },
-		{ "GET /\r\n" H "\r\n", 400 }, /* 0.9 */
-		{ "GET  / HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "GET /  HTTP/1.1\r\n" H "\r\n", 400 },
-		{ " GET / HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "GET / HTTP/1.1\n" H "\r\n", 400 },
-		{ "GET / HTTP/1.1\r\nHost: a\n\r\n", 400 },
-		{ "GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n", 400 },
-		{ "GET / HTTP/1.1\r\n" H "\n", 400 },
-		{ "GET / HTTP/1.1\r\n" H " b: c\r\n\r\n", 400 }, /* a line that goes on */
-		{ "GET / HTTP/1.1\r\n" H "b : c\r\n\r\n", 400 },
-		{ "GET / HTTP/1.1\r\n" H "b\r\n\r\n", 400 },
-		{ "GET / HTTP/1.1\r\n" H ": c\r\n\r\n", 400 },
-		{ "GET / HTTP/1.1\r\n" H "b: c\x01\r\n\r\n", 400 },
-		{ "G\xc3\xa4T / HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "POST / HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\n", 0 },
-		{ "POST / HTTP/1.1\r\n" H "Content-Length: 3\r\nContent-Length: 3\r\n\r\n", 400 },
-		{ "POST / HTTP/1.1\r\n" H "Content-Length: 3, 3\r\n\r\n", 400 },
-		{ "POST / HTTP/1.1\r\n" H "Content-Length: +3\r\n\r\n", 400 },
-		{ "POST / HTTP/1.1\r\n" H "Content-Length: -3\r\n\r\n", 400 },
-		{ "POST / HTTP/1.1\r\n" H "Content-Length: 0x3\r\n\r\n", 400 },
-		{ "POST / HTTP/1.1\r\n" H "Content-Length: \r\n\r\n", 400 },
-		{ "POST / HTTP/1.1\r\n" H "Content-Length: 99999999999999999999\r\n\r\n", 400 },
-		{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n", 0 },
-		{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: CHUNKED\r\n\r\n", 0 },
-		{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked, chunked\r\n\r\n", 501 },
-		{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: gzip, chunked\r\n\r\n", 501 },
-		{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: identity\r\n\r\n", 501 },
-		{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: xchunked\r\n\r\n", 501 },
-		{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding:\x0b chunked\r\n\r\n", 400 },
-		{ "POST / HTTP/1.1\r\n" H
-		  "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
-		  400 },
-		{ "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
-		  400 },
-		{ "POST / HTTP/1.1\r\n" H "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
-		  400 },
-		{ "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400 },
-		{ "POST / HTTP/1.1\r\n" H "Expect: 100-continue\r\n\r\n", 0 },
-		{ "POST / HTTP/1.1\r\n" H "Expect: 200-ok\r\n\r\n", 417 },
-		{ "OPTIONS * HTTP/1.1\r\n" H "\r\n", 0 },
-		{ "GET * HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "CONNECT a:80 HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "GET a HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "GET http:///a HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "GET http://a HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "GET ftp://a/b HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "GET /a#b HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "GET /a\tb HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "GET /\xc3\xa4 HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "GET /. HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "GET /a/../b HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "GET /a/%2e%2E HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "GET /a/.b HTTP/1.1\r\n" H "\r\n", 0 },
-		{ "GET /a%2fb HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "GET /a%5cb HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "GET /a%00 HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "GET /a% HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "GET /a%2 HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "GET /a%zz HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "GET /a%c3%28 HTTP/1.1\r\n" H "\r\n", 400 },
-		{ "\x16\x03\x01\x02 TLS? HTTP/1.1\r\n\r\n", 400 },
-	};
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
 		struct http_head h = { 0 };
-		int got = read_all(row[i].text, &h);
-		if (got != row[i].want)
-			print_error("%s", row[i].text);
-		assert_int_equal(got, row[i].want);
+		int got = read_all(requests[i].text, &h);
+		if (got != requests[i].want)
+			print_error("%s", requests[i].text);
+		assert_int_equal(got, requests[i].want);
 	}
 }
 
