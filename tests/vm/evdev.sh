@@ -28,7 +28,7 @@ key_bind() { # KEY TOPIC OPTION...
 	local key=$1 topic=$2 args=() option
 	shift 2
 	for option; do args+=(--with "$option"); done
-	cli bind edge --key "gpio_keys/$key" --publish "keys/$topic" --qos 1 "${args[@]}" >"$D/bound" 2>&1 || cat "$D/bound" >&2
+	cli bind edge --key "gpio_keys/$key" --publish "keys/$topic" --qos 1 --ordered "${args[@]}" >"$D/bound" 2>&1 || cat "$D/bound" >&2
 }
 
 begin
