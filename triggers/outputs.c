@@ -18,11 +18,7 @@
 
 /* A further kind: its row here, its options in proto/kinds.def. */
 static const struct output_ops *const output_kinds[] = {
-	&output_gpio,
-	&output_io,
-	&output_led,
-	&output_modbus,
-	NULL,
+	&output_gpio, &output_io, &output_led, &output_modbus, NULL,
 };
 
 static const char reason_unknown[] = "the configuration has no output of this name (any more)",
