@@ -478,7 +478,7 @@ int mqtt_new(const struct mqtt_options *o, const struct trigger_sink *sink, stru
 	m->tls = strncmp(o->url, "ssl://", 6) == 0;
 	m->short_way = !m->tls && o->cloudevents != MQTT_EVENTS_STRUCTURED;
 	(void)snprintf(m->event_head, sizeof(m->event_head), "%" PRIx64 "-", mqtt_wall_ms());
-	m->fd = -1;
+	atomic_init(&m->fd, -1);
 	atomic_init(&m->route_ids, o->version == 5);
 	m->outbox_last = &m->outbox;
 	(void)snprintf(m->source, sizeof(m->source), "mqtt:%s", o->name);

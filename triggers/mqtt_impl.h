@@ -180,7 +180,7 @@ struct mqtt {
 	atomic_bool no_retain;
 	_Atomic uint32_t most_packet; /* bytes; 0: any */
 	struct mqtt_aliases *aliases; /* mqtt_limits.c; NULL: none */
-	int fd;                       /* of the connection, for nodelay_writable */
+	atomic_int fd;                /* of the connection, for nodelay_writable */
 	atomic_bool route_ids;        /* the broker says by which subscription a message came */
 
 	pthread_mutex_t sink_lock; /* held during the sink's call */

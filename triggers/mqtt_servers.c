@@ -15,6 +15,9 @@
 
 enum { PROBE_SLICE_MS = 50 };
 
+/* Not nodelay.h's: Paho's thread may still look at the descriptor that had this number before. */
+int __real_connect(int fd, const struct sockaddr *to, socklen_t len);
+
 /* ---- the list ---- */
 
 int mqtt_servers_init(struct mqtt *m)
@@ -95,7 +98,7 @@ static int reach(const struct mqtt *m, const struct addrinfo *to, int *ret_fd)
 		return errno;
 	int err = ETIMEDOUT, n = 0;
 	socklen_t len = sizeof(err);
-	if (connect(fd, to->ai_addr, to->ai_addrlen) == 0) {
+	if (__real_connect(fd, to->ai_addr, to->ai_addrlen) == 0) {
 		*ret_fd = fd_steal(&fd);
 		return 0;
 	}
