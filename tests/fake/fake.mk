@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A piControl of our own: as functions; preloaded (tests/e2e/revpi.sh); as a character device (tests/vm/revpi.sh).
 fake_pi := $(patsubst %,$(B)/tests/fake/picontrol%.c.o, _config _calls) $(B)/tests/fake/picontrol.c.o
-$(patsubst %,$(B)/tests/unit/triggers/test_%,picontrol revpi revpi_output): $(fake_pi)
+$(patsubst %,$(B)/tests/unit/%,triggers/test_picontrol triggers/test_revpi triggers/test_revpi_output guard/test_act): $(fake_pi)
 $(B)/tests/fake/picontrol-ctl: $(patsubst %,$(B)/tests/fake/picontrol%.c.o, _config _ctl) $(B)/tests/fake/picontrol.c.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -ljansson
