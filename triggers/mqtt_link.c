@@ -170,6 +170,10 @@ int mqtt_connect(struct mqtt *m, struct why *why)
 	explicit_bzero(password, sizeof(password));
 	if (rc != MQTTCLIENT_SUCCESS)
 		return rc > 0 ? mqtt_refused(m, rc, why) : mqtt_explain(m, rc, why);
+	if (!paho_receives()) { /* another client was the last, and ended it meanwhile */
+		(void)MQTTClient_disconnect(m->client, 0);
+		return why_set(why, -EAGAIN, "Paho does not receive; connecting again");
+	}
 	m->fd = nodelay_last_connected();
 	mqtt_present(m, true);
 	mqtt_renew_all(m, m->o.version != 5 && m->session_kept);

@@ -130,8 +130,10 @@ int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len)
 int __wrap_close(int fd)
 {
 	struct ahead *a = ahead_of(fd);
-	if (a)
+	if (a) {
 		atomic_store_explicit(&a->open, false, memory_order_release);
+		paho_closing();
+	}
 	return __real_close(fd);
 }
 
@@ -553,6 +555,11 @@ bool nodelay_reads(void)
 void nodelay_own(void *owner)
 {
 	connecting_owner = owner;
+}
+
+bool nodelay_connecting(void)
+{
+	return connecting_owner != NULL;
 }
 
 void *nodelay_owner(int fd)

@@ -66,6 +66,7 @@ int nodelay_last_connected(void);
 /* What this thread connects from now on belongs to owner (NULL: nobody); and whose a descriptor is. */
 void nodelay_own(void *owner);
 void *nodelay_owner(int fd);
+bool nodelay_connecting(void); /* this thread has an owner for what it connects */
 /* The reader looks again: it runs the drains soon. */
 void nodelay_wake(void);
 /* On the reader: it runs the watch and the drains again in a millisecond at the latest. */

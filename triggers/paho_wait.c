@@ -15,6 +15,7 @@
 enum { SLICE_MS = 50 /* between looks at the flag */, BEGIN_MS = 5000 };
 
 static _Thread_local bool hurry;
+static _Thread_local bool closing; /* it has closed a connection since */
 static _Thread_local const atomic_bool *give_up;
 static _Atomic int64_t hurry_until_ms; /* everybody's; 0: never */
 
@@ -32,6 +33,12 @@ int64_t paho_ms_now(void)
 void paho_hurry(bool on)
 {
 	hurry = on;
+	closing = false;
+}
+
+void paho_closing(void)
+{
+	closing = true;
 }
 
 void paho_all_hurry(unsigned ms)
@@ -141,7 +148,7 @@ static bool start_reader(thread_fn *fn, void *arg)
  * not for ever: then its owner may be gone. It is told here. */
 void __wrap_Thread_start(thread_fn *fn, void *arg)
 {
-	if (hurry)
+	if (nodelay_connecting())
 		(void)start_reader(fn, arg);
 	else
 		(void)fn(arg);
@@ -197,10 +204,13 @@ void paho_give_up_when(const atomic_bool *flag)
 	give_up = flag;
 }
 
-/* Who neither receives nor connects waits for the receiving thread to end: 100 times, and then frees what it uses. */
+/* Who has closed a connection, or is in no hurry, waits for the receiving thread to end: 100 times, and then
+ * takes it for ended. Who has started it waits elsewhere, when it can begin. */
 void __wrap_MQTTTime_sleep(uint64_t ms)
 {
-	if (!receives && !hurry && paho_receives()) {
+	if (awaited != 0)
+		return;
+	if (!receives && (closing || !hurry) && paho_receives()) {
 		nodelay_wake();
 		await_reader(0, ms);
 		return;

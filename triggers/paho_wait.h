@@ -22,6 +22,8 @@ enum { PAHO_HURRY_MS = 2 };
 
 /* While on, Paho's pauses on this thread are short. */
 void paho_hurry(bool on);
+/* This thread closes a connection: what it sleeps for from now on is the receiving thread's end. */
+void paho_closing(void);
 /* The same on all threads, from now on for that long; it ends by itself. */
 void paho_all_hurry(unsigned ms);
 bool paho_all_hurry_now(void);
