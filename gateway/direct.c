@@ -194,8 +194,8 @@ static int deliver(struct direct *d, const struct item *m)
 	if (m->token && err == 0)
 		outbox_acknowledged(p->outbox, m->token, NULL);
 	if (m->token)
-		durable_together(p->durable, false);
-	dispatch_commit(p->dispatch);
+		durable_together(p->durable,
+				 false); /* committed with the ends of these events, or soon */
 	if (wanted && err == 0)
 		atomic_fetch_add(&p->received, 1);
 	return err;

@@ -59,13 +59,6 @@ void journal_put(struct journal *j, struct journal_op *op)
 	(void)pthread_mutex_unlock(&j->lock);
 }
 
-void journal_hold(struct journal *j, bool on)
-{
-	(void)pthread_mutex_lock(&j->lock);
-	j->holders += on ? 1 : -1;
-	(void)pthread_mutex_unlock(&j->lock);
-}
-
 struct journal_ticket journal_ticket(struct journal *j)
 {
 	(void)pthread_mutex_lock(&j->lock);
@@ -278,6 +271,7 @@ static void lead(struct journal *j, bool forced)
 			break;
 	}
 	j->leading = false;
+	j->sent_away |= j->holders > 0 && j->eager > 0;
 	(void)pthread_cond_signal(&j->idle);
 }
 
@@ -295,9 +289,21 @@ void journal_on_linger(struct journal *j, bool (*fn)(void *arg), void *arg)
 	j->linger_arg = arg;
 }
 
+/* Who wanted to commit meanwhile has gone, and would not be back before the tick. */
+void journal_hold(struct journal *j, bool on)
+{
+	(void)pthread_mutex_lock(&j->lock);
+	j->holders += on ? 1 : -1;
+	if (j->holders == 0 && j->sent_away && !j->leading && !j->failing)
+		lead(j, false);
+	j->sent_away &= j->holders > 0;
+	(void)pthread_mutex_unlock(&j->lock);
+}
+
 void journal_commit(struct journal *j)
 {
 	(void)pthread_mutex_lock(&j->lock);
+	j->sent_away |= j->holders > 0;
 	if (!j->leading && !j->failing && j->eager > 0 && !may_linger(j))
 		lead(j, false);
 	(void)pthread_mutex_unlock(&j->lock);

@@ -87,7 +87,8 @@ struct journal_op {
 };
 
 void journal_put(struct journal *j, struct journal_op *op);
-/* What this thread puts until it lets go is in one transaction; it lets go soon, and commits after that. */
+/* What this thread puts until it lets go is in one transaction; it lets go soon, and commits after that, or what
+ * somebody else wanted to commit meanwhile is committed then. No locks held. */
 void journal_hold(struct journal *j, bool on);
 /* Returns when nothing is left to do here: all is committed, or another thread is about it, or this one
  * will be in a millisecond. */

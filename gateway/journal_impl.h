@@ -43,6 +43,7 @@ struct journal {
 	uint64_t seq, eager_seq, power_seq;
 	unsigned eager;    /* in the queue and not lazy */
 	int holders;       /* nothing is taken out of it now */
+	bool sent_away;    /* somebody wanted to meanwhile */
 	uint64_t eager_ns; /* since when there are */
 	bool (*linger)(void *arg);
 	void *linger_arg;
