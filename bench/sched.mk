@@ -16,4 +16,4 @@ $(sched_dir)/sched: $(patsubst %,$(B)/bench/sched/%.c.o,sched peer) $(call lib,p
 $(sched_dir)/overload: $(patsubst %,$(B)/bench/sched/%.c.o,overload peer) $(foreach p,$(need_gateway),$(call lib,$(p)))
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_gateway) $(LIBS_proto)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(foreach p,$(need_gateway),$(LIBS_$(p)))

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Modules made to exhaust a compiler (bombs.mjs): within the default limits each is compiled, or compiled with less effort,
 # and the report says so, or refused with the reason. Prints what each one takes.
-# seconds: 900
+# seconds: 2700
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 B=${B:-build}

@@ -4,6 +4,7 @@
 . tests/e2e/lib.sh
 
 state_is() { [ "$(status '.brokers[0].state')" = "$1" ]; }
+explained() { status '.brokers[0].detail' | grep -qiE "$REASON"; }
 reachable() { cli status --json >/dev/null 2>&1; }
 # try NAME connected|waiting CONFIG_LINE...: a gateway with this configuration gets that far
 try() {
@@ -13,9 +14,9 @@ try() {
 	gateway_ready() { reachable; }
 	gateway_start || { not_ok "$name" "the gateway does not start"; return; }
 	if [ "$want" = connected ]; then
-		check "$name" "$(status '.brokers[0] | tostring')" wait_for 5 state_is connected
+		check "$name" "$(status '.brokers[0] | tostring')" wait_for 30 state_is connected
 	else
-		sleep 1
+		wait_for 30 explained
 		detail=$(status '.brokers[0].detail')
 		check "$name" "state is $(status '.brokers[0].state'), detail '$detail'" [ "$(status '.brokers[0].state')" != connected ]
 		check "$name, and says why" "detail is '$detail'" grep -qiE "$REASON" <<<"$detail"

@@ -15,8 +15,8 @@ for round in 1 2 3; do
 	kill -9 "$old"
 	got=$("$B/tests/e2e/probe" "$PORT" flow/in flow/out -n 1 -r 1)
 	check "killed while idle ($round): the next event is served" "$got" [ "$(jq .answered <<<"$got")" = 1 ]
-	check "killed while idle ($round): within 300 ms" "$got" json_is "$got" '.answered == .sent and .max_us < 300000'
-	wait_for 2 other_sandbox "$old" || not_ok "killed while idle ($round): restarted" "sandbox is $(sandbox)"
+	check "killed while idle ($round): within 300 ms" "$got" json_is "$got" ".answered == .sent and .max_us < $(patient 300) * 1000"
+	wait_for 20 other_sandbox "$old" || not_ok "killed while idle ($round): restarted" "sandbox is $(sandbox)"
 done
 
 for rate in 200 2000; do
@@ -33,7 +33,7 @@ for rate in 200 2000; do
 	wait "$FLOW_PID"
 	summary=$(cat "$D/flow.json")
 	check "killed 3 times at $rate events/s: none is lost or answered twice" "$summary" json_is "$summary" '.missing == 0 and .twice == 0'
-	check "killed 3 times at $rate events/s: never longer than 300 ms without an answer" "$summary" json_is "$summary" '.answered > 0 and .gap_ms <= 300'
+	check "killed 3 times at $rate events/s: never longer than 300 ms without an answer" "$summary" json_is "$summary" ".answered > 0 and .gap_ms <= $(patient 300)"
 done
 check "the restarts are counted" "$(status '.sandbox | tostring')" [ "$(status .sandbox.restarts)" -ge 9 ]
 check "the events in flight were retried" "$(status '.events | tostring')" [ "$(status .events.retried)" -ge 1 ]

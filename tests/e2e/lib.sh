@@ -26,6 +26,9 @@ die() {
 	exit 1
 }
 
+# patient MS: for a bound on how long something takes. MS where nothing else computes, much more where others do.
+patient() { awk -v ms="$1" -v cores="$(nproc)" '{ busy = $1 / cores; printf "%d", busy < 1 ? ms : ms * 10 * busy }' /proc/loadavg; }
+
 # json_is JSON JQ_CONDITION
 # jq 1.6 -e is content with no input at all: an answer that never came must not pass for a true one.
 jq_true() { local said; said=$(jq -e "$@" 2>/dev/null) && [ -n "$said" ]; }
@@ -100,7 +103,7 @@ flow_end() {
 	wait "$FLOW_PID"
 	summary=$(cat "$D/flow.json")
 	check "$1: other events keep flowing, none lost" "$summary" \
-		json_is "$summary" ".sent > 0 and .missing == 0 and .twice == 0 and .max_us < ${2:-1000} * 1000"
+		json_is "$summary" ".sent > 0 and .missing == 0 and .twice == 0 and .max_us < $(patient "${2:-1000}") * 1000"
 	check "$1: the gateway is the same process" "pid was $flow_gateway" [ "$(status .pid)" = "$flow_gateway" ]
 }
 

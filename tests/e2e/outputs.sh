@@ -89,7 +89,7 @@ check "a value that makes no sense is refused, with the reason" "$(why)" wait_fo
 check "and does not keep the next from being set" "$(why)" eval "pub set/other 1; wait_for 5 is two 1"
 
 metric() { curl -s --unix-socket "$PENSTOCK_SOCKET" http://localhost/metrics | grep -qx "$1"; }
-check "the metrics count it" "$(cli outputs --json)" metric 'penstock_output_values_total{output="other",outcome="refused"} 1'
+check "the metrics count it" "$(cli outputs --json)" wait_for 10 metric 'penstock_output_values_total{output="other",outcome="refused"} 1'
 
 # ---- by hand ----
 said=$(cli output set lamp 0 2>&1)

@@ -3,7 +3,7 @@
  * probe PORT TOPIC REPLY_TOPIC [-r RATE] [-n COUNT] [-q QOS] [-s BYTES] [-v 311|5] [-w WAIT_MS]
  *
  * Publishes COUNT numbered messages, RATE a second, to TOPIC, behind which an echo function stands,
- * and watches REPLY_TOPIC. SIGTERM ends the publishing early. Prints one JSON object: how many were
+ * and watches REPLY_TOPIC. SIGTERM ends the publishing early; then WAIT_MS without an answer end it. Prints one JSON object: how many were
  * sent, answered, missing, answered twice, and how long it took. Exit code 1 when any is missing or
  * came twice.
  */
@@ -100,10 +100,15 @@ static int run(struct probe *p, struct mqtt *m)
 			return -1;
 	}
 	free(payload);
-	uint64_t until = mqtt_now_ns() + p->wait_ms * UINT64_C(1000000);
-	while (p->answered < p->sent && mqtt_now_ns() < until)
+	unsigned had = p->answered;
+	for (uint64_t last = mqtt_now_ns();
+	     p->answered < p->sent && mqtt_now_ns() - last < p->wait_ms * UINT64_C(1000000);) {
 		if (receive_until(p, m, mqtt_now_ns() + 20000000u) < 0)
 			return -1;
+		if (p->answered > had)
+			last = mqtt_now_ns();
+		had = p->answered;
+	}
 	/* Whoever answers twice gets a moment to do so. */
 	return receive_until(p, m, mqtt_now_ns() + 100000000u);
 }
