@@ -148,6 +148,17 @@ good=$(grep -c '^200$' "$D/codes")
 check 'what was answered with 200 happened, once' "count $body, $good of 400 were 200: $(sort "$D/codes" | uniq -c | tr '\n' ' ')" \
 	[ "$body" = "$((3 + good + 1))" ]
 
+# ---- a sandbox that dies ----
+seq 400 | xargs -P 8 -I{} curl -sS --max-time 30 -o /dev/null -w '%{http_code}\n' -d x "$url/web/x" >"$D/codes" 2>&1 &
+asking=$!
+half() { [ "$(wc -l <"$D/codes")" -ge 100 ]; }
+wait_for 60 half
+kill -9 "$(status .sandbox.pid)"
+wait "$asking"
+check 'each request is answered, also while the sandbox dies' "$(sort "$D/codes" | uniq -c | tr '\n' ' ')" \
+	[ "$(grep -cE '^(200|502|503|504)$' "$D/codes")" = 400 ]
+check 'and answered well afterwards' "status $status" wait_for 30 again
+
 # ---- the configuration ----
 printf '[http]\nlisten = 0.0.0.0:8080\n' >"$D/open.conf"
 said=$("$B/penstockd" --check-config --config "$D/open.conf" 2>&1)
