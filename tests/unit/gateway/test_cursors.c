@@ -161,6 +161,29 @@ static void nothing_is_committed_between_an_event_and_its_cursor(void **state)
 	assert_true(cursor == 0);
 }
 
+static uint64_t committed(struct journal *j)
+{
+	struct journal_status s;
+	journal_load(j, &s);
+	return s.open;
+}
+
+static void who_wanted_to_commit_while_it_was_held_need_not_come_back(void **state)
+{
+	struct journal *j = open_at(*state);
+	journal_hold(j, true);
+	event_put(j, 1);
+	journal_hold(j, false);
+	assert_true(committed(j) == 0); /* nobody wanted to */
+	journal_hold(j, true);
+	event_put(j, 2);
+	journal_commit(j);
+	assert_true(committed(j) == 0);
+	journal_hold(j, false);
+	assert_true(committed(j) == 2);
+	journal_close(j);
+}
+
 static void a_cursor_stays_where_the_event_did_not_happen(void **state)
 {
 	uint64_t event, cursor;
@@ -244,6 +267,7 @@ int main(void)
 	const struct CMUnitTest rules[] = {
 		RULE(a_process_killed_at_any_moment_leaves_both_or_none),
 		RULE(nothing_is_committed_between_an_event_and_its_cursor),
+		RULE(who_wanted_to_commit_while_it_was_held_need_not_come_back),
 		RULE(a_cursor_stays_where_the_event_did_not_happen),
 		RULE(what_is_forgotten_is_gone_also_after_a_restart),
 		RULE(without_a_journal_cursors_last_as_long_as_the_run),

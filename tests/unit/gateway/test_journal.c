@@ -530,25 +530,6 @@ static bool lingers(void *arg)
 }
 
 /* Fifteen are not enough to wait for others; and who does not come back, or comes late, commits. */
-static void who_wanted_to_commit_while_it_was_held_need_not_come_back(void **state)
-{
-	struct sample s[2];
-	struct journal *j = open_with(FOREVER_S, NULL);
-	(void)state;
-	journal_hold(j, true);
-	begin(j, &s[0], 1, false);
-	journal_hold(j, false);
-	assert_int_equal(s[0].done, 0); /* nobody wanted to */
-	journal_hold(j, true);
-	begin(j, &s[1], 2, false);
-	journal_commit(j);
-	assert_int_equal(s[1].done, 0);
-	journal_hold(j, false);
-	assert_int_equal(s[0].done, 1);
-	assert_int_equal(s[1].done, 1);
-	journal_close(j);
-}
-
 static void only_a_crowd_waits_and_only_for_a_moment(void **state)
 {
 	static struct sample s[16];
@@ -598,7 +579,6 @@ int main(void)
 		RULE(a_damaged_file_is_set_aside_and_a_new_one_begun),
 		RULE(a_dead_letter_is_open_again_after_retry_and_nothing_else_can_be),
 		RULE(a_repetition_is_told_from_a_message_that_looks_like_one),
-		RULE(who_wanted_to_commit_while_it_was_held_need_not_come_back),
 		RULE(only_a_crowd_waits_and_only_for_a_moment),
 		RULE(what_is_put_while_held_is_in_one_transaction),
 		RULE(what_is_lazy_goes_with_effects_or_at_a_tick),
