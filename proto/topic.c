@@ -405,6 +405,7 @@ bool topic_template_answers(struct span tmpl)
 bool topic_template_expand(struct span tmpl, const struct topic_vars *v, struct wr *w)
 {
 	size_t start = w->len;
+	const bool special = tmpl.len > 0 && tmpl.at[0] == '$';
 	struct part p;
 	while (part_next(&tmpl, &p)) {
 		if (p.kind == PART_BAD)
@@ -412,5 +413,6 @@ bool topic_template_expand(struct span tmpl, const struct topic_vars *v, struct 
 		struct span s = part_value(&p, v);
 		wr_bytes(w, s.at, s.len);
 	}
-	return wr_ok(w) && topic_name_ok((struct span){ w->buf + start, w->len - start });
+	return wr_ok(w) && topic_name_ok((struct span){ w->buf + start, w->len - start }) &&
+	       (special || w->buf[start] != '$');
 }

@@ -38,7 +38,8 @@ int topic_template_check(struct span tmpl, struct span filter, struct why *why) 
 bool topic_template_loops(struct span tmpl, struct span filter);
 /* Does it name {response_topic}? */
 bool topic_template_answers(struct span tmpl);
-/* Writes the topic; false when it does not fit or the result is not a valid topic name. */
+/* Writes the topic; false when it does not fit or the result is not a valid topic name. One that begins with $ is
+ * made by a template that does: $output/NAME is not for every sender to choose. */
 bool topic_template_expand(struct span tmpl, const struct topic_vars *v, struct wr *w);
 
 #endif

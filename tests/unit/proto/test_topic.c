@@ -205,6 +205,11 @@ static void templates_expand_to_topics(void **state)
 		{ "{1}", "a/#", "a", NULL },
 		{ "{1}", "#", "a/b", "a/b" },
 		{ "{1}", "#", "/", "/" },
+		/* Where a topic begins with $ is no sender's choice: $output/NAME would be one. */
+		{ "{2}/{1}", "+/+", "lamp/$output", NULL },
+		{ "{1}/{2}", "a/+/+", "a/$output/lamp", NULL },
+		{ "{topic}", "#", "$output/lamp", NULL },
+		{ "$output/{1}", "a/+", "a/lamp", "$output/lamp" },
 		{ "{1}|{2}", "+/#", "a", "a|" },
 		{ "x{1}y", "a/+/b", "a//b", "xy" },
 		{ "{topic}/{id}/{function}", "a", "a", "a/42/overheat" },
@@ -213,8 +218,10 @@ static void templates_expand_to_topics(void **state)
 		{ "{bad}", "+", "a", NULL },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
-		const struct topic_vars v = { text(row[i].filter), text(row[i].topic), text("42"),
-					      text("overheat") };
+		const struct topic_vars v = { .filter = text(row[i].filter),
+					      .topic = text(row[i].topic),
+					      .id = text("42"),
+					      .function = text("overheat") };
 		char buf[64];
 		struct wr w = wr_into(buf, sizeof(buf));
 		bool ok = topic_template_expand(text(row[i].tmpl), &v, &w);
@@ -268,7 +275,10 @@ static void a_template_that_can_come_back_to_its_filter_is_known(void **state)
 static void an_expansion_that_does_not_fit_is_refused(void **state)
 {
 	(void)state;
-	const struct topic_vars v = { text("+"), text("abcdef"), text("1"), text("f") };
+	const struct topic_vars v = { .filter = text("+"),
+					      .topic = text("abcdef"),
+					      .id = text("1"),
+					      .function = text("f") };
 	char buf[12];
 	for (size_t cap = 0; cap <= sizeof(buf); cap++) {
 		struct wr w = wr_into(buf, cap);
