@@ -11,7 +11,8 @@ KILLS=${KILLS:-3} KEEP=${KEEP:-$B/torture} DURABILITY=${DURABILITY:-process}
 WAYS=${WAYS:-gateway sandbox both broker}
 WAIT_MS=${WAIT_MS:-60000}
 # mosquitto 2.0.11 that comes back with more for a client than it may have on the way (Receive Maximum, or
-# max_inflight_messages) sends all of it at once, and what was completed again, as new messages. So there is never more.
+# max_inflight_messages) sends all of it at once, and what was completed again, as new messages. So there is never more
+# while it is killed, and the rounds after that have a new one: the restored one heeds no bounds any more.
 BROKER_OPEN=90
 read -ra ways <<<"$WAYS"
 
@@ -29,6 +30,18 @@ kill_one() { # WAY
 		broker_begin
 		;;
 	esac
+}
+greetings() { grep -ac 'msg="connected to the broker"' "$D/gateway.log"; }
+greeted_anew() { [ "$(greetings)" -gt "$1" ] && [ "$(status '[.brokers[].pending] | add')" = 0 ] && subscribed 2; }
+nothing_waits() { [ "$(status .journal.effects)" = 0 ]; }
+new_broker() {
+	local before
+	wait_for 60 nothing_waits
+	before=$(greetings)
+	broker_stop
+	rm -f "$D"/broker/*
+	broker_begin
+	wait_for 60 greeted_anew "$before" || die "the new broker gets no subscriptions (round $round)"
 }
 pause() { sleep "$((RANDOM % 2)).$(printf %03d $((RANDOM % 1000)))"; }
 keep() {
@@ -59,6 +72,7 @@ for ((round = 1; round <= ROUNDS; round++)); do
 	events=$((events + EVENTS)) lost=$((lost + $(field lost))) wrong=$((wrong + $(field state_wrong)))
 	repeated=$((repeated + $(field repeated)))
 	[ $rc = 0 ] || keep $round
+	[ "$way" != broker ] || new_broker
 done
 echo "torture: $ROUNDS rounds, $events events, lost $lost, state wrong $wrong, repeated $repeated"
 [ $((lost + wrong + repeated)) = 0 ]
