@@ -18,7 +18,8 @@
 enum {
 	QUICK_MS = 1000, /* died sooner: it may do so again */
 	PAUSE_MS = 100,  /* after the second quick death; doubles */
-	PAUSE_MOST_MS = 2000, /* all functions wait meanwhile; a start costs milliseconds of a core */
+	PAUSE_MOST_MS =
+		2000,    /* all functions wait meanwhile; a start costs milliseconds of a core */
 	HELLO_MS = 5000, /* a process that is silent longer never will speak */
 	QUIT_MS = 1000,
 	SOCKET_BYTES = 1 << 20,
