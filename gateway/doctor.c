@@ -167,10 +167,10 @@ static void look_at_registry(struct gateway *g, json_t *list)
 			   "penstock keygen, then penstock trust FILE.pub");
 }
 
-json_t *doctor_look(struct gateway *g)
+json_t *doctor_look(struct gateway *g, uint64_t look)
 {
 	json_t *list = json_array();
-	path_doctor(g->path, list);
+	path_doctor(g->path, look, list);
 	look_at_registry(g, list);
 	for (unsigned i = 0; i < g->config.nbrokers; i++) {
 		const struct config_broker *b = &g->config.brokers[i];

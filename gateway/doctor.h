@@ -6,11 +6,11 @@
 #include "gateway/gateway.h"
 
 /* [{area, name, ok, severity:"ok"|"warning"|"error", text, hint}] of all that was looked at, a new reference. It
- * looks at devices anew; it changes nothing. */
-json_t *doctor_look(struct gateway *g);
+ * changes nothing. look: of outputs_look, whose devices are told of as far as that came. */
+json_t *doctor_look(struct gateway *g, uint64_t look);
 
 /* path_doctor.c: brokers, things, bindings, outputs, journal, sandbox. Appends to list. */
-void path_doctor(struct path *p, json_t *list);
+void path_doctor(struct path *p, uint64_t look, json_t *list);
 
 enum doctor_severity { DOCTOR_OK, DOCTOR_WARNING, DOCTOR_ERROR };
 /* One finding. text and hint may hold a device's or broker's words. */

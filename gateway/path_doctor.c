@@ -94,25 +94,29 @@ static void look_at_sandbox(struct path *p, json_t *list)
 		   text, fine ? "" : "penstock logs says why it does not start");
 }
 
-static void look_at_output(struct path *p, unsigned i, json_t *list)
+static void look_at_output(struct path *p, unsigned i, uint64_t look, json_t *list)
 {
 	struct output_status s;
 	struct why why = { 0 };
 	char name[NAME_BYTES], text[TEXT_BYTES];
 	outputs_status(p->outputs, i, &s);
 	(void)snprintf(name, sizeof(name), "%s (%s %.80s)", s.name, s.kind, s.target);
-	int err = outputs_probe(p->outputs, i, &why);
+	int err = 0;
+	bool looked = outputs_looked(p->outputs, i, look, &err, &why);
 	(void)snprintf(text, sizeof(text), "%s%s", *s.value ? "set to " : "not set yet", s.value);
 	if (err < 0)
 		doctor_say(list, "output", name, DOCTOR_ERROR, why_text(&why, err),
 			   s.waits ? "a value waits for it, and is set when it is back" : "");
 	else if (!s.ok)
 		doctor_say(list, "output", name, DOCTOR_ERROR, s.detail, "");
+	else if (!looked)
+		doctor_say(list, "output", name, DOCTOR_WARNING, "its device was not looked at yet",
+			   "it, or one before it, does not answer; ask again");
 	else
 		doctor_say(list, "output", name, DOCTOR_OK, text, "");
 }
 
-void path_doctor(struct path *p, json_t *list)
+void path_doctor(struct path *p, uint64_t look, json_t *list)
 {
 	look_at_sandbox(p, list);
 	look_at_journal(p, list);
@@ -125,5 +129,5 @@ void path_doctor(struct path *p, json_t *list)
 	for (const struct binding_entry *e = p->bindings; e; e = e->next)
 		look_at_binding(p, e, list);
 	for (unsigned i = 0; p->outputs && i < outputs_count(p->outputs); i++)
-		look_at_output(p, i, list);
+		look_at_output(p, i, look, list);
 }

@@ -266,14 +266,28 @@ void outputs_status(struct trigger *base, unsigned i, struct output_status *ret)
 	(void)pthread_mutex_unlock(&t->lock);
 }
 
-int outputs_probe(struct trigger *base, unsigned i, struct why *why)
+uint64_t outputs_look(struct trigger *base)
 {
 	struct outputs *t = of(base);
-	struct outlet *o = &t->outlet[i];
-	(void)pthread_mutex_lock(&t->device_lock);
-	int err = o->ops->probe(o->o, why);
-	(void)pthread_mutex_unlock(&t->device_lock);
-	return err;
+	(void)pthread_mutex_lock(&t->lock);
+	uint64_t look = ++t->looks;
+	(void)pthread_mutex_unlock(&t->lock);
+	wake(t);
+	return look;
+}
+
+bool outputs_looked(struct trigger *base, unsigned i, uint64_t look, int *ret_err, struct why *ret)
+{
+	struct outputs *t = of(base);
+	const struct outlet *o = &t->outlet[i];
+	(void)pthread_mutex_lock(&t->lock);
+	bool done = o->looked >= look;
+	if (done) {
+		*ret_err = o->seen_err;
+		*ret = o->seen;
+	}
+	(void)pthread_mutex_unlock(&t->lock);
+	return done;
 }
 
 static void status(struct trigger *base, struct trigger_status *ret)
@@ -374,7 +388,6 @@ static void outputs_free(struct trigger *base)
 		(void)close(t->wake_fd);
 	(void)pthread_mutex_destroy(&t->lock);
 	(void)pthread_mutex_destroy(&t->sink_lock);
-	(void)pthread_mutex_destroy(&t->device_lock);
 	free(t->guard_program);
 	free(t);
 }
@@ -448,7 +461,6 @@ int outputs_new_of(const struct outputs_options *options, const struct output_op
 	t->ended_last = &t->ended;
 	(void)pthread_mutex_init(&t->lock, NULL);
 	(void)pthread_mutex_init(&t->sink_lock, NULL);
-	(void)pthread_mutex_init(&t->device_lock, NULL);
 	ENSURE(options->noutputs <= OUTPUTS_MAX); /* the configuration's bound */
 	t->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int err = t->wake_fd < 0 ? why_set(why, -errno, "an eventfd for the outputs") : 0;

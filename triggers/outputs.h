@@ -59,7 +59,10 @@ struct output_status {
 /* i < noutputs */
 void outputs_status(struct trigger *t, unsigned i, struct output_status *ret);
 unsigned outputs_count(const struct trigger *t);
-/* For doctor: looks at the device now. */
-int outputs_probe(struct trigger *t, unsigned i, struct why *why) MUST_USE;
+/* For doctor: has the outputs' thread look at all devices, each of which may keep it waiting. Does not wait. The number
+ * of this look. */
+uint64_t outputs_look(struct trigger *t);
+/* False: it has not come to this device yet. *ret_err: what it saw, 0 or an error with its reason. */
+bool outputs_looked(struct trigger *t, unsigned i, uint64_t look, int *ret_err, struct why *ret);
 
 #endif

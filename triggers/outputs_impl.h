@@ -33,6 +33,9 @@ struct outlet {
 	unsigned failures; /* in a row; > 0: the device is away */
 	uint64_t due_ns;   /* not before */
 	uint64_t tickets;
+	uint64_t looked; /* for doctor, up to which outputs.looks; what was seen */
+	int seen_err;
+	struct why seen;
 	struct output_status status; /* its strings are c's */
 };
 
@@ -48,6 +51,7 @@ struct outputs {
 	pthread_mutex_t lock; /* all below up to the next lock */
 	struct outlet outlet[OUTPUTS_MAX];
 	struct wish *ended, **ended_last; /* to be acknowledged by the thread */
+	uint64_t looks; /* that doctor asked for */
 	bool stop;
 	uint64_t stop_ns;
 
@@ -55,10 +59,7 @@ struct outputs {
 		sink_lock; /* held during the sink's calls; never with another of these held */
 	bool deaf;
 
-	pthread_mutex_t
-		device_lock; /* one call of output_ops at a time; never with the other lock held */
-
-	/* the thread's; before it, the owner's */
+	/* the thread's, as all calls of output_ops; before it, the owner's */
 	struct guard *guard;
 	bool guarded[OUTPUTS_MAX]; /* it was told something */
 	unsigned guard_failures;

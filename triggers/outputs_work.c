@@ -68,7 +68,6 @@ static void guard_again(struct outputs *t, const struct why *reason)
 	    F_STR("reason", reason->text), F_U64("failures", t->guard_failures));
 }
 
-/* device_lock held */
 static void guard_renew(struct outputs *t, unsigned i)
 {
 	struct why why = { 0 };
@@ -85,12 +84,10 @@ static void guard_look(struct outputs *t)
 	if (!t->guard_program || now < t->guard_due_ns)
 		return;
 	t->guard_due_ns = now + RENEW_MS * UINT64_C(1000000);
-	(void)pthread_mutex_lock(&t->device_lock);
 	bool lived = t->guard != NULL;
 	int err = lived ? 0 : outputs_guard_begin(t, &why);
 	for (unsigned i = 0; t->guard && i < t->n; i++)
 		guard_renew(t, i);
-	(void)pthread_mutex_unlock(&t->device_lock);
 	if (err < 0)
 		guard_again(t, &why);
 	else if (lived && t->guard)
@@ -206,13 +203,11 @@ static void work(struct outputs *t, struct outlet *o)
 	(void)snprintf(o->doing, sizeof(o->doing), "%s", w->function);
 	(void)pthread_mutex_unlock(&t->lock);
 
-	(void)pthread_mutex_lock(&t->device_lock);
 	if (!t->guarded[i]) /* from before its first value, if the device is there */
 		guard_renew(t, i);
 	int err = do_wish(o, w, &why);
 	if (err == 0)
 		guard_renew(t, i);
-	(void)pthread_mutex_unlock(&t->device_lock);
 
 	(void)pthread_mutex_lock(&t->lock);
 	o->busy = false;
@@ -230,6 +225,26 @@ static void work(struct outputs *t, struct outlet *o)
 	}
 	remember(o, w);
 	outputs_end(t, o, w, NULL);
+}
+
+/* Whatever doctor wants to be looked at; one, so that wishes do not wait for all. False: there is none. lock held, but not
+ * during the call. */
+static bool look(struct outputs *t)
+{
+	struct why why = { 0 };
+	struct outlet *o = t->outlet;
+	const uint64_t looks = t->looks;
+	while (o < t->outlet + t->n && o->looked == looks)
+		o++;
+	if (o == t->outlet + t->n)
+		return false;
+	(void)pthread_mutex_unlock(&t->lock);
+	int err = o->ops->probe(o->o, &why);
+	(void)pthread_mutex_lock(&t->lock);
+	o->looked = looks;
+	o->seen_err = err;
+	o->seen = why;
+	return true;
 }
 
 /* lock held, but not during the sink's calls. They may send the next from there. */
@@ -275,7 +290,6 @@ static void sleep_until(struct outputs *t, uint64_t due_ns)
 
 static void to_safety(struct outputs *t)
 {
-	(void)pthread_mutex_lock(&t->device_lock);
 	for (unsigned i = 0; i < t->n; i++) {
 		struct why why = { 0 };
 		struct outlet *o = &t->outlet[i];
@@ -284,7 +298,6 @@ static void to_safety(struct outputs *t)
 			LOG(LOG_ERR, "output not brought to its safe state",
 			    F_STR("output", o->c->name), F_STR("reason", why_text(&why, err)));
 	}
-	(void)pthread_mutex_unlock(&t->device_lock);
 }
 
 void *outputs_run(void *arg)
@@ -298,12 +311,13 @@ void *outputs_run(void *arg)
 			break;
 		if (o)
 			work(t, o);
+		bool looked = look(t);
 		if (t->ended) {
 			acknowledge(t);
 			continue;
 		}
 		(void)pthread_mutex_unlock(&t->lock);
-		if (!o)
+		if (!o && !looked)
 			sleep_until(t, due_ns);
 		guard_look(t);
 		(void)pthread_mutex_lock(&t->lock);

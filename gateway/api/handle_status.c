@@ -7,6 +7,9 @@
 #include "gateway/api/request.h"
 #include "gateway/doctor.h"
 #include "gateway/wall.h"
+#include "triggers/outputs.h"
+
+enum { DOCTOR_TICK_MS = 5, DOCTOR_MS = 5000 };
 
 /* "Rss:    1234 kB" -> 1234 */
 static bool kilobytes(const char *line, const char *key, long *ret)
@@ -163,7 +166,36 @@ void api_logs(struct api_request *q)
 		request_timer(q, wait_ms, logs_answer);
 }
 
+static bool is_looked_at(struct api_request *q)
+{
+	struct trigger *outputs = path_outputs(q->g->path);
+	struct why why;
+	unsigned i = 0;
+	int err;
+	while (outputs && i < outputs_count(outputs) &&
+	       outputs_looked(outputs, i, q->seen, &err, &why))
+		i++;
+	return !outputs || i == outputs_count(outputs);
+}
+
+static void doctor_answer(struct api_request *q)
+{
+	if (!is_looked_at(q) && uv_now(&q->g->loop) < q->by_ms)
+		request_timer(q, DOCTOR_TICK_MS, doctor_answer);
+	else
+		request_reply(q, 200, json_pack("{s:o}", "items", doctor_look(q->g, q->seen)));
+}
+
+static void on_line(struct api_request *q)
+{
+	(void)q; /* nothing to a doctor */
+}
+
+/* Devices may take their time; the loop is not to wait for them. */
 void api_doctor(struct api_request *q)
 {
-	request_reply(q, 200, json_pack("{s:o}", "items", doctor_look(q->g)));
+	struct trigger *outputs = path_outputs(q->g->path);
+	q->seen = outputs ? outputs_look(outputs) : 0;
+	q->by_ms = uv_now(&q->g->loop) + (request_wait(q, on_line) ? DOCTOR_MS : 0);
+	doctor_answer(q);
 }

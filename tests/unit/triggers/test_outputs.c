@@ -270,6 +270,33 @@ static void values_are_set_in_order_between_initial_and_safe(void **state)
 	assert_true(said(1, "i s "));
 }
 
+static int seen_of(struct trigger *t, unsigned i, uint64_t look, struct why *why)
+{
+	int err = 1;
+	UNTIL(outputs_looked(t, i, look, &err, why));
+	return err;
+}
+
+static void doctor_does_not_wait_for_a_device(void **state)
+{
+	(void)state;
+	struct trigger *t = bench();
+	struct why why = { 0 };
+	int err;
+	UNTIL(said(0, "i ") && said(1, "i "));
+	atomic_store(&lamps[0].slow, true);
+	send(t, "$output/lamp", "1", "f", 1);
+	UNTIL(atomic_load(&lamps[0].calls) == 2);
+	uint64_t look = outputs_look(t);
+	pause_ms(20);
+	assert_false(outputs_looked(t, 1, look, &err, &why));
+	atomic_store(&lamps[0].slow, false);
+	assert_int_equal(seen_of(t, 1, look, &why), 0);
+	assert_int_equal(seen_of(t, 0, look, &why), 0);
+	assert_false(outputs_looked(t, 0, look + 1, &err, &why));
+	end(t);
+}
+
 static void one_that_is_away_gets_the_newest_and_the_others_go_on(void **state)
 {
 	(void)state;
@@ -280,7 +307,8 @@ static void one_that_is_away_gets_the_newest_and_the_others_go_on(void **state)
 	send(t, "$output/lamp", "1", "f", 1);
 	UNTIL(!status_of(t, 0).ok);
 	assert_non_null(strstr(status_of(t, 0).detail, "cable"));
-	assert_int_equal(outputs_probe(t, 0, &why), -EAGAIN);
+	assert_int_equal(seen_of(t, 0, outputs_look(t), &why), -EAGAIN);
+	assert_string_equal(why.text, "gone");
 	for (unsigned i = 2; i <= 5; i++)
 		send(t, "$output/lamp", i == 5 ? "7" : "0", "f", i);
 	put(t, "$output/pump", "1", "f");
@@ -552,6 +580,7 @@ int main(void)
 {
 	const struct CMUnitTest rules[] = {
 		cmocka_unit_test(values_are_set_in_order_between_initial_and_safe),
+		cmocka_unit_test(doctor_does_not_wait_for_a_device),
 		cmocka_unit_test(one_that_is_away_gets_the_newest_and_the_others_go_on),
 		cmocka_unit_test(a_value_that_makes_no_sense_is_refused_and_said),
 		cmocka_unit_test(too_long_a_value_is_refused),
