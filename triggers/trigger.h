@@ -61,7 +61,7 @@ struct trigger_sink {
 struct trigger_message {    /* what goes out */
 	struct trigger *to; /* the sender's; not for whom it is given to */
 	struct span topic, payload;
-	struct span attrs; /* proto/message_attrs.h; checked */
+	struct span attrs;     /* proto/message_attrs.h; checked */
 	uint64_t time_wall_ms; /* when it was decided; 0: now */
 	uint8_t qos, retain;
 	uint8_t hops;         /* struct event's, of whoever receives it */

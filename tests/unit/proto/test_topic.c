@@ -275,10 +275,9 @@ static void a_template_that_can_come_back_to_its_filter_is_known(void **state)
 static void an_expansion_that_does_not_fit_is_refused(void **state)
 {
 	(void)state;
-	const struct topic_vars v = { .filter = text("+"),
-					      .topic = text("abcdef"),
-					      .id = text("1"),
-					      .function = text("f") };
+	const struct topic_vars v = {
+		.filter = text("+"), .topic = text("abcdef"), .id = text("1"), .function = text("f")
+	};
 	char buf[12];
 	for (size_t cap = 0; cap <= sizeof(buf); cap++) {
 		struct wr w = wr_into(buf, cap);
