@@ -39,7 +39,7 @@ struct revpi_route {
 	bool has_last;
 	uint32_t last; /* raw, of the last event or the first sample */
 	uint64_t missed;
-	char cursor_name[PICTORY_NAME_BYTES + 8];
+	char cursor_name[EVENT_CURSOR_BYTES];
 	uint8_t cursor[4];
 };
 
@@ -49,6 +49,18 @@ static struct revpi *revpi_of(struct feed *f)
 }
 
 /* ---- routes ---- */
+
+/* With the options: those of another binding to the same name are told other values, and it is elsewhere. */
+static int name_cursor(struct revpi_route *r, struct span options, struct why *why)
+{
+	int n = snprintf(r->cursor_name, sizeof(r->cursor_name), "count:%s %.*s", r->base.filter,
+			 (int)options.len, (const char *)options.at);
+	if (n < 0 || (size_t)n >= sizeof(r->cursor_name))
+		return why_set(why, -E_INVALID, "name and options are longer than %d bytes",
+			       EVENT_CURSOR_BYTES - 1);
+	r->base.cursor_name = (struct span){ (const uint8_t *)r->cursor_name, (size_t)n };
+	return 0;
+}
 
 static int read_route(struct feed *f, struct feed_route *base, const struct trigger_route *r,
 		      struct why *why)
@@ -78,8 +90,7 @@ static int read_route(struct feed *f, struct feed_route *base, const struct trig
 	one->counts = kind_flag(&v, "counter");
 	one->is_signed = kind_flag(&v, "signed");
 	kind_values_free(&v);
-	(void)snprintf(one->cursor_name, sizeof(one->cursor_name), "count:%s", base->filter);
-	return 0;
+	return one->counts ? name_cursor(one, r->options, why) : 0;
 }
 
 /* An option that makes no sense for what the name turned out to be. */
@@ -240,8 +251,6 @@ static void look_at_counter(struct revpi *v, struct revpi_route *r, uint32_t raw
 		tell(&t, "restarted", "1");
 	struct wr w = wr_into(r->cursor, sizeof(r->cursor));
 	wr_u32(&w, raw);
-	r->base.cursor_name =
-		(struct span){ (const uint8_t *)r->cursor_name, strlen(r->cursor_name) };
 	r->base.cursor = (struct span){ r->cursor, sizeof(r->cursor) };
 	enum offered how = offer(v, r, &t, number_of(r, raw));
 	if (how == TAKEN) {
@@ -256,9 +265,9 @@ static void look_at_counter(struct revpi *v, struct revpi_route *r, uint32_t raw
 static bool kept_count(struct revpi *v, struct revpi_route *r)
 {
 	const struct trigger_sink *sink = &v->base.base.sink;
-	const struct span name = { (const uint8_t *)r->cursor_name, strlen(r->cursor_name) };
 	uint8_t bytes[4];
-	if (!sink->cursor || sink->cursor(sink->arg, name, bytes, sizeof(bytes)) != sizeof(bytes))
+	if (!sink->cursor || sink->cursor(sink->arg, r->base.cursor_name, bytes, sizeof(bytes)) !=
+				     sizeof(bytes))
 		return false;
 	struct rd rd = rd_from(bytes, sizeof(bytes));
 	r->last = rd_u32(&rd) & mask_of(r->place.bits);
@@ -310,22 +319,6 @@ static bool sample(struct revpi *v, struct feed_route **list)
 	return true;
 }
 
-/* A counter that nobody listens to any more: who binds to it again begins anew. */
-static void forget(struct revpi *v, struct feed_route **old, struct feed_route **new)
-{
-	const struct trigger_sink *sink = &v->base.base.sink;
-	for (size_t i = 0; sink->forget && old && old[i]; i++) {
-		const struct revpi_route *r = (const struct revpi_route *)old[i];
-		bool stays = !r->counts;
-		for (size_t k = 0; new &&new[k] && !stays; k++)
-			stays = ((const struct revpi_route *)new[k])->counts &&
-				strcmp(new[k]->filter, old[i]->filter) == 0;
-		if (!stays)
-			sink->forget(sink->arg, (struct span){ (const uint8_t *)r->cursor_name,
-							       strlen(r->cursor_name) });
-	}
-}
-
 /* When the next sample is due; what is late by whole cycles is not made up for, but counted. */
 static uint64_t next_cycle(struct revpi *v, uint64_t due)
 {
@@ -343,7 +336,6 @@ static void run(struct feed *f)
 	(void)pthread_setname_np(pthread_self(), "revpi");
 	do {
 		if (feed_changed(f, &new)) {
-			forget(v, list, new);
 			feed_drop(f, list);
 			list = new;
 		}
