@@ -367,7 +367,7 @@ static void forget_unused(struct evdev *e)
 {
 	for (unsigned i = 0; i < e->ndevices;) {
 		struct device *d = &e->devices[i];
-		if (d->fd < 0 || d->grab_err < 0 || !wanted(e, d->name))
+		if (d->fd < 0 || !wanted(e, d->name))
 			device_close(e, d);
 		else
 			i++;

@@ -271,6 +271,30 @@ static void what_is_wrong_is_said_and_looked_at_again(void **state)
 	pull_out(&f);
 }
 
+static void a_key_stays_down_while_another_program_has_the_device(void **state)
+{
+	struct fake f;
+	struct trigger *t = begin(&f, *state);
+	plug_in(&f);
+	f.grab_err = -EBUSY;
+	seen_bind(t, 1, "gpio_keys/KEY_A", "{\"edge\":\"both\"}");
+	t->ops->start(t);
+	seen_state(t, 1, "another program has grabbed it");
+	set_bit(&f, f.down, KEY_A, true);
+	press(&f, KEY_A, 1);
+	(void)seen_at(&f.seen, 0);
+	(void)pthread_mutex_lock(&f.lock);
+	f.grab_err = 0; /* and it is tried again */
+	(void)pthread_mutex_unlock(&f.lock);
+	seen_state(t, 1, NULL);
+	press(&f, KEY_A, 0);
+	assert_string_equal(seen_at(&f.seen, 1)->payload, "0");
+	assert_non_null(strstr(seen_at(&f.seen, 1)->attrs, "time_ns=7000005000;"));
+	seen_end(t);
+	assert_int_equal(seen_count(&f.seen), 2);
+	pull_out(&f);
+}
+
 static void only_who_wants_it_alone_grabs_a_device(void **state)
 {
 	struct fake f;
@@ -345,6 +369,7 @@ int main(void)
 		TEST(an_event_that_is_not_taken_is_counted_in_the_next),
 		TEST(a_device_that_goes_releases_its_keys_and_is_used_when_it_comes_back),
 		TEST(what_is_wrong_is_said_and_looked_at_again),
+		TEST(a_key_stays_down_while_another_program_has_the_device),
 		TEST(only_who_wants_it_alone_grabs_a_device),
 		TEST(what_makes_no_sense_is_refused_at_once),
 		cmocka_unit_test(names_of_keys_are_the_kernels),
