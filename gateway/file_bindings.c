@@ -56,6 +56,14 @@ static bool is_same(const struct registry_binding *a, const struct registry_bind
 	       a->retry_ms == b->retry_ms && a->ordered == b->ordered;
 }
 
+/* Or was it refused the last time? Then what was in its way may be gone. */
+static bool stands(const struct gateway *g, const struct config_binding *b)
+{
+	json_t *counts = path_binding_counts(g->path, b->row.id);
+	json_decref(counts);
+	return counts != NULL;
+}
+
 static void later(void *arg, const char *section, const char *key)
 {
 	struct file_reload *r = arg;
@@ -82,7 +90,7 @@ int file_reload(struct gateway *g, struct file_reload *ret, struct why *why)
 	for (unsigned i = 0; i < fresh.nbindings; i++) {
 		const struct config_binding *is = &fresh.bindings[i];
 		const struct config_binding *was = find(old, is->row.id);
-		if (was && is_same(&was->row, &is->row))
+		if (was && is_same(&was->row, &is->row) && stands(g, is))
 			continue;
 		if (!put(g, is))
 			ret->refused++;

@@ -39,6 +39,8 @@ check "what is gone from the files is unbound" "$said$(cli bindings)" [ "$(bindi
 printf '[binding.bad]\nfunction = echo\nmqtt = a/#/b\n' >"$D/conf.d/bad.conf"
 said=$(cli reload 2>&1)
 check "a binding that makes no sense is counted, the rest goes on" "$said" grep -q '1 bindings make no sense' <<<"$said"
+said=$(cli reload 2>&1)
+check "and counted again while it stays so" "$said" grep -q '1 bindings make no sense' <<<"$said"
 printf '[binding.bad]\nfunction = echo\nmqtt = a\nnonsense = 1\n' >"$D/conf.d/bad.conf"
 said=$(cli reload 2>&1)
 check "files that make no sense change nothing, and the place is said" "$said" grep -q 'bad.conf:2' <<<"$said"
