@@ -9,6 +9,16 @@
 
 enum { FUNCTIONS_MOST = 16, WAIT_MORE_MS = 5000 };
 
+/* NULL: there is none. Only brokers are looked at: other sources come and go on the loop's thread. */
+static struct trigger *default_broker(const struct path *p)
+{
+	for (unsigned i = 0; i < p->config->nbrokers; i++) {
+		if (strcmp(p->sources[i]->name, "default") == 0)
+			return p->sources[i]->trigger;
+	}
+	return NULL;
+}
+
 /* POST /f/NAME without a binding: as if one were there for this request, with nothing but defaults. */
 static int invoke(struct path_source *b, const struct event *e)
 {
@@ -24,10 +34,9 @@ static int invoke(struct path_source *b, const struct event *e)
 	int err = binding_new(0, &text, &once, &why);
 	if (err < 0)
 		return err;
-	struct path_source *to = path_source_find(p, "mqtt", "default");
 	once->criticality = CRITICALITIES;
 	once->durability = p->durability;
-	once->way_out = to ? to->trigger : NULL;
+	once->way_out = default_broker(p);
 	once->outputs = p->outputs;
 	err = dispatch_event(p->dispatch, e, &once, 1, &b->seat);
 	binding_unref(once);
