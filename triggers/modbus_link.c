@@ -161,12 +161,21 @@ static int open_ctx(struct modbus_link *l, modbus_t *ctx)
 	return err;
 }
 
+/* Who gives numbers needs no name server, also at the end, when outputs are made safe. */
+static int addresses(struct modbus_link *l, struct addrinfo **ret)
+{
+	const struct addrinfo numeric = { .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM };
+	if (getaddrinfo(l->url.host, l->url.port, &numeric, ret) == 0)
+		return 0;
+	return resolve(l->url.host, l->url.port, &l->stopping, ret);
+}
+
 static int connect_tcp(struct modbus_link *l, struct why *why)
 {
 	struct addrinfo *found = NULL;
 	char host[NI_MAXHOST];
 	int err = -EADDRNOTAVAIL;
-	int no = resolve(l->url.host, l->url.port, &l->stopping, &found);
+	int no = addresses(l, &found);
 	if (no)
 		return why_set(why, -EAGAIN, "[modbus.%s] %s: %s", l->c->name, l->c->url,
 			       gai_strerror(no));

@@ -473,6 +473,29 @@ static void what_makes_no_sense_is_refused_at_once(void **state)
 	assert_non_null(strstr(why.text, "[modbus.plc]"));
 }
 
+/* Inputs stop first; the outputs' connection may be gone by then. */
+static void an_output_is_made_safe_after_inputs_have_stopped(void **state)
+{
+	struct server *s = server_begin();
+	struct why why = { 0 };
+	(void)state;
+	tcp_start(s);
+	use_tcp(s);
+	put(s, 40, 100);
+	struct modbus_links *l = links_new();
+	struct trigger *t = begin(l);
+	struct output *o = output(l, "plc/1/holding/40", "{\"safe\":\"7\"}");
+	t->ops->start(t);
+	t->ops->stop(t, 0);
+	if (o->ops->safe(o, &why) != 0)
+		fail_msg("%s", why.text);
+	assert_int_equal(get(s, 40), 7);
+	t->ops->free(t);
+	o->ops->close(o);
+	modbus_links_free(l);
+	server_end(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -483,6 +506,7 @@ int main(void)
 		cmocka_unit_test(outputs_write_coils_and_registers),
 		cmocka_unit_test(the_guard_can_send_the_safe_value),
 		cmocka_unit_test(inputs_and_outputs_share_a_serial_line),
+		cmocka_unit_test(an_output_is_made_safe_after_inputs_have_stopped),
 		cmocka_unit_test(what_makes_no_sense_is_refused_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
