@@ -51,7 +51,7 @@ struct outputs {
 	pthread_mutex_t lock; /* all below up to the next lock */
 	struct outlet outlet[OUTPUTS_MAX];
 	struct wish *ended, **ended_last; /* to be acknowledged by the thread */
-	uint64_t looks; /* that doctor asked for */
+	uint64_t looks;                   /* that doctor asked for */
 	bool stop;
 	uint64_t stop_ns;
 

@@ -266,8 +266,8 @@ static bool kept_count(struct revpi *v, struct revpi_route *r)
 {
 	const struct trigger_sink *sink = &v->base.base.sink;
 	uint8_t bytes[4];
-	if (!sink->cursor || sink->cursor(sink->arg, r->base.cursor_name, bytes, sizeof(bytes)) !=
-				     sizeof(bytes))
+	if (!sink->cursor ||
+	    sink->cursor(sink->arg, r->base.cursor_name, bytes, sizeof(bytes)) != sizeof(bytes))
 		return false;
 	struct rd rd = rd_from(bytes, sizeof(bytes));
 	r->last = rd_u32(&rd) & mask_of(r->place.bits);
