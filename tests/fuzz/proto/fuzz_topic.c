@@ -21,7 +21,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct span rest = { data, size };
 	struct span a = line(&rest), b = line(&rest), tmpl = line(&rest);
 	struct wr w = wr_into(out, sizeof(out));
-	const struct topic_vars v = { a, b, { data, 0 }, { data, 0 } };
+	const struct topic_vars v = {
+		.filter = a, .topic = b, .id = { data, 0 }, .function = { data, 0 }
+	};
 	bool both = topic_filter_ok(a) && topic_name_ok(b);
 	if (topic_name_ok(b) && topic_filter_ok(b)) /* a topic is a filter of itself */
 		ENSURE(topic_match(b, b) && topic_covers(b, b));

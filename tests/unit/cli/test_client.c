@@ -195,7 +195,8 @@ static const struct {
 	  CODE_OK,
 	  "7: a/+ -> f -> b/{1}",
 	  NULL,
-	  { "\"filter\": \"a/+\", \"qos\": 2, \"retain\": true, \"publish\": \"b/{1}\"}" } },
+	  { "\"filter\": \"a/+\", \"options\": {}, \"qos\": 2, \"retain\": true, \"publish\": "
+	    "\"b/{1}\"}" } },
 	{ { "bind", "f", "--mqtt", "a", "--publish-qos", "0", "--broker", "x" },
 	  { JSON("201 Created", "{\"id\":8}") },
 	  CODE_OK,
