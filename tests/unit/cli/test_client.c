@@ -362,8 +362,8 @@ static const struct {
 	{ { "deploy", "m.wasm" },
 	  { DEPLOYED },
 	  CODE_OK,
-	  "  publish to      alerts/#\n  share state in  no bucket\n  remember        what it "
-	  "wants, in its own bucket\nuses",
+	  "  publish to      alerts/#\n  share state in  no bucket\n  set output      none\n"
+	  "  remember        what it wants, in its own bucket\nuses",
 	  NULL,
 	  { NULL } },
 	{ { "deploy", "m.wasm", "--bind" },
