@@ -338,7 +338,7 @@ static int bindings_run(struct cli *c)
 const struct command command_bindings = {
 	.name = "bindings",
 	.group = GROUP,
-	.summary = "List which messages go to which function",
+	.summary = "List what starts which function, and where its answers go",
 	.usage = "",
 	.more = "",
 	.prints_data = true,

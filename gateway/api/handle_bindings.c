@@ -113,7 +113,8 @@ static struct span span_of(const char *s)
 static json_t *warned(json_t *item, const struct registry_binding *b)
 {
 	json_t *list = json_array();
-	if (b->publish[0] != '\0' && topic_template_loops(span_of(b->publish), span_of(b->filter)))
+	if (strcmp(b->kind, "mqtt") == 0 && b->publish[0] != '\0' &&
+	    topic_template_loops(span_of(b->publish), span_of(b->filter)))
 		(void)json_array_append_new(
 			list,
 			json_sprintf("\"%s\" can match \"%s\": the function would get its own "
@@ -149,8 +150,8 @@ static void binding_make(struct api_request *q, struct registry_binding *b, stru
 {
 	int err = binding_add(q->g, b, why);
 	if (err < 0) {
-		request_error(q, err, why_text(why, err), err == -E_INVALID ? topics_hint : NULL,
-			      NULL);
+		bool about_topics = err == -E_INVALID && strcmp(b->kind, "mqtt") == 0;
+		request_error(q, err, why_text(why, err), about_topics ? topics_hint : NULL, NULL);
 		return;
 	}
 	LOG(LOG_NOTE, "bound", F_STR("function", b->function), F_U64("binding", b->id),
