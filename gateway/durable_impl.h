@@ -49,6 +49,7 @@ struct durable_store {
 	atomic_uint
 		aside; /* open events that are in the journal only, or more: the feeder counts anew */
 	bool starting;    /* what was open at the start is being fed */
+	bool part;        /* or a look at all that waits had no time to get to its end */
 	uint64_t due, id; /* up to where */
 
 	pthread_mutex_t lock;

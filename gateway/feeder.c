@@ -7,7 +7,8 @@
 #include "base/log.h"
 #include "gateway/durable_impl.h"
 
-enum { ROWS_AT_ONCE = 256 };
+/* FEED_NS: the loop's thread has more to do, however fast the queues empty themselves meanwhile. */
+enum { ROWS_AT_ONCE = 256, FEED_NS = 20 * 1000 * 1000 };
 
 /* Half of the queues is left to what comes. */
 static bool has_room(struct dispatch *d)
@@ -140,10 +141,14 @@ static int round_of(struct durable_store *s, struct feeding *f, uint64_t until, 
 
 /* What was open when the gateway started and is due. A pause goes on where it was; one that would take longer
  * than any does was noted by a clock that has been set since, and is over. */
-static void feed_first(struct durable_store *s)
+static void feed_first(struct durable_store *s, uint64_t end_ns)
 {
 	struct feeding f;
 	while (s->starting && has_room(s->dispatch)) {
+		if (now_ns() >= end_ns) {
+			dispatch_wants_food(s->dispatch);
+			return;
+		}
 		const uint64_t now = durable_now_ms(s), longest = now + BACKOFF_MAX_MS;
 		const bool odd = s->due > longest;
 		if (round_of(s, &f, odd ? INT64_MAX : now, s->due, s->id) < 0)
@@ -175,20 +180,31 @@ static unsigned retries_pending(struct durable_store *s)
 void durable_feed(struct durable_store *s)
 {
 	struct feeding f;
+	const uint64_t end_ns = now_ns() + FEED_NS;
 	if (s->starting)
-		feed_first(s);
-	unsigned aside = atomic_load(&s->aside), rows = 0;
+		feed_first(s, end_ns);
+	unsigned aside = atomic_load(&s->aside), rows = s->part;
 	if (s->starting || aside == 0 || !has_room(s->dispatch))
 		return;
 	/* Those put aside have a due; those that went straight on have none. */
 	uint64_t due = 0, id = INT64_MAX, now = durable_now_ms(s);
+	if (s->part) {
+		due = s->due;
+		id = s->id;
+	}
 	do {
 		if (round_of(s, &f, now, due, id) < 0)
 			return;
 		due = f.due;
 		id = f.id;
 		rows += f.seen;
-	} while (f.seen == ROWS_AT_ONCE && !f.full);
+	} while (f.seen == ROWS_AT_ONCE && !f.full && now_ns() < end_ns);
+	s->part = f.seen == ROWS_AT_ONCE && !f.full;
+	if (s->part) {
+		s->due = due;
+		s->id = id;
+		dispatch_wants_food(s->dispatch);
+	}
 	if (rows == 0) /* none is left, unless one came since */
 		(void)atomic_compare_exchange_strong(&s->aside, &aside, retries_pending(s));
 	journal_commit(s->journal);
