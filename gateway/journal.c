@@ -42,6 +42,7 @@ void journal_put(struct journal *j, struct journal_op *op)
 	op->err = 0;
 	(void)pthread_mutex_lock(&j->lock);
 	op->seq = ++j->seq;
+	op->power |= op->exact && (j->o.power || j->power_seq > 0);
 	if (op->power)
 		j->power_seq = op->seq;
 	if (op->lazy) {

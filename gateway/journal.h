@@ -12,7 +12,9 @@
  * Durability. WAL with synchronous=NORMAL: a commit is in the kernel's hands, so it survives any crash
  * of software (`process`). For `power` a thread of the journal's own calls fdatasync on the log after the
  * commit, once for all that was committed meanwhile; then only are these operations done. (A torn log
- * is cut at the last whole transaction by its checksums; checkpoints sync before they overwrite.)
+ * is cut at the last whole transaction by its checksums; checkpoints sync before they overwrite.) So are the
+ * steps of QoS 2: a PUBREL that left before its row was synced would, after a power cut, be followed by the
+ * same message under an identifier that the broker is through with.
  *
  * Failure. A full disk or a locked or failing database rolls the transaction back; its operations stay
  * in the queue, in order, and are tried again by journal_tick. Until then nothing is done: no
@@ -58,6 +60,7 @@ struct journal_options {
 		quota_rows;          /* of open events and effects; new events are refused above */
 	uint64_t keep_bytes, keep_s; /* of those that are over; 0: they go at once */
 	uint64_t dead_rows;          /* dead letters; above, the oldest go. 0: all are kept */
+	bool power; /* events are synced, by default; else what is exact is not before the first of them */
 	/* PRAGMA quick_check at the start: always, never, or when the machine was not shut down
 	 * cleanly since (a crash of software damages nothing) */
 	enum journal_check { CHECK_BOOT, CHECK_ALWAYS, CHECK_NEVER } check;
@@ -82,6 +85,7 @@ struct journal_op {
 	int64_t bytes;           /* that it adds to what is open, or takes from it */
 	int open, dead, effects; /* and rows */
 	bool power;              /* done when synced */
+	bool exact;              /* a step of an exchange of QoS 2: synced where any event is */
 	bool lazy; /* nothing waits for it: no commit for its sake, for up to a tick */
 	int err;
 };

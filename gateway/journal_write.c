@@ -118,6 +118,7 @@ void journal_progress_put(struct journal *j, struct journal_progress *p)
 {
 	bool over = p->state >= EFFECT_DELIVERED;
 	p->op.write = write_progress;
+	p->op.exact = p->state == EFFECT_SENT || p->state == EFFECT_RELEASED;
 	p->op.effects = over ? -1 : 0;
 	p->op.bytes = over ? -(int64_t)p->effect_bytes : 0;
 	journal_put(j, &p->op);
@@ -132,6 +133,7 @@ static int write_inbound_op(struct journal *j, struct journal_op *op)
 void journal_inbound_put(struct journal *j, struct journal_inbound *i)
 {
 	i->op.write = write_inbound_op;
+	i->op.exact = true;
 	journal_put(j, &i->op);
 }
 

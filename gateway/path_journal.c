@@ -199,13 +199,15 @@ static bool linger(void *arg)
 int path_journal_open(struct path *p, struct why *why)
 {
 	const struct config *c = p->config;
-	const struct journal_options jo = { .state_dir = c->state_dir,
-					    .quota_bytes = c->journal_bytes,
-					    .quota_rows = c->journal_rows,
-					    .keep_bytes = c->journal_keep_bytes,
-					    .keep_s = c->journal_keep_hours * UINT64_C(3600),
-					    .check = (enum journal_check)config_choice(
-						    CONFIG_CHECK, c->journal_check) };
+	const struct journal_options jo = {
+		.state_dir = c->state_dir,
+		.quota_bytes = c->journal_bytes,
+		.quota_rows = c->journal_rows,
+		.keep_bytes = c->journal_keep_bytes,
+		.keep_s = c->journal_keep_hours * UINT64_C(3600),
+		.power = config_choice(CONFIG_DURABILITY, c->journal_durability) == DURABLE_POWER,
+		.check = (enum journal_check)config_choice(CONFIG_CHECK, c->journal_check)
+	};
 	const struct outbox_options oo = { .quota_bytes = c->outbox_bytes,
 					   .quota_rows = c->outbox_rows,
 					   .max_age_s = c->outbox_max_age_hours * UINT64_C(3600),

@@ -201,13 +201,20 @@ static void what_was_committed_survives_the_process(void **state)
 	journal_close(j);
 }
 
+/* And from then on the steps of QoS 2 are. */
 static void power_is_told_when_it_is_synced_and_not_before(void **state)
 {
 	struct journal *j = open_with(FOREVER_S, NULL);
+	struct journal_progress step[2] = { { .state = EFFECT_RELEASED },
+					    { .state = EFFECT_SENT } };
 	struct journal_status st;
 	struct sample s;
 	(void)state;
+	journal_progress_put(j, &step[0]);
+	assert_int_equal(journal_ticket(j).power, 0);
 	begin(j, &s, 5, true);
+	journal_progress_put(j, &step[1]);
+	assert_int_equal(journal_ticket(j).power, step[1].op.seq);
 	struct journal_ticket t = journal_ticket(j);
 	journal_commit(j);
 	for (unsigned i = 0; i < 5000 && !journal_durable(j, t); i++)
