@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/rd.h"
@@ -37,6 +38,7 @@ struct config_broker { /* [mqtt] = "default", or [mqtt.NAME] */
 	unsigned topic_aliases;
 	const char *cloudevents; /* no, binary, structured */
 	bool unwrap;
+	const char *home_assistant; /* the prefix of its discovery, or "no" */
 };
 
 /* A binding that a file has, beside those of the registry. */
@@ -129,6 +131,11 @@ void config_changes(const struct config *a, const struct config *b, config_diffe
 /* Which word of a choice it is, or -1. The order is that of enum journal_durability, journal_check,
  * outbox_full, mqtt_events. */
 enum config_choices { CONFIG_DURABILITY, CONFIG_CHECK, CONFIG_FULL, CONFIG_CLOUDEVENTS };
+enum { HOME_PREFIX_BYTES = 100 };
+static inline bool config_home_assistant(const struct config_broker *b)
+{
+	return strcmp(b->home_assistant, "no") != 0;
+}
 int config_choice(enum config_choices which, const char *word);
 void config_print_help(void);
 

@@ -98,6 +98,20 @@ static int check_broker(struct config *c, struct config_broker *b, struct why *w
 			       "[mqtt.%s] cloudevents = binary needs MQTT 5: set version = 5, or "
 			       "cloudevents = structured",
 			       b->name);
+	if (config_home_assistant(b) &&
+	    (strlen(b->home_assistant) > HOME_PREFIX_BYTES ||
+	     !topic_name_ok((struct span){ (const uint8_t *)b->home_assistant,
+					   strlen(b->home_assistant) })))
+		return why_set(why, -E_CONFIG,
+			       "[mqtt.%s] home_assistant = %.100s: expected no, or a topic without "
+			       "wildcards of at most %d bytes; Home Assistant's default is "
+			       "homeassistant",
+			       b->name, b->home_assistant, HOME_PREFIX_BYTES);
+	if (config_home_assistant(b) && strcmp(b->cloudevents, "structured") == 0)
+		return why_set(why, -E_CONFIG,
+			       "[mqtt.%s]: Home Assistant does not read CloudEvents: set "
+			       "home_assistant = no, or cloudevents = no or binary",
+			       b->name);
 	if (b->version == 4)
 		return why_set(why, -E_CONFIG,
 			       "[mqtt.%s] version = 4: write 3 for MQTT 3.1.1, or 5", b->name);

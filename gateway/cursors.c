@@ -189,6 +189,19 @@ size_t cursors_get(struct cursors *c, const char *source, struct span name, void
 	return n;
 }
 
+void cursors_each(struct cursors *c, const char *source, cursors_fn *each, void *arg)
+{
+	(void)pthread_mutex_lock(&c->lock);
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		for (const struct cursor *k = c->bucket[i]; k; k = k->next) {
+			if (strcmp(k->source, source) == 0)
+				each(arg, (struct span){ k->name, k->name_len },
+				     (struct span){ k->value, k->len });
+		}
+	}
+	(void)pthread_mutex_unlock(&c->lock);
+}
+
 /* Without memory for its row it comes back with the next run, and is then as old as it is. */
 void cursors_forget(struct cursors *c, const char *source, struct span name)
 {

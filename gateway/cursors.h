@@ -27,6 +27,9 @@ void cursors_end(struct cursors *c, struct cursor_step *s, bool happened);
 
 /* As trigger_sink.cursor. */
 size_t cursors_get(struct cursors *c, const char *source, struct span name, void *ret, size_t cap);
+/* Those of a source, in no order. each must not call anything here. */
+typedef void cursors_fn(void *arg, struct span name, struct span value);
+void cursors_each(struct cursors *c, const char *source, cursors_fn *each, void *arg);
 void cursors_forget(struct cursors *c, const char *source, struct span name);
 
 /* ---- in the journal: journal_write.c, journal_read.c ---- */

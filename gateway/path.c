@@ -11,6 +11,7 @@
 #include "base/own.h"
 #include "gateway/cursors.h"
 #include "gateway/durable.h"
+#include "gateway/home.h"
 #include "gateway/path_impl.h"
 #include "proto/topic.h"
 
@@ -86,6 +87,8 @@ int path_new_with(const struct config *config, uv_loop_t *loop, const char *prog
 	err = path_outputs_attach(p, why);
 	if (err == 0 && p->journal)
 		err = path_journal_attach(p, why);
+	if (err == 0)
+		err = home_new(p, loop, &p->home, why);
 	if (err < 0) {
 		dispatch_free(p->dispatch, 0);
 		finish_free(p);
@@ -117,6 +120,7 @@ void path_free(struct path *p)
 	path_sources_stop(p, GRACE_MS);
 	if (p->outputs)
 		p->outputs->ops->stop(p->outputs, GRACE_MS);
+	home_free(p->home); /* whoever called it is deaf by now */
 	uv_close((uv_handle_t *)&p->first_turn, timer_closed);
 }
 

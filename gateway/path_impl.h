@@ -30,6 +30,7 @@ struct path_source {
 	char source[80];     /* "mqtt:NAME", "gpio", as in its events */
 	struct dedupe *seen; /* of a broker; NULL: no journal */
 	struct limiter duplicates;
+	struct home_broker *home;  /* of a broker; NULL: none */
 	struct dispatch_seat seat; /* of a trigger whose thread takes its answers itself */
 };
 
@@ -58,6 +59,7 @@ struct path {
 	struct led_config leds;
 	struct modbus_links *modbus; /* NULL: nothing is bound to them */
 	struct trigger *outputs;     /* NULL: the configuration has none */
+	struct home *home;           /* NULL: not yet, or no broker is for it */
 	struct binding_entry *bindings;
 	unsigned nbindings;
 	uv_timer_t first_turn;

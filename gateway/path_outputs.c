@@ -7,6 +7,7 @@
 #include "base/child.h"
 #include "base/own.h"
 #include "base/wr.h"
+#include "gateway/home.h"
 #include "gateway/outbox.h"
 #include "gateway/path_impl.h"
 #include "triggers/outputs.h"
@@ -36,6 +37,12 @@ static const void *kind_config(void *arg, const char *kind)
 	return strcmp(kind, "modbus") == 0 ? path_modbus_output(arg) : NULL;
 }
 
+static void on_changed(void *arg)
+{
+	struct path *p = arg;
+	home_output_changed(p->home);
+}
+
 int path_outputs_open(struct path *p, struct why *why)
 {
 	const struct config *c = p->config;
@@ -47,6 +54,7 @@ int path_outputs_open(struct path *p, struct why *why)
 	const struct outputs_options o = { .outputs = c->outputs,
 					   .noutputs = c->noutputs,
 					   .kind_config = kind_config,
+					   .changed = on_changed,
 					   .arg = p,
 					   .guard_program = guard };
 	const struct trigger_sink sink = { .acknowledged = on_acknowledged, .arg = p };

@@ -8,6 +8,7 @@
 #include "base/own.h"
 #include "gateway/cursors.h"
 #include "gateway/direct.h"
+#include "gateway/home.h"
 #include "gateway/path_impl.h"
 #include "triggers/gpio.h"
 #include "triggers/mqtt.h"
@@ -81,6 +82,7 @@ static int on_event(void *arg, const struct event *e, const uint32_t *routes, un
 	b->path->seat.more = more_at_hand;
 	int err = 0;
 	bool wanted = n > 0;
+	n = home_take(b, e, found, n);
 	n = leave_by_broker(e, found, n);
 	if (!wanted)
 		unbound(b, e);

@@ -103,6 +103,13 @@ static int probe(struct output *o, struct why *why)
 	return later(err < 0 ? err : gpio_busy(g->line, &place, why));
 }
 
+static bool range(struct output *o, struct output_range *ret)
+{
+	(void)o;
+	*ret = (struct output_range){ .least = 0, .most = 1, .whole = true };
+	return true;
+}
+
 static bool guard(struct output *o, struct guard_action *ret)
 {
 	struct gpio_output *g = gpio_of(o);
@@ -171,6 +178,7 @@ const struct output_ops output_gpio = {
 	.initial = initial,
 	.safe = safe,
 	.probe = probe,
+	.range = range,
 	.guard = guard,
 	.close = close_gpio,
 };

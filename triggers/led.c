@@ -73,12 +73,10 @@ static int trigger_off(const struct led *l, int dir, struct why *why)
 	return 0;
 }
 
-static int take(struct led *l, struct why *why)
+/* dir: open() of its folder just now, or less than 0 and errno. */
+static int read_most(const struct led *l, int dir, unsigned *ret, struct why *why)
 {
 	char text[TEXT_BYTES], *end;
-	if (l->fd >= 0)
-		return 0;
-	OWN_FD dir = open(l->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return away(l, "", -errno, why);
 	int err = sysfs_read(dir, "max_brightness", text, sizeof(text));
@@ -90,13 +88,26 @@ static int take(struct led *l, struct why *why)
 		return why_set(why, -EAGAIN,
 			       "lamp \"%s\": %s/max_brightness says \"%s\", which is no brightness",
 			       l->name, l->dir, text);
+	*ret = (unsigned)most;
+	return 0;
+}
+
+static int take(struct led *l, struct why *why)
+{
+	unsigned most;
+	if (l->fd >= 0)
+		return 0;
+	OWN_FD dir = open(l->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int err = read_most(l, dir, &most, why);
+	if (err < 0)
+		return err;
 	OWN_FD fd = openat(dir, "brightness", O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return away(l, "brightness", -errno, why);
 	err = trigger_off(l, dir, why);
 	if (err < 0)
 		return err;
-	l->most = (unsigned)most;
+	l->most = most;
 	l->fd = fd_steal(&fd);
 	return 0;
 }
@@ -174,6 +185,20 @@ static int probe(struct output *o, struct why *why)
 	if (access(path, W_OK) < 0)
 		return away(l, "brightness", -errno, why);
 	return 0;
+}
+
+/* Without taking it: where `initial` is `keep`, it is somebody else's before the first value. */
+static bool range(struct output *o, struct output_range *ret)
+{
+	struct led *l = led_of(o);
+	unsigned most = l->most;
+	if (l->fd < 0) {
+		OWN_FD dir = open(l->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (read_most(l, dir, &most, NULL) < 0)
+			return false;
+	}
+	*ret = (struct output_range){ .least = 0, .most = most, .whole = true };
+	return true;
 }
 
 static bool guard(struct output *o, struct guard_action *ret)
@@ -264,6 +289,7 @@ const struct output_ops output_led = {
 	.initial = initial,
 	.safe = safe,
 	.probe = probe,
+	.range = range,
 	.guard = guard,
 	.close = close_led,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Outputs of kind "modbus": one coil, or a value in one or two holding registers. */
 #include <errno.h>
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -60,6 +61,20 @@ static int probe(struct output *o, struct why *why)
 		coil_of(o)->link, &(struct modbus_range){ p->unit, p->table, p->address, p->count },
 		raw, &reason);
 	return err == 0 || err == -EREMOTEIO ? 0 : why_set(why, -EAGAIN, "%s", reason.text);
+}
+
+static bool range(struct output *o, struct output_range *ret)
+{
+	static const struct output_range of_type[] = {
+		[MODBUS_U16] = { 0, UINT16_MAX, true },
+		[MODBUS_S16] = { INT16_MIN, INT16_MAX, true },
+		[MODBUS_U32] = { 0, UINT32_MAX, true },
+		[MODBUS_S32] = { INT32_MIN, INT32_MAX, true },
+		[MODBUS_F32] = { -FLT_MAX, FLT_MAX, false },
+	};
+	const struct modbus_point *p = &coil_of(o)->point;
+	*ret = modbus_is_bit(p->table) ? (struct output_range){ 0, 1, true } : of_type[p->type];
+	return true;
 }
 
 static void lent_back(struct coil *c)
@@ -157,6 +172,7 @@ const struct output_ops output_modbus = {
 	.initial = initial,
 	.safe = safe,
 	.probe = probe,
+	.range = range,
 	.guard = guard,
 	.close = close_coil,
 };

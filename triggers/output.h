@@ -22,6 +22,11 @@
 enum { OUTPUT_MS = 2000 };
 
 struct output;
+/* The numbers that a thing takes; 0 to 1: a bit. */
+struct output_range {
+	double least, most; /* the same: not known yet */
+	bool whole;         /* nothing between whole numbers */
+};
 struct guard_action;
 
 struct output_ops {
@@ -38,6 +43,8 @@ struct output_ops {
 	int (*safe)(struct output *o, struct why *why);
 	/* Is the device there? 0, or -EAGAIN with the reason and what to do. Does not change it. */
 	int (*probe)(struct output *o, struct why *why);
+	/* Which values it takes; false: the device has not said yet. May be NULL: nobody knows. */
+	bool (*range)(struct output *o, struct output_range *ret);
 	/* What the guard has to do; false: nothing, or it cannot be done from there. Descriptors in it are
 	 * borrowed. Asked again after each set that opened the device anew. */
 	bool (*guard)(struct output *o, struct guard_action *ret);

@@ -458,6 +458,8 @@ int outputs_new_of(const struct outputs_options *options, const struct output_op
 		return why_set(why, -ENOMEM, "out of memory");
 	t->base = (struct trigger){ .ops = &outputs_ops, .name = "outputs", .sink = *sink };
 	t->config = options->outputs;
+	t->changed = options->changed;
+	t->changed_arg = options->arg;
 	t->ended_last = &t->ended;
 	(void)pthread_mutex_init(&t->lock, NULL);
 	(void)pthread_mutex_init(&t->sink_lock, NULL);

@@ -28,6 +28,9 @@ struct outputs_options {
 	unsigned noutputs;
 	const void *(*kind_config)(void *arg,
 				   const char *kind); /* for output_ops.open; may be NULL */
+	/* Values were set or refused: outputs_status may say something new. Called by their thread, not
+	 * after deafen; may be NULL. */
+	void (*changed)(void *arg);
 	void *arg;
 	const char *guard_program; /* penstock-guard, absolute; copied; NULL: none (tests) */
 };
@@ -53,8 +56,9 @@ struct output_status {
 	bool waits;       /* a value that is not set yet */
 	char detail[256]; /* why not, and what to do; with ok: why the last value was refused */
 	uint64_t set, refused, replaced;
-	uint64_t ended;         /* tickets up to this one are over, */
-	uint64_t ended_refused; /* and this is the last of them that was refused */
+	struct output_range range; /* of its device, when that was there last */
+	uint64_t ended;            /* tickets up to this one are over, */
+	uint64_t ended_refused;    /* and this is the last of them that was refused */
 };
 /* i < noutputs */
 void outputs_status(struct trigger *t, unsigned i, struct output_status *ret);

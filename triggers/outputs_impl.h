@@ -43,6 +43,8 @@ struct outputs {
 	struct trigger base;
 	const struct output_config *config; /* of outputs_options */
 	unsigned n;
+	void (*changed)(void *arg); /* of outputs_options, as its arg */
+	void *changed_arg;
 	char *guard_program; /* NULL: none */
 	pthread_t thread;
 	bool has_thread;

@@ -20,6 +20,39 @@ static uint64_t pause_ns(unsigned failures)
 	return (ms < PAUSE_MOST_MS ? ms : PAUSE_MOST_MS) * 1000000u;
 }
 
+static void tell_changed(struct outputs *t)
+{
+	(void)pthread_mutex_lock(&t->sink_lock);
+	if (t->changed && !t->deaf)
+		t->changed(t->changed_arg);
+	(void)pthread_mutex_unlock(&t->sink_lock);
+}
+
+/* False: its device has not said. */
+static bool learn_range(struct outputs *t, struct outlet *o)
+{
+	struct output_range r;
+	if (!o->ops->range || !o->ops->range(o->o, &r))
+		return false;
+	(void)pthread_mutex_lock(&t->lock);
+	o->status.range = r;
+	(void)pthread_mutex_unlock(&t->lock);
+	return true;
+}
+
+/* Of devices that came without a value being set. */
+static void learn_ranges(struct outputs *t)
+{
+	bool learned = false;
+	for (unsigned i = 0; i < t->n; i++) {
+		struct outlet *o = &t->outlet[i];
+		if (o->status.range.least == o->status.range.most && learn_range(t, o))
+			learned = true;
+	}
+	if (learned)
+		tell_changed(t);
+}
+
 /* ---- the guard ---- */
 
 static int tell(struct outputs *t, unsigned i, struct why *why)
@@ -88,6 +121,7 @@ static void guard_look(struct outputs *t)
 	int err = lived ? 0 : outputs_guard_begin(t, &why);
 	for (unsigned i = 0; t->guard && i < t->n; i++)
 		guard_renew(t, i);
+	learn_ranges(t);
 	if (err < 0)
 		guard_again(t, &why);
 	else if (lived && t->guard)
@@ -208,6 +242,7 @@ static void work(struct outputs *t, struct outlet *o)
 	int err = do_wish(o, w, &why);
 	if (err == 0)
 		guard_renew(t, i);
+	(void)learn_range(t, o);
 
 	(void)pthread_mutex_lock(&t->lock);
 	o->busy = false;
@@ -262,6 +297,7 @@ static void acknowledge(struct outputs *t)
 		free(list);
 	}
 	(void)pthread_mutex_unlock(&t->sink_lock);
+	tell_changed(t);
 	(void)pthread_mutex_lock(&t->lock);
 }
 

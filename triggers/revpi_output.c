@@ -113,6 +113,16 @@ static int probe(struct output *base, struct why *why)
 	return err < 0 ? err : picontrol_check(o->device, &o->place, why);
 }
 
+static bool range(struct output *base, struct output_range *ret)
+{
+	struct io_output *o = io_of(base);
+	if (look_up(o, NULL) < 0)
+		return false;
+	bounds(o->place.bits, &ret->least, &ret->most);
+	ret->whole = true;
+	return true;
+}
+
 static void let_go(struct io_output *o)
 {
 	if (o->guard_fd >= 0)
@@ -209,6 +219,7 @@ const struct output_ops output_io = {
 	.initial = initial,
 	.safe = safe,
 	.probe = probe,
+	.range = range,
 	.guard = guard,
 	.close = close_io,
 };

@@ -260,6 +260,44 @@ static void names_and_values_are_bounded(void **state)
 	cursors_free(c);
 }
 
+struct seen_names {
+	char text[64];
+	unsigned n;
+};
+
+static void see(void *arg, struct span name, struct span value)
+{
+	struct seen_names *s = arg;
+	assert_int_equal(value.len, 1);
+	s->n++;
+	(void)snprintf(s->text, sizeof(s->text), "%.*s", (int)name.len, (const char *)name.at);
+}
+
+static void a_source_sees_its_own(void **state)
+{
+	static const char *const rows[][2] = { { "mine", "a" }, { "mine", "b" }, { "other", "c" } };
+	struct journal *j = open_at(*state);
+	struct cursors *c = cursors_of(j);
+	struct cursor_step *s;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(cursors_begin(c, rows[i][0], text(rows[i][1]), text("1"), &s), 0);
+		cursors_end(c, s, true);
+	}
+	cursors_forget(c, "mine", text("a"));
+	for (int run = 0; run < 2; run++) {
+		struct seen_names seen = { .n = 0 };
+		cursors_each(c, "mine", see, &seen);
+		assert_int_equal(seen.n, 1);
+		assert_string_equal(seen.text, "b");
+		journal_close(j);
+		cursors_free(c);
+		j = open_at(*state);
+		c = cursors_of(j);
+	}
+	journal_close(j);
+	cursors_free(c);
+}
+
 #define RULE(f) cmocka_unit_test_setup_teardown(f, scratch_new, scratch_free)
 
 int main(void)
@@ -272,6 +310,7 @@ int main(void)
 		RULE(what_is_forgotten_is_gone_also_after_a_restart),
 		RULE(without_a_journal_cursors_last_as_long_as_the_run),
 		RULE(names_and_values_are_bounded),
+		RULE(a_source_sees_its_own),
 	};
 	return cmocka_run_group_tests(rules, NULL, NULL);
 }

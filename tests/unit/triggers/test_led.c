@@ -102,6 +102,24 @@ static void a_lamp_that_is_away_says_so_and_is_used_when_it_comes(void **state)
 	o->ops->close(o);
 }
 
+static void its_range_is_known_without_taking_it(void **state)
+{
+	struct why why;
+	struct output_range r;
+	struct output *o = open_lamp(*state, "{\"initial\":\"keep\"}");
+	assert_false(o->ops->range(o, &r));
+	lamp(*state, "255\n");
+	for (int taken = 0; taken < 2; taken++) {
+		assert_true(o->ops->range(o, &r));
+		assert_true(r.least == 0 && r.most == 255 && r.whole);
+		if (!taken)
+			assert_string_equal(get(*state, "usr_led0/trigger"),
+					    "none [heartbeat] timer");
+		assert_int_equal(set(o, "1", &why), 0);
+	}
+	o->ops->close(o);
+}
+
 static void who_may_not_write_it_is_told_of_the_udev_rule(void **state)
 {
 	struct why why;
@@ -192,6 +210,7 @@ int main(void)
 		TEST(on_is_the_lamps_own_most_and_more_is_refused),
 		TEST(what_the_kernel_showed_there_is_switched_off),
 		TEST(a_lamp_that_is_away_says_so_and_is_used_when_it_comes),
+		TEST(its_range_is_known_without_taking_it),
 		TEST(who_may_not_write_it_is_told_of_the_udev_rule),
 		TEST(initial_and_safe_are_values_of_the_lamp_or_keep),
 		TEST(what_makes_no_sense_is_refused_at_once),

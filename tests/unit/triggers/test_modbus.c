@@ -349,6 +349,10 @@ static void outputs_write_coils_and_registers(void **state)
 	assert_int_equal(set(f32, "21.5", &why), 0);
 	assert_int_equal(get(s, 30), 0);
 	assert_int_equal(get(s, 31), 0x41ac);
+	struct output_range range;
+	assert_true(coil->ops->range(coil, &range) && range.least == 0 && range.most == 1);
+	assert_true(u16->ops->range(u16, &range) && range.most == 65535 && range.whole);
+	assert_true(f32->ops->range(f32, &range) && range.least < -1e38 && !range.whole);
 	struct output *none = output(l, "plc/1/holding/200", "{}");
 	assert_int_equal(set(none, "1", &why), -EREMOTEIO);
 	assert_non_null(strstr(why.text, "exception 2"));

@@ -155,6 +155,8 @@ static void initial_and_safe_are_values_or_keep(void **state)
 	assert_int_equal(o->ops->initial(o, &why), 0);
 	assert_int_equal(fake_get(b.calls.pi, "level"), 7);
 	assert_int_equal(o->ops->probe(o, &why), 0);
+	struct output_range range;
+	assert_true(o->ops->range(o, &range) && range.least == -32768 && range.most == 65535);
 	assert_int_equal(fake_get(b.calls.pi, "level"), 7);
 	assert_int_equal(o->ops->safe(o, &why), 0);
 	assert_int_equal(fake_get(b.calls.pi, "level"), 0);
