@@ -231,8 +231,13 @@ const struct command command_bind = {
 		"\n"
 		"Options of each kind, with their defaults (--with KEY=VALUE):\n"
 #define INPUT(...)
+#define HELP_FLAG(choices)
+#define HELP_NUMBER(choices)
+#define HELP_TIME(choices)
+#define HELP_WORDS(choices)
+#define HELP_CHOICE(choices) " (one of " choices ")"
 #define KEY(kind, name, type, def, least, most, choices, help)                                     \
-	"  " #kind "  " #name "=" def "  " help "\n"
+	"  " #kind "  " #name "=" def "  " help HELP_##type(choices) "\n"
 #include "proto/kinds.def"
 #undef INPUT
 #undef KEY

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The machine and the files; path_doctor.c has the event path. */
 #include "gateway/doctor.h"
+#include "gateway/file_bindings.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -167,10 +168,29 @@ static void look_at_registry(struct gateway *g, json_t *list)
 			   "penstock keygen, then penstock trust FILE.pub");
 }
 
+/* What was refused when the files were read is not among the path's bindings. */
+static void look_at_file_bindings(struct gateway *g, json_t *list)
+{
+	const struct config *c = file_config(g);
+	for (unsigned i = 0; i < c->nbindings; i++) {
+		const struct config_binding *b = &c->bindings[i];
+		char hint[300];
+		if (path_binding_known(g->path, b->row.id))
+			continue;
+		(void)snprintf(hint, sizeof(hint), "mend it in %.200s, then penstock reload",
+			       b->place);
+		doctor_say(list, "binding", b->name, DOCTOR_ERROR,
+			   "it is in a file, but makes no sense, so it is not there: penstock logs "
+			   "says why",
+			   hint);
+	}
+}
+
 json_t *doctor_look(struct gateway *g, uint64_t look)
 {
 	json_t *list = json_array();
 	path_doctor(g->path, look, list);
+	look_at_file_bindings(g, list);
 	look_at_registry(g, list);
 	for (unsigned i = 0; i < g->config.nbrokers; i++) {
 		const struct config_broker *b = &g->config.brokers[i];

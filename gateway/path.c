@@ -272,6 +272,11 @@ int path_binding_put(struct path *p, const struct path_binding *b, struct why *w
 	return 0;
 }
 
+bool path_binding_known(struct path *p, uint64_t id)
+{
+	return *path_binding_find(p, id) != NULL;
+}
+
 int path_binding_remove(struct path *p, uint64_t id)
 {
 	struct binding_entry **at = path_binding_find(p, id), *e = *at;

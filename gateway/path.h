@@ -84,6 +84,7 @@ struct path_binding {
 /* -E_INVALID (filter, template), -E_UNKNOWN (broker), -E_EXISTS (id). Copies what it needs. */
 int path_binding_put(struct path *p, const struct path_binding *b, struct why *why) MUST_USE;
 int path_binding_remove(struct path *p, uint64_t id);
+bool path_binding_known(struct path *p, uint64_t id);
 
 /* One event for one function, outside of bindings; its effects are handed back, not published.
  * done is called once, unless path_invoke returned an error. result is borrowed for the call. */

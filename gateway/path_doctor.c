@@ -49,7 +49,10 @@ static void look_at_binding(struct path *p, const struct binding_entry *e, json_
 		       (const char *)b->function.at);
 	if (dispatch_function_status(p->dispatch, (const char *)b->function.at, &f) < 0)
 		doctor_say(list, "binding", name, DOCTOR_ERROR, "its function is not deployed",
-			   "penstock deploy, or penstock unbind");
+			   b->id < CONFIG_BINDING_IDS
+				   ? "penstock deploy, or penstock unbind"
+				   : "penstock deploy, or take the binding out of its file and "
+				     "penstock reload");
 	else if (strcmp(f.state, "active") != 0)
 		doctor_say(list, "binding", name, DOCTOR_ERROR, f.reason,
 			   "deploy the function again, or roll it back");

@@ -291,6 +291,11 @@ int path_source_get(struct path *p, const char *kind, const char *name, struct p
 		made++;
 	if (!made->kind)
 		return why_set(why, -E_UNSUPPORTED, "this gateway was built without \"%s\"", kind);
+	if (made->named && strcmp(name, kind) == 0)
+		return why_set(why, -E_INVALID,
+			       "there may be several [%s.NAME] in the configuration: say which "
+			       "(penstock bind --broker NAME)",
+			       kind);
 	if (!made->named && strcmp(name, kind) != 0)
 		return why_set(
 			why, -E_INVALID,

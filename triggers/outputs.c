@@ -411,6 +411,75 @@ static void option_text(char ret[32], const struct kind_values *v, const char *n
 	(void)snprintf(ret, 32, "%s", strcmp(text, "keep") == 0 ? "" : text);
 }
 
+/* ---- one that makes no sense: what it is to be waits for a start with another configuration, the others work ---- */
+
+struct wrong {
+	struct output base;
+	struct why reason;
+};
+
+static int wrong_say(struct output *o, int err, struct why *why)
+{
+	const struct wrong *w = (const struct wrong *)o;
+	return why_set(why, err, "%s", w->reason.text);
+}
+
+static int wrong_set(struct output *o, struct span value, struct why *why)
+{
+	(void)value;
+	return wrong_say(o, -EAGAIN, why);
+}
+
+static int wrong_initial(struct output *o, struct why *why)
+{
+	return wrong_say(o, -EAGAIN, why);
+}
+
+static int wrong_safe(struct output *o, struct why *why)
+{
+	(void)o, (void)why;
+	return 0;
+}
+
+static int wrong_probe(struct output *o, struct why *why)
+{
+	return wrong_say(o, -EAGAIN, why);
+}
+
+static bool wrong_guard(struct output *o, struct guard_action *ret)
+{
+	(void)o, (void)ret;
+	return false;
+}
+
+static void wrong_close(struct output *o)
+{
+	free(o);
+}
+
+static const struct output_ops wrong_ops = { .kind = "",
+					     .set = wrong_set,
+					     .initial = wrong_initial,
+					     .safe = wrong_safe,
+					     .probe = wrong_probe,
+					     .guard = wrong_guard,
+					     .close = wrong_close };
+
+static int wrong_new(struct outlet *o, const struct why *reason, struct why *why)
+{
+	struct wrong *w = calloc(1, sizeof(*w));
+	if (!w)
+		return why_set(why, -ENOMEM, "out of memory");
+	LOG(LOG_ERR, "output makes no sense", F_STR("output", o->c->name),
+	    F_STR("reason", reason->text),
+	    F_STR("hint", "mend its section of the configuration, and start again"));
+	w->base.ops = &wrong_ops;
+	w->reason = *reason;
+	o->ops = &wrong_ops;
+	o->o = &w->base;
+	return 0;
+}
+
 static int outlet_open(struct outputs *t, unsigned i, const struct outputs_options *options,
 		       const struct output_ops *const *ops, struct why *why)
 {
@@ -426,12 +495,10 @@ static int outlet_open(struct outputs *t, unsigned i, const struct outputs_optio
 	};
 	while (*ops && strcmp((*ops)->kind, c->kind) != 0)
 		ops++;
-	if (!*ops)
-		return why_set(why, -E_CONFIG,
-			       "[output.%s]: this gateway was built without outputs of kind %s",
-			       c->name, c->kind);
 	o->ops = *ops;
-	int err = kind_values_read(KIND_OUTPUT, c->kind, text, &v, &reason);
+	int err = *ops ? kind_values_read(KIND_OUTPUT, c->kind, text, &v, &reason)
+		       : why_set(&reason, -E_INVALID,
+				 "this gateway was built without outputs of kind %s", c->kind);
 	if (err == 0) {
 		option_text(o->initial, &v, "initial");
 		option_text(o->safe, &v, "safe");
@@ -441,8 +508,10 @@ static int outlet_open(struct outputs *t, unsigned i, const struct outputs_optio
 			options->kind_config ? options->kind_config(options->arg, c->kind) : NULL,
 			&o->o, &reason);
 	}
+	if (err == -E_INVALID || err == -E_CONFIG || err == -ERANGE)
+		err = wrong_new(o, &reason, why);
 	if (err < 0)
-		return why_set(why, -E_CONFIG, "[output.%s]: %s", c->name, why_text(&reason, err));
+		return why_set(why, err, "[output.%s]: %s", c->name, why_text(&reason, err));
 	struct wish *w = wish_new(WISH_INITIAL, NULL, (struct span){ 0 });
 	if (!w)
 		return why_set(why, -ENOMEM, "out of memory");

@@ -110,7 +110,16 @@ static struct span span_of(const char *s)
 }
 
 /* What is allowed and hardly meant. */
-static json_t *warned(json_t *item, const struct registry_binding *b)
+static bool has_output(const struct config *c, struct span name)
+{
+	for (unsigned i = 0; i < c->noutputs; i++) {
+		if (span_eq(name, c->outputs[i].name))
+			return true;
+	}
+	return false;
+}
+
+static json_t *warned(struct gateway *g, json_t *item, const struct registry_binding *b)
 {
 	json_t *list = json_array();
 	if (strcmp(b->kind, "mqtt") == 0 && b->publish[0] != '\0' &&
@@ -121,6 +130,14 @@ static json_t *warned(json_t *item, const struct registry_binding *b)
 				     "answers as events, round and round, until the gateway "
 				     "refuses them",
 				     b->publish, b->filter));
+	struct span output;
+	if (output_of_topic(span_of(b->publish), &output) && !memchr(output.at, '{', output.len) &&
+	    !has_output(&g->config, output))
+		(void)json_array_append_new(
+			list, json_sprintf("this gateway has no output \"%s\": it needs a section "
+					   "[output.%s], and to be started again",
+					   b->publish + sizeof(OUTPUT_TOPIC) - 1,
+					   b->publish + sizeof(OUTPUT_TOPIC) - 1));
 	(void)json_object_set_new(item, "warnings", list);
 	return item;
 }
@@ -134,7 +151,7 @@ static void binding_same(struct api_request *q, struct same *s, int err, struct 
 {
 	char hint[64];
 	if (err == 0 && s->is_equal) {
-		request_reply(q, 200, warned(json_incref(s->item), s->wanted));
+		request_reply(q, 200, warned(q->g, json_incref(s->item), s->wanted));
 		return;
 	}
 	if (err == 0)
@@ -156,7 +173,7 @@ static void binding_make(struct api_request *q, struct registry_binding *b, stru
 	}
 	LOG(LOG_NOTE, "bound", F_STR("function", b->function), F_U64("binding", b->id),
 	    F_STR("filter", b->filter), F_STR("publish", b->publish));
-	request_reply(q, 201, warned(binding_json(q->g, b), b));
+	request_reply(q, 201, warned(q->g, binding_json(q->g, b), b));
 }
 
 void api_bindings_add(struct api_request *q)

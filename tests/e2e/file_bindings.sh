@@ -47,3 +47,10 @@ check "files that make no sense change nothing, and the place is said" "$said" g
 check "and all goes on" "$(cli bindings)" answers one
 said=$(cli bind echo --every 5s --broker plc 2>&1)
 check "what there is one of has no name" "$said" grep -q 'there is one every' <<<"$said"
+said=$(cli bind echo --modbus 1/holding/5 2>&1)
+check "what there are several of needs one" "$said" grep -q 'say which' <<<"$said"
+rm -f "$D"/conf.d/*
+printf '[binding.odd]\nfunction = echo\ncron = nonsense\n' >"$D/conf.d/odd.conf"
+cli reload >/dev/null 2>&1
+odd() { cli doctor --json | jq_true '.items[] | select(.area == "binding" and .name == "odd" and .ok == false) | .hint | contains("odd.conf")'; }
+check "doctor names a binding of a file that was refused" "$(cli doctor)" odd

@@ -135,6 +135,9 @@ check "the new guard knows what to do" "$(why)" wait_for 5 is one 0
 
 # ---- quarantine ----
 gateway_start || die "does not start after the second kill -9"
+# What was open at the kill is done first, or it would set the lamp later than what comes now.
+all_done() { [ "$(status '.journal.open + .journal.effects')" = 0 ]; }
+wait_for 30 all_done || die "events of before the kill stay open: $(status '.journal | tostring')"
 deploy switch "$D/switch.wasm" '"capabilities":{"io":["lamp"]},"limits":{"cpu_ms":5000}' || die "cannot deploy switch"
 bind switch --mqtt switch --durability off || die "cannot bind switch"
 pub switch 1
@@ -162,3 +165,12 @@ check "keep keeps" "$(cat "$D/leds/two/brightness")" is two 1
 check "without the guard" "$(tail -n 3 "$D/gateway.log")" [ "$(safe_lines)" = "$lines" ]
 left() { ! pgrep -x penstock-guard -g "$(ps -o pgid= $$ | tr -d ' ')"; }
 check "no guard is left" "$(pgrep -a penstock-guard)" wait_for 5 left
+
+# ---- a section that makes no sense costs its own output only ----
+printf '[output.odd]\nled = usr_led0\nsafe = 7x\n' >>"$D/penstock.conf"
+gateway_start || die "an output that makes no sense keeps the gateway from starting"
+check "the others work" "$(why)" cli output set lamp 1
+odd() { cli doctor --json | jq_true '.items[] | select(.area == "output" and (.name | startswith("odd")) and .ok == false) | .text | contains("7x")'; }
+check "doctor says which output makes no sense, and why" "$(cli doctor)" wait_for 10 odd
+said=$(cli bind switch --mqtt nowhere --publish '$output/nix' 2>&1)
+check "bind warns of an output that is not there" "$said" grep -q 'has no output "nix"' <<<"$said"
