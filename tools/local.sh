@@ -82,12 +82,13 @@ broker_stop() {
 # ---- the gateway ----
 
 # gateway_config [LINE...]: writes $D/penstock.conf. LINEs go to its end; a LINE "[section]" begins another section.
+# The broker is on $PORT, or behind a relay on $MQTT_PORT.
 gateway_config() {
 	export PENSTOCK_SOCKET=$D/run/penstock.sock
 	mkdir -p "$D/state" "$D/run"
 	{
 		printf '[gateway]\nstate_dir = %s/state\nruntime_dir = %s/run\n' "$D" "$D"
-		printf '[mqtt]\nurl = tcp://127.0.0.1:%s\nbackoff_max_ms = 1000\n' "$PORT"
+		printf '[mqtt]\nurl = tcp://127.0.0.1:%s\nbackoff_max_ms = 1000\n' "${MQTT_PORT:-$PORT}"
 		[ $# = 0 ] || printf '%s\n' "$@"
 	} >"$D/penstock.conf"
 }

@@ -8,17 +8,20 @@
  *				cannot answer for that.)
  *	FAULT_PATH=TEXT, FAULT_FILE=FILE	while FILE is there, writes and syncs of files with TEXT in their
  *				names fail: with the errno that is its first number, each time if its second
- *				number is 0, else once when so many more were made (then FILE is removed).
- *	POWER_COPY=FOLDER	after each fdatasync() of a file whose name ends in -wal: FOLDER/last is what a power cut
- *				at this moment would leave of that file and of the database it belongs to
+ *				number is 0, else once when so many more were made (then FILE is removed). An "s"
+ *				behind them: syncs only.
+ *	POWER_COPY=FOLDER	FOLDER/NAME.db is a folder with the last state of NAME.db and NAME.db-wal that a
+ *				fdatasync() of the log has made durable: what a power cut may leave, at the worst
  *	CLOCK_FILE=FILE		eight bytes: seconds by which the wall clock is wrong
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,25 +48,27 @@ int rename(const char *from, const char *to)
 
 static _Atomic int calls;
 
-static int is_meant(int fd)
+static bool path_of(int fd, char path[static PATH_MAX])
+{
+	char link[64];
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, path, PATH_MAX - 1);
+	path[n < 0 ? 0 : n] = '\0';
+	return n >= 0;
+}
+
+static bool is_meant(int fd)
 {
 	const char *text = getenv("FAULT_PATH");
-	char link[64], path[PATH_MAX];
-	if (!text)
-		return 0;
-	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	ssize_t n = readlink(link, path, sizeof(path) - 1);
-	if (n < 0)
-		return 0;
-	path[n] = '\0';
-	return strstr(path, text) != NULL;
+	char path[PATH_MAX];
+	return text && path_of(fd, path) && strstr(path, text) != NULL;
 }
 
 /* The errno, or 0. */
-static int fault(int fd)
+static int fault(int fd, bool is_sync)
 {
 	const char *file = getenv("FAULT_FILE");
-	char text[32] = "";
+	char text[32] = "", which = 'a';
 	int err = 0, nth = 0;
 	if (!file || access(file, F_OK) != 0 || !is_meant(fd))
 		return 0;
@@ -72,7 +77,8 @@ static int fault(int fd)
 		return 0;
 	ssize_t n = read(in, text, sizeof(text) - 1);
 	(void)close(in);
-	if (n <= 0 || sscanf(text, "%d %d", &err, &nth) < 1)
+	if (n <= 0 || sscanf(text, "%d %d %c", &err, &nth, &which) < 1 ||
+	    (which == 's' && !is_sync))
 		return 0;
 	if (nth == 0)
 		return err;
@@ -83,77 +89,107 @@ static int fault(int fd)
 	return err;
 }
 
-#define FAULTY(type, name, parameters, ...)                                                        \
-	type name parameters                                                                       \
-	{                                                                                          \
-		static __typeof__(&name) real;                                                     \
-		if (!real)                                                                         \
-			real = REAL(name);                                                         \
-		int err = fault(fd);                                                               \
-		if (err) {                                                                         \
-			errno = err;                                                               \
-			return -1;                                                                 \
-		}                                                                                  \
-		return real(fd, ##__VA_ARGS__);                                                    \
-	}
-FAULTY(ssize_t, write, (int fd, const void *p, size_t n), p, n)
-FAULTY(ssize_t, pwrite, (int fd, const void *p, size_t n, off_t at), p, n, at)
-FAULTY(ssize_t, pwrite64, (int fd, const void *p, size_t n, off64_t at), p, n, at)
-FAULTY(int, fsync, (int fd))
-FAULTY(int, ftruncate, (int fd, off_t n), n)
-FAULTY(int, ftruncate64, (int fd, off64_t n), n)
-
 /* ---- power cuts ---- */
 
-static void copy_file(const char *from, const char *folder, const char *name)
+/* Held by who writes to a database or syncs one, so that a copy is of one moment. */
+static pthread_mutex_t disk = PTHREAD_MUTEX_INITIALIZER;
+
+static bool disk_hold(int fd)
 {
-	char to[PATH_MAX], bytes[65536];
-	(void)snprintf(to, sizeof(to), "%s/%s", folder, name);
+	char path[PATH_MAX];
+	if (!getenv("POWER_COPY") || !path_of(fd, path) || !strstr(path, ".db"))
+		return false;
+	(void)pthread_mutex_lock(&disk);
+	return true;
+}
+
+static void disk_let_go(bool held)
+{
+	if (held)
+		(void)pthread_mutex_unlock(&disk);
+}
+
+static void copy_file(const char *from, const char *folder)
+{
+	static char bytes[1 << 20];
+	char to[PATH_MAX];
+	(void)snprintf(to, sizeof(to), "%s%s", folder, strrchr(from, '/'));
 	int in = open(from, O_RDONLY | O_CLOEXEC);
 	int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	for (ssize_t n; in >= 0 && (n = read(in, bytes, sizeof(bytes))) > 0;)
-		if (write(out, bytes, (size_t)n) != n)
+		if (REAL(write)(out, bytes, (size_t)n) != n)
 			abort();
 	(void)close(in);
 	(void)close(out);
 }
 
-/* Into one of two folders, of which FOLDER/last names the one that is whole. */
-static void power_copy(int fd)
+/* Before the sync of the log: what is copied is on the disk when that is over, and only then it counts
+ * (power_counts). Two folders take turns, so one is always whole. */
+static bool power_copy(int fd, char to[static PATH_MAX])
 {
 	static unsigned turn;
 	const char *folder = getenv("POWER_COPY");
-	char link[64], wal[PATH_MAX - 64], db[PATH_MAX - 64], to[PATH_MAX], name[PATH_MAX];
-	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	ssize_t n = folder ? readlink(link, wal, sizeof(wal) - 1) : -1;
-	if (n < 5)
-		return;
-	wal[n] = '\0';
-	if (strcmp(wal + n - 4, "-wal") != 0)
-		return;
+	char wal[PATH_MAX], db[PATH_MAX];
+	size_t n = folder && path_of(fd, wal) ? strlen(wal) : 0;
+	if (n < 5 || strcmp(wal + n - 4, "-wal") != 0)
+		return false;
 	(void)snprintf(db, sizeof(db), "%.*s", (int)n - 4, wal);
-	(void)snprintf(to, sizeof(to), "%s/%u", folder, turn++ % 2);
+	(void)snprintf(to, PATH_MAX, "%s%s.%u", folder, strrchr(db, '/'), turn++ % 2);
 	(void)mkdir(to, 0700);
-	copy_file(db, to, strrchr(db, '/') + 1);
-	copy_file(wal, to, strrchr(wal, '/') + 1);
-	(void)snprintf(name, sizeof(name), "%s/next", folder);
-	(void)unlink(name);
-	if (symlink(to, name) == 0) {
-		(void)snprintf(to, sizeof(to), "%s/last", folder);
-		(void)REAL(rename)(name, to);
-	}
+	copy_file(db, to);
+	copy_file(wal, to);
+	return true;
 }
+
+static void power_counts(const char *to)
+{
+	char name[PATH_MAX], next[PATH_MAX];
+	(void)snprintf(name, sizeof(name), "%.*s", (int)strlen(to) - 2, to);
+	(void)snprintf(next, sizeof(next), "%s.next", name);
+	(void)unlink(next);
+	if (symlink(to, next) == 0)
+		(void)REAL(rename)(next, name);
+}
+
+/* ---- calls ---- */
+
+#define FAULTY(type, name, is_sync, parameters, ...)                                               \
+	type name parameters                                                                       \
+	{                                                                                          \
+		static __typeof__(&name) real;                                                     \
+		if (!real)                                                                         \
+			real = REAL(name);                                                         \
+		int err = fault(fd, is_sync);                                                      \
+		if (err) {                                                                         \
+			errno = err;                                                               \
+			return -1;                                                                 \
+		}                                                                                  \
+		bool held = disk_hold(fd);                                                         \
+		type ret = real(fd, ##__VA_ARGS__);                                                \
+		disk_let_go(held);                                                                 \
+		return ret;                                                                        \
+	}
+FAULTY(ssize_t, write, false, (int fd, const void *p, size_t n), p, n)
+FAULTY(ssize_t, pwrite, false, (int fd, const void *p, size_t n, off_t at), p, n, at)
+FAULTY(ssize_t, pwrite64, false, (int fd, const void *p, size_t n, off64_t at), p, n, at)
+FAULTY(int, fsync, true, (int fd))
+FAULTY(int, ftruncate, false, (int fd, off_t n), n)
+FAULTY(int, ftruncate64, false, (int fd, off64_t n), n)
 
 int fdatasync(int fd)
 {
-	int err = fault(fd);
+	char copy[PATH_MAX];
+	int err = fault(fd, true);
 	if (err) {
 		errno = err;
 		return -1;
 	}
+	bool held = disk_hold(fd);
+	bool copied = held && power_copy(fd, copy);
 	int rc = REAL(fdatasync)(fd);
-	if (rc == 0)
-		power_copy(fd);
+	if (rc == 0 && copied)
+		power_counts(copy);
+	disk_let_go(held);
 	return rc;
 }
 

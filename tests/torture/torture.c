@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * torture PORT ROUND [-q QOS] [-n EVENTS] [-s SENSORS] [-r RATE] [-o OPEN] [-w WAIT_MS]
+ * torture PORT ROUND [-q QOS] [-n EVENTS] [-s SENSORS] [-r RATE] [-o OPEN] [-w WAIT_MS] [-t NAME] [-c PORT]
  *
  * The source and the consumer of one round of `make torture`. Publishes EVENTS numbered events, RATE a second,
- * to torture/QOS/ROUND/SENSOR, behind which tests/e2e/functions/counter.c counts each topic in its state,
- * and checks the answers "TOPIC COUNT NUMBER" on tortured/QOS, while others kill broker and gateway.
+ * to NAME/QOS/ROUND/SENSOR (torture), behind which tests/e2e/functions/counter.c counts each topic in its state,
+ * and checks the answers "TOPIC COUNT NUMBER" on tortured/QOS, of another broker with -c, while others kill broker and gateway.
  * No more than OPEN wait for their answers, if it is given. WAIT_MS without an answer end it. Prints one JSON object:
  *	lost		numbers without an answer
  *	state_wrong	sensors whose counts are not 1, 2, 3 ... up to the number of their events. The last event
  *			of each is sent when all others are answered, so it tells the state at the end
  *	repeated	answers to a number under another effect id, or without one; at QoS 2 any second answer
+ *	disorder	first answers of a sensor that came behind one with a higher count
  *	again		QoS 1: second answers under the same effect id, which a consumer can tell
  * Exit code 1 unless the first three are 0.
  *
@@ -54,13 +55,15 @@ struct answer {
 };
 
 struct torture {
-	unsigned port, round, qos, events, sensors, rate, open, wait_ms;
+	unsigned port, out_port, round, qos, events, sensors, rate, open, wait_ms;
 	char in[64], out[64];
 	struct mqtt pub, sub;
 	bool pub_up, sub_up, greeted[2]; /* had a session once */
 	struct slot slot[WINDOW];
 	bool pending[65536]; /* QoS 2: identifiers between PUBLISH and PUBREL */
-	unsigned sent, answered, repeated, again, strange, connects, sessions_lost;
+	const char *name;
+	unsigned highest[SENSORS_MAX]; /* count of each */
+	unsigned sent, answered, repeated, disorder, again, strange, connects, sessions_lost;
 	uint64_t progress_ns;
 	struct answer *answer;
 };
@@ -110,9 +113,10 @@ static void hang_up(struct mqtt *m, bool *up)
 }
 
 /* 1: the broker has kept a session, 0: it is new, -1: not connected. */
-static int greet(struct mqtt *m, const char *role, bool clean)
+static int greet(struct mqtt *m, const char *role, unsigned qos, bool clean)
 {
 	uint8_t bytes[PACKET_BYTES];
+	char id[64];
 	struct wr w = wr_into(bytes, sizeof(bytes));
 	const uint8_t *body;
 	size_t len;
@@ -123,7 +127,8 @@ static int greet(struct mqtt *m, const char *role, bool clean)
 	wr_u8(&w, 5); /* properties: the session lives for an hour */
 	wr_u8(&w, 17);
 	wr_bytes(&w, (const uint8_t[]){ 0, 0, 14, 16 }, 4);
-	put_text(&w, role);
+	(void)snprintf(id, sizeof(id), "torture-%s-%u", role, qos);
+	put_text(&w, id);
 	m->have = m->used = 0;
 	if (!send_packet(m, 0x10, &w) || mqtt_packet(m, 3000, &body, &len) != CONNACK || len < 2 ||
 	    body[1] != 0)
@@ -134,7 +139,8 @@ static int greet(struct mqtt *m, const char *role, bool clean)
 static int dial(struct torture *t, struct mqtt *m, const char *role, bool first, bool clean)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET,
-				  .sin_port = htons((uint16_t)t->port),
+				  .sin_port =
+					  htons((uint16_t)(m == &t->sub ? t->out_port : t->port)),
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	/* mosquitto does not keep the session of a connection that began with a clean one. */
 	if (first && dial(t, m, role, false, true) >= 0)
@@ -143,7 +149,7 @@ static int dial(struct torture *t, struct mqtt *m, const char *role, bool first,
 	int kept = -1;
 	if (connect(m->fd, (struct sockaddr *)&to, sizeof(to)) == 0) {
 		(void)setsockopt(m->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
-		kept = greet(m, role, clean);
+		kept = greet(m, role, t->qos, clean);
 	}
 	if (kept < 0)
 		(void)close(m->fd);
@@ -183,7 +189,7 @@ static bool publish(struct torture *t, unsigned id, bool dup)
 /* Which session the broker has, it says; what it has not acknowledged there goes out again. */
 static void connect_pub(struct torture *t)
 {
-	int kept = dial(t, &t->pub, "torture-source", !t->greeted[0], false);
+	int kept = dial(t, &t->pub, "source", !t->greeted[0], false);
 	if (kept < 0)
 		return;
 	t->sessions_lost += t->greeted[0] && !kept;
@@ -199,7 +205,7 @@ static void connect_pub(struct torture *t)
 
 static void connect_sub(struct torture *t)
 {
-	int kept = dial(t, &t->sub, "torture-consumer", !t->greeted[1], false);
+	int kept = dial(t, &t->sub, "consumer", !t->greeted[1], false);
 	if (kept < 0)
 		return;
 	t->sessions_lost += t->greeted[1] && !kept;
@@ -273,6 +279,9 @@ static void take(struct torture *t, struct span payload, uint64_t id)
 		*a = (struct answer){ id ? id : 1, count };
 		t->answered++;
 		t->repeated += id == 0;
+		unsigned *highest = &t->highest[number % t->sensors];
+		t->disorder += count < *highest;
+		*highest = count > *highest ? count : *highest;
 	} else if (a->id == id && t->qos == 1) {
 		t->again++;
 	} else {
@@ -403,25 +412,34 @@ static int report(const struct torture *t, uint64_t ns)
 	unsigned lost = t->events - t->answered, wrong = wrong_sensors(t);
 	printf("{\"qos\":%u,\"events\":%u,\"sent\":%u,\"lost\":%u,\"state_wrong\":%u,\"repeated\":%"
 	       "u,"
-	       "\"again\":%u,\"strange\":%u,\"connects\":%u,\"sessions_lost\":%u,\"ms\":%llu}\n",
-	       t->qos, t->events, t->sent, lost, wrong, t->repeated, t->again, t->strange,
-	       t->connects, t->sessions_lost, (unsigned long long)(ns / 1000000));
+	       "\"disorder\":%u,\"again\":%u,\"strange\":%u,\"connects\":%u,\"sessions_lost\":%u,"
+	       "\"ms\":%llu}\n",
+	       t->qos, t->events, t->sent, lost, wrong, t->repeated, t->disorder, t->again,
+	       t->strange, t->connects, t->sessions_lost, (unsigned long long)(ns / 1000000));
 	return lost > 0 || wrong > 0 || t->repeated > 0 || t->strange > 0;
 }
 
 int main(int argc, char **argv)
 {
-	static struct torture t = {
-		.qos = 1, .events = 20000, .sensors = 100, .rate = 5000, .wait_ms = 30000
-	};
+	static struct torture t = { .name = "torture",
+				    .qos = 1,
+				    .events = 20000,
+				    .sensors = 100,
+				    .rate = 5000,
+				    .wait_ms = 30000 };
 	int opt;
-	while ((opt = getopt(argc, argv, "q:n:s:r:o:w:")) != -1) {
+	while ((opt = getopt(argc, argv, "q:n:s:r:o:w:t:c:")) != -1) {
+		if (opt == 't') {
+			t.name = optarg;
+			continue;
+		}
 		unsigned v = opt == '?' ? 0 : (unsigned)strtoul(optarg, NULL, 10);
 		unsigned *to = opt == 'q'   ? &t.qos
 			       : opt == 'n' ? &t.events
 			       : opt == 's' ? &t.sensors
 			       : opt == 'r' ? &t.rate
 			       : opt == 'o' ? &t.open
+			       : opt == 'c' ? &t.out_port
 					    : &t.wait_ms;
 		*to = v;
 	}
@@ -429,12 +447,13 @@ int main(int argc, char **argv)
 	    t.sensors > SENSORS_MAX || t.events < t.sensors || t.events > EVENTS_MAX ||
 	    t.rate < 1) {
 		fprintf(stderr, "usage: torture PORT ROUND [-q 1|2] [-n EVENTS] [-s SENSORS] "
-				"[-r RATE] [-o OPEN] [-w WAIT_MS]\n");
+				"[-r RATE] [-o OPEN] [-w WAIT_MS] [-t NAME] [-c PORT]\n");
 		return 64;
 	}
 	t.port = (unsigned)strtoul(argv[optind], NULL, 10);
+	t.out_port = t.out_port ? t.out_port : t.port;
 	t.round = (unsigned)strtoul(argv[optind + 1], NULL, 10);
-	(void)snprintf(t.in, sizeof(t.in), "torture/%u/%u", t.qos, t.round);
+	(void)snprintf(t.in, sizeof(t.in), "%s/%u/%u", t.name, t.qos, t.round);
 	(void)snprintf(t.out, sizeof(t.out), "tortured/%u", t.qos);
 	t.answer = calloc(t.events, sizeof(*t.answer));
 	t.pub = t.sub = (struct mqtt){ .version = MQTT_5, .fd = -1 };
