@@ -13,15 +13,13 @@
  * of software (`process`). For `power` a thread of the journal's own calls fdatasync on the log after the
  * commit, once for all that was committed meanwhile; then only are these operations done. (A torn log
  * is cut at the last whole transaction by its checksums; checkpoints sync before they overwrite.) So are the
- * steps of QoS 2: a PUBREL that left before its row was synced would, after a power cut, be followed by the
- * same message under an identifier that the broker is through with.
+ * steps of QoS 2, or a message could, after a power cut, come again behind its PUBREL.
  *
  * Failure. A full disk or a locked or failing database rolls the transaction back; its operations stay
  * in the queue, in order, and are tried again by journal_tick. Until then nothing is done: no
  * acknowledgement goes out, no effect is sent, and journal_admit refuses what would be new. The thread copies
- * the log, so that one that has filled the disk begins anew.
- * One operation that SQLite cannot take by itself (SQLITE_TOOBIG, a constraint) is told so with its error,
- * and the others go on.
+ * the log, so that one that has filled the disk begins anew. One operation that SQLite cannot take by itself
+ * (SQLITE_TOOBIG, a constraint) is told so with its error, and the others go on.
  *
  * Duplicates. Of QoS 1 a redelivery is recognised by source, DUP flag, packet identifier and digest of topic
  * and payload, within bounds that gateway/dedupe.h argues for; both are in the event's row, so it is
@@ -56,13 +54,11 @@ enum effect_state {
 
 struct journal_options {
 	const char *state_dir;
-	uint64_t quota_bytes,
-		quota_rows;          /* of open events and effects; new events are refused above */
-	uint64_t keep_bytes, keep_s; /* of those that are over; 0: they go at once */
-	uint64_t dead_rows;          /* dead letters; above, the oldest go. 0: all are kept */
+	uint64_t quota_bytes, quota_rows; /* of what is open; new events are refused above */
+	uint64_t keep_bytes, keep_s;      /* of those that are over; 0: they go at once */
+	uint64_t dead_rows;               /* dead letters; above, the oldest go. 0: all are kept */
 	bool power; /* events are synced, by default; else what is exact is not before the first of them */
-	/* PRAGMA quick_check at the start: always, never, or when the machine was not shut down
-	 * cleanly since (a crash of software damages nothing) */
+	/* PRAGMA quick_check at the start; BOOT: if the machine went down without a shutdown */
 	enum journal_check { CHECK_BOOT, CHECK_ALWAYS, CHECK_NEVER } check;
 };
 
