@@ -205,6 +205,7 @@ int path_journal_open(struct path *p, struct why *why)
 		.quota_rows = c->journal_rows,
 		.keep_bytes = c->journal_keep_bytes,
 		.keep_s = c->journal_keep_hours * UINT64_C(3600),
+		.dead_rows = c->journal_dead_rows,
 		.power = config_choice(CONFIG_DURABILITY, c->journal_durability) == DURABLE_POWER,
 		.check = (enum journal_check)config_choice(CONFIG_CHECK, c->journal_check)
 	};

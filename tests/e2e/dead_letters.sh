@@ -3,7 +3,7 @@
 # Retry, dead letters, order, and a broker that is away: what waits goes on, what failed can be tried again.
 . tests/e2e/lib.sh
 
-begin
+begin '[journal]' 'dead_rows = 3'
 wasm refuse -mexec-model=reactor && deploy refuse "$D/refuse.wasm" || die "cannot deploy refuse"
 cli bind refuse --mqtt 'dead/in' --publish dead/out --qos 1 --retry 2 --backoff 50 >/dev/null || die "cannot bind"
 wait_for 5 subscribed 1
@@ -30,3 +30,7 @@ cli events drop "$id" >/dev/null
 check "drop puts it away" "$(cli events)" has dropped 1
 said=$(cli events retry 12345 2>&1)
 check "what is no dead letter is refused" "$said" grep -q 'no event' <<<"$said"
+for i in 1 2 3 4 5 6; do pub "bad $i"; done
+said_so() { grep -aq 'the oldest dead letters were forgotten' "$D/gateway.log"; }
+check "of too many dead letters (journal.dead_rows) the oldest go, and the log says so" "$(cli events)" wait_for 30 said_so
+check "the others stay" "$(cli events)" wait_for 15 has dead 3
