@@ -130,10 +130,11 @@ retained() {
 # ---- power cuts: from here on what is not synced is forgotten ----
 
 durability() { # process|power: a gateway with that, whose last synced state goes to $D/cut
+	wait_for 60 settled
 	gateway_stop
-	rm -rf "$D/cut"
+	# Anew: each sync copies all of it.
+	rm -rf "$D/cut" "$D"/state/journal.db*
 	mkdir -p "$D/cut/begun"
-	cp "$D"/state/journal.db* "$D/cut/begun/"
 	ln -s begun "$D/cut/journal.db"
 	sed -i "s/^durability = .*/durability = $1/" "$D/penstock.conf"
 	POWER=(LD_PRELOAD="$B/tests/torture/preload.so" POWER_COPY="$D/cut" FAULT_PATH=/journal.db-wal FAULT_FILE="$D/fault")
