@@ -51,6 +51,7 @@ check "every event of a flood is accounted for" "6000 sent and $((now - start)) 
 	[ $((now - start)) -ge "$(jq .answered "$D/flood.json")" ]
 kill -TERM "$FLOW_PID"
 wait "$FLOW_PID"
-# Mosquitto drops acknowledgements in a flood, which is noticed after five seconds.
-check "after the flood: other events flow again" "$(cat "$D/flow.json")" \
-	bash -c '"$0" "$1" flow/in flow/out -r 100 -n 50 -w 12000 >/dev/null' "$B/tests/e2e/probe" "$PORT"
+# Mosquitto drops acknowledgements in a flood, which is noticed after five seconds; what it publishes at QoS 0 while the
+# connection is renewed is nobody's.
+flows_again() { "$B/tests/e2e/probe" "$PORT" flow/in flow/out -r 100 -n 50 -w 3000 >"$D/again.json"; }
+check "after the flood: other events flow again" "$(cat "$D/flow.json" "$D/again.json" 2>/dev/null)" wait_for 60 flows_again
