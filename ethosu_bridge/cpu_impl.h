@@ -51,6 +51,11 @@ struct cpu_prepare {
 	unsigned number; /* of the operator */
 };
 
+static inline int8_t cpu_clamp(int64_t v, int32_t least, int32_t most)
+{
+	return (int8_t)(v < least ? least : v > most ? most : v);
+}
+
 /* With the operator's number and name in front. */
 int cpu_refuse(const struct cpu_prepare *p, int err, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Are the types those? in1, in2: 0xff = any, or not there. */

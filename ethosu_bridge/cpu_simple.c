@@ -7,11 +7,6 @@
 
 enum { ADD_SHIFT = 20, MEAN_MAX = 1 << 22 };
 
-static int8_t clamp(int64_t v, int32_t least, int32_t most)
-{
-	return (int8_t)(v < least ? least : v > most ? most : v);
-}
-
 /* ---- two inputs, of the same shape or such that one is repeated ---- */
 
 static uint32_t dim_from_right(const struct tfl_tensor *t, unsigned i)
@@ -46,13 +41,13 @@ static int8_t add_one(const struct cpu_step *s, int8_t a, int8_t b)
 {
 	int32_t x = multiply((a - s->zero_in) * (1 << ADD_SHIFT), s->k1);
 	int32_t y = multiply((b - s->zero_b) * (1 << ADD_SHIFT), s->k2);
-	return clamp((int64_t)multiply(x + y, s->k) + s->zero_out, s->least, s->most);
+	return cpu_clamp((int64_t)multiply(x + y, s->k) + s->zero_out, s->least, s->most);
 }
 
 static int8_t mul_one(const struct cpu_step *s, int8_t a, int8_t b)
 {
 	int32_t product = (a - s->zero_in) * (b - s->zero_b);
-	return clamp((int64_t)multiply(product, s->k) + s->zero_out, s->least, s->most);
+	return cpu_clamp((int64_t)multiply(product, s->k) + s->zero_out, s->least, s->most);
 }
 
 static void run_pairs(const struct cpu_step *s,
@@ -168,7 +163,7 @@ static void pool_pixel(const struct cpu_step *s, const int8_t *image, struct spa
 		int32_t v = sum[i];
 		if (average)
 			v = v > 0 ? (v + n / 2) / n : (v - n / 2) / n;
-		out[i] = clamp(v, s->least, s->most);
+		out[i] = cpu_clamp(v, s->least, s->most);
 	}
 }
 
@@ -331,7 +326,7 @@ static void run_mean(const struct cpu_step *s)
 	for (uint32_t i = 0; i < s->out->elements; i++) {
 		int32_t v = multiply(sum[i], s->k);
 		v = v > 0 ? (v + n / 2) / n : (v - n / 2) / n;
-		s->out_at[i] = (uint8_t)clamp((int64_t)v + s->zero_out, INT8_MIN, INT8_MAX);
+		s->out_at[i] = (uint8_t)cpu_clamp((int64_t)v + s->zero_out, INT8_MIN, INT8_MAX);
 	}
 }
 

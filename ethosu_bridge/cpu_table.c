@@ -8,11 +8,6 @@
 
 #include "ethosu_bridge/cpu_impl.h"
 
-static int8_t clamp(int64_t v, int32_t least, int32_t most)
-{
-	return (int8_t)(v < least ? least : v > most ? most : v);
-}
-
 /* ---- tables ---- */
 
 static void run_table(const struct cpu_step *s)
@@ -54,8 +49,8 @@ static int rescale(const struct cpu_prepare *p, int32_t least, int32_t most)
 {
 	struct cpu_step *s = p->step;
 	for (int v = INT8_MIN; v <= INT8_MAX; v++)
-		s->lut[(uint8_t)v] =
-			clamp((int64_t)multiply(v - s->zero_in, s->k) + s->zero_out, least, most);
+		s->lut[(uint8_t)v] = cpu_clamp(
+			(int64_t)multiply(v - s->zero_in, s->k) + s->zero_out, least, most);
 	return 0;
 }
 
@@ -93,9 +88,9 @@ int cpu_prepare_logistic(const struct cpu_prepare *p)
 		int32_t x = v - s->zero_in;
 		int8_t y = x <= -radius ? INT8_MIN : INT8_MAX;
 		if (x > -radius && x < radius)
-			y = clamp(rounding_shift_right(logistic(multiply(x, s->k)), 31 - 8) +
-					  s->zero_out,
-				  INT8_MIN, INT8_MAX);
+			y = cpu_clamp(rounding_shift_right(logistic(multiply(x, s->k)), 31 - 8) +
+					      s->zero_out,
+				      INT8_MIN, INT8_MAX);
 		s->lut[(uint8_t)v] = y;
 	}
 	return 0;
@@ -130,7 +125,7 @@ static void softmax_row(const struct cpu_step *s, const int8_t *x, int8_t *out)
 		int32_t y = INT8_MIN;
 		if (d >= farthest && shift <= 31)
 			y += rounding_shift_right(doubling_high_mul(scale, e[-d]), shift);
-		out[i] = clamp(y, INT8_MIN, INT8_MAX);
+		out[i] = cpu_clamp(y, INT8_MIN, INT8_MAX);
 	}
 }
 
@@ -173,7 +168,7 @@ static void run_quantise(const struct cpu_step *s)
 		memcpy(&x, s->in_at[0] + 4 * (size_t)i, sizeof(x));
 		x = roundf(x / scale);
 		int64_t v = isnan(x) ? 0 : x > 1e6f ? 1000000 : x < -1e6f ? -1000000 : (int64_t)x;
-		s->out_at[i] = (uint8_t)clamp(v + s->zero_out, INT8_MIN, INT8_MAX);
+		s->out_at[i] = (uint8_t)cpu_clamp(v + s->zero_out, INT8_MIN, INT8_MAX);
 	}
 }
 
